@@ -1,0 +1,108 @@
+package warden
+
+import "context"
+
+// Outcome is how an order to a node ended. It answers the one question the
+// caller has: could it have happened?
+type Outcome string
+
+// Outcomes. Unknown is first-class: look before doing anything else.
+const (
+	Done    Outcome = "done"
+	Refused Outcome = "refused" // the node surely did not do it
+	Unknown Outcome = "unknown" // it may have done it
+)
+
+// Result is an Outcome with its explanation. Notes are side effects worth an
+// event although the order itself is done (CONFIG REWRITE failed, say).
+type Result struct {
+	Outcome Outcome
+	// Why is empty when done. Never a secret.
+	Why   string
+	Notes []string
+	// Superseded: refused because a newer leader has claimed the node.
+	Superseded bool
+	// Position is the node's replication offset in bytes, where the order
+	// reports one (Hold).
+	Position int64
+}
+
+// Claim names the leader on whose behalf orders are given.
+type Claim struct {
+	Group  GroupName
+	Epoch  Epoch
+	Warden WardenID
+}
+
+// Hello is one introduction heard on a monitored node. It makes Wardens dial
+// one another and nothing else; it is never evidence.
+type Hello struct {
+	ID     WardenID
+	Gossip string // host:port of the sender's gossip
+	Client string // host:port of the sender's client port
+	Group  GroupName
+	Epoch  Epoch
+	// Primary is the sender's idea of the primary.
+	Primary NodeID
+}
+
+// Adapter is what we ask of a kind of database. It is safe for concurrent use.
+type Adapter interface {
+	// Open starts watching one node. It returns at once; connecting happens
+	// in the background and on use. events tells of what comes by itself.
+	Open(node NodeID, events LinkEvents) Link
+	// Claim opens a new connection of its own to the node, shuts out every
+	// order session of the same group with a lower epoch, and returns a
+	// session for orders. A node that a newer leader has claimed refuses, and
+	// the Result says Superseded. The session is nil unless Done.
+	Claim(ctx context.Context, node NodeID, claim Claim) (Session, Result)
+}
+
+// LinkEvents are callbacks from a Link, called from the link's own goroutines.
+// They must not block.
+type LinkEvents struct {
+	// Ended: the kept connection was lost. The link reconnects by itself at
+	// its next Look; the shell asks for one at once.
+	Ended func(node NodeID, why string)
+	// Hello: another Warden (or this one) introduced itself on this node.
+	Hello func(Hello)
+	// Local: the local address of the connection to the node became known.
+	Local func(node NodeID, localIP string)
+}
+
+// Link is a kept watch on one node. One connection for looking, one that
+// listens. Safe for concurrent use.
+type Link interface {
+	// Look asks the node how it is. It never fails: what went wrong is in the
+	// Observation's Health. The caller sets a deadline.
+	Look(ctx context.Context) Observation
+	// Knock opens one new connection, beside the kept ones, asks for a sign
+	// of life and closes it. It finds servers that only serve old connections.
+	Knock(ctx context.Context) error
+	// Mark writes the newest accepted epoch where a later leader will see it
+	// (the names of the kept connections). Takes effect before the next Look
+	// at the latest. Never blocks.
+	Mark(claim Claim)
+	// Publish introduces this Warden on the node.
+	Publish(ctx context.Context, hello Hello) error
+	// Close ends the watch and every goroutine and socket of it.
+	Close()
+}
+
+// Session gives orders to one node that was claimed for one leader. Orders
+// of one session are given one at a time.
+type Session interface {
+	// Promote makes the node a primary.
+	Promote(ctx context.Context) Result
+	// Follow makes the node a replica of primary and disconnects its clients.
+	Follow(ctx context.Context, primary NodeID) Result
+	// Hold stops writes on the node for at most limit and returns the
+	// position after the last one. It ends by itself.
+	Hold(ctx context.Context, limit Duration) Result
+	// Release ends a Hold.
+	Release(ctx context.Context) Result
+	// Look observes the node over the claimed session.
+	Look(ctx context.Context) Observation
+	// Close gives the claim's connection back. The marks stay.
+	Close()
+}

@@ -1,0 +1,75 @@
+package group
+
+import "github.com/spineldb/warden/warden"
+
+// Event is everything that can happen to a group's mind. The set is closed.
+type Event interface{ event() }
+
+// Tick says only that time has passed. The shell delivers it when nothing else
+// is waiting, at the Wake of the last Effects, and at least every TickMax.
+type Tick struct{}
+
+// Looked is the end of a look at a node that was begun at Asked.
+type Looked struct {
+	Node        warden.NodeID
+	Asked       warden.Instant
+	Observation warden.Observation
+}
+
+// LinkEnded says that the kept connection to a node was lost by itself.
+type LinkEnded struct {
+	Node warden.NodeID
+	Why  string
+}
+
+// KnockFailed and its absence tell of the one new connection per 10 s that is
+// tried beside the kept ones. A finding, not a death.
+type KnockFailed struct {
+	Node warden.NodeID
+	Why  string // empty: it went well
+}
+
+// Heard is a message of another Warden.
+type Heard struct{ Message warden.Message }
+
+// PeersKnown tells the Wardens we know an address of for this group (by
+// gossip or hello), without ourselves, sorted. It only introduces.
+type PeersKnown struct{ IDs []warden.WardenID }
+
+// ActionDone is the end of an action.
+type ActionDone struct {
+	ID     uint64
+	Result warden.Result
+	// Observation is what a look or a claim saw; Health is empty otherwise.
+	Observation warden.Observation
+	// Asked is when the look in it was begun.
+	Asked warden.Instant
+}
+
+// StoreFailed says that the register could not be written: the state stands
+// as it was before the event that wanted it. StoreWorks ends it.
+type StoreFailed struct{ Why string }
+
+// StoreWorks says that a test write to the store went well again.
+type StoreWorks struct{}
+
+// Commanded is an operator's command. It is answered by CommandAnswer.
+type Commanded struct {
+	ID      uint64
+	Command warden.Command
+}
+
+// Conflict says that our own id is heard from another live address.
+type Conflict struct{ Where string }
+
+func (Tick) event()        {}
+func (Looked) event()      {}
+func (LinkEnded) event()   {}
+func (KnockFailed) event() {}
+func (Heard) event()       {}
+func (PeersKnown) event()  {}
+func (ActionDone) event()  {}
+func (StoreFailed) event() {}
+func (StoreWorks) event()  {}
+func (Commanded) event()   {}
+func (Conflict) event()    {}
