@@ -121,8 +121,6 @@ type Accepted struct {
 // Learn tells that a topology is chosen.
 type Learn struct {
 	Topology Topology `json:"topology"`
-	// Release gives the leader's lease back: its last message of the epoch.
-	Release bool `json:"release,omitempty"`
 }
 
 // Renew asks a voter to go on holding its vote for the leader.
@@ -130,6 +128,9 @@ type Renew struct {
 	Epoch  Epoch  `json:"epoch"`
 	Round  uint64 `json:"round"`
 	Reason Reason `json:"reason"`
+	// Release gives the lease back instead: the sender's last message of the
+	// epoch. It is not answered.
+	Release bool `json:"release,omitempty"`
 }
 
 // Renewed answers a Renew.

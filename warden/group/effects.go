@@ -35,33 +35,17 @@ type CommandAnswer struct {
 	Answer warden.Answer
 }
 
-// ActionKind says what to do with a node.
-type ActionKind string
-
-// Kinds of actions. All but Look, Watch, Unwatch and Mark travel on a session
-// claimed for (group, epoch): the shell claims first if it holds none for this
-// node and epoch, and reports the claim's refusal as the action's result.
-const (
-	ActLook    ActionKind = "look"    // one extra look, now, over the kept connection
-	ActClaim   ActionKind = "claim"   // claim, then look over the session
-	ActPromote ActionKind = "promote" // then look over the session
-	ActFollow  ActionKind = "follow"  // Target is the primary to follow
-	ActHold    ActionKind = "hold"    // stop writes for at most Limit
-	ActRelease ActionKind = "release" // end a hold
-	ActDrop    ActionKind = "drop"    // close all sessions of epochs up to Epoch (no answer)
-	ActMark    ActionKind = "mark"    // write Epoch as the newest accepted one on all links (no answer)
-)
-
 // Action is one thing to do with one node.
-type Action struct {
-	ID     uint64 // unique in this group and run; answered by ActionDone
-	Kind   ActionKind
-	Node   warden.NodeID
-	Target warden.NodeID
-	Epoch  warden.Epoch
-	// Limit: of a hold, how long it may last; else the deadline of the action.
-	Limit warden.Duration
-	// NotAfter is the end of the leader's lease as it stands: the shell reads
-	// its clock right before sending and answers Refused if it is later.
-	NotAfter warden.Instant
-}
+type Action = warden.Action
+
+// Kinds of actions, see warden.ActionKind.
+const (
+	ActLook    = warden.ActLook
+	ActClaim   = warden.ActClaim
+	ActPromote = warden.ActPromote
+	ActFollow  = warden.ActFollow
+	ActHold    = warden.ActHold
+	ActRelease = warden.ActRelease
+	ActDrop    = warden.ActDrop
+	ActMark    = warden.ActMark
+)

@@ -1,0 +1,167 @@
+package monitor
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Config is what the mind is told on every Step. The second half describes
+// the agreed topology, which other minds own.
+type Config struct {
+	DownAfter  warden.Duration
+	CrashAfter warden.Duration
+	// LifeLimit is how long a node may answer without being fit to serve
+	// (loading, busy) and still count as alive.
+	LifeLimit warden.Duration
+	Quorum    int
+	// Witness: replicas may veto silence.
+	Witness bool
+
+	Self    warden.WardenID
+	Birth   warden.Birth
+	Primary warden.NodeID
+	// Confirmed: the primary's promotion is finished, so it must say primary.
+	Confirmed bool
+	// Voters are the listed Wardens; only their opinions count.
+	Voters []warden.WardenID
+	// Lineage are the replication ids known to be the group's data.
+	Lineage []string
+	// Nodes are all nodes to watch, sorted.
+	Nodes []warden.NodeID
+}
+
+// Limits that are not worth a setting.
+const (
+	// opinionLife is how long another Warden's opinion counts.
+	opinionLife = 2 * warden.Second
+	// calmPeriod is how long TILT lasts at least.
+	calmPeriod = warden.Second
+	// maxStride is how much silence one gap between two steps may add.
+	maxStride = 250 * warden.Millisecond
+	// growthLife is how long one sight of growth holds a veto; a little more
+	// than three looks.
+	growthLife = 350 * warden.Millisecond
+	// vetoLimit is the longest veto, in multiples of DownAfter.
+	vetoLimit = 3
+	// replicationPing is how far Redis' own replication ping moves an offset
+	// (*1\r\n$4\r\nPING\r\n); such growth is no sign of a client's write.
+	replicationPing = 14
+	maxExtraLineage = 8
+)
+
+// TiltTrigger is the gap between two steps that puts this Warden in TILT:
+// half of down_after, at least 300 ms, at most Sentinel's 2 s.
+func TiltTrigger(downAfter warden.Duration) warden.Duration {
+	return min(max(downAfter/2, 300*warden.Millisecond), 2*warden.Second)
+}
+
+// Node is what this Warden knows of one node.
+type Node struct {
+	ID    warden.NodeID
+	Since warden.Instant
+	// Silence is the witnessed time since the last sign of life.
+	Silence warden.Duration
+	// GoodAt and AnsweredAt are when the last good and the last living answer
+	// came; AskedAt is when the newest finished look was begun.
+	GoodAt, AnsweredAt, AskedAt warden.Instant
+	// Seen is the newest good observation, begun at SeenAt. Health and Detail
+	// are of the newest look of any kind.
+	Seen   warden.Observation
+	SeenAt warden.Instant
+	Health warden.Health
+	Detail string
+	// RoleSince is since when Seen.Role and Seen.Upstream are what they are.
+	RoleSince warden.Instant
+	// UnfitSince is since when the node lives without being good (0: is good).
+	UnfitSince warden.Instant
+	// RefusedFor is the witnessed time of unbroken hard evidence; Refusing
+	// says whether it runs.
+	RefusedFor warden.Duration
+	Refusing   bool
+	// Lost says what is wrong with a primary that answers: it came back empty,
+	// with older data, or as somebody else. LostSince times the last kind.
+	Lost      string
+	LostSince warden.Instant
+	lostHard  bool
+	// Rebooted counts changes of the server's run id.
+	Rebooted int
+
+	Down   bool
+	DownAt warden.Instant
+	Why    string
+	Crash  bool
+
+	// Witness: last position and when that look was begun, and when growth
+	// was last seen.
+	position   int64
+	positionAt warden.Instant
+	GrewAt     warden.Instant
+}
+
+// heard is one Warden's opinion of one node, as it came in.
+type heard struct {
+	from    warden.WardenID
+	at      warden.Instant
+	birth   warden.Birth
+	opinion warden.Opinion
+}
+
+// State is the mind's memory. It is a value; Step clones it.
+type State struct {
+	Nodes []Node // sorted by ID
+	heard []heard
+	// Extra are replication ids that followed from known ones since the
+	// topology was written.
+	Extra []string
+
+	primary   warden.NodeID
+	confirmed bool
+	lastStep  warden.Instant
+
+	Tilt   bool
+	TiltAt warden.Instant
+
+	Odown   bool
+	OdownAt warden.Instant
+	// Agreeing is the number of fresh opinions that say down.
+	Agreeing int
+	// Veto: a replica witnesses that the silent primary lives.
+	Veto bool
+}
+
+// New is the memory of a Warden that has seen nothing yet.
+func New(now warden.Instant) State { return State{lastStep: now} }
+
+func (s State) clone() State {
+	s.Nodes = slices.Clone(s.Nodes)
+	s.heard = slices.Clone(s.heard)
+	s.Extra = slices.Clone(s.Extra)
+	return s
+}
+
+// Find is the node of that id, nil when unknown. The pointer is into s.
+func (s *State) Find(id warden.NodeID) *Node {
+	i, ok := slices.BinarySearchFunc(s.Nodes, id, func(n Node, id warden.NodeID) int {
+		return strings.Compare(string(n.ID), string(id))
+	})
+	if !ok {
+		return nil
+	}
+	return &s.Nodes[i]
+}
+
+// Note is something that happened, for the group to announce.
+type Note struct {
+	Name  string
+	Node  warden.NodeID
+	Extra string
+}
+
+// Effects of a Step: only notes. Opinions are read with Opinions.
+type Effects struct{ Notes []Note }
+
+func (f *Effects) note(name string, node warden.NodeID, extra string) {
+	f.Notes = append(f.Notes, Note{name, node, extra})
+}

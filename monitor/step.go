@@ -1,0 +1,202 @@
+package monitor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Event is what can happen to this mind. The set is closed.
+type Event interface{ event() }
+
+// Tick says only that time has passed. Every Step does what a Tick does.
+type Tick struct{}
+
+// Looked is a finished look, begun at Asked.
+type Looked struct {
+	Node        warden.NodeID
+	Asked       warden.Instant
+	Observation warden.Observation
+}
+
+// Said is what another Warden thinks.
+type Said struct {
+	From     warden.WardenID
+	Birth    warden.Birth
+	Tilt     bool
+	Opinions []warden.Opinion
+}
+
+func (Tick) event()   {}
+func (Looked) event() {}
+func (Said) event()   {}
+
+// Step takes one event at the instant now and returns the new state. s is not
+// changed.
+func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
+	s = s.clone()
+	var f Effects
+	s.roster(c, now)
+	s.passTime(c, now, &f)
+	switch e := e.(type) {
+	case Looked:
+		s.looked(c, e, now, &f)
+	case Said:
+		s.said(e, now)
+	}
+	s.leaveTilt(now, &f)
+	if !s.Tilt {
+		s.judge(c, now, &f)
+	}
+	return s, f
+}
+
+// roster brings the list of nodes up to date and starts a new primary clean:
+// what a node did as a replica is nothing to hold against it as a primary.
+func (s *State) roster(c Config, now warden.Instant) {
+	s.Nodes = slices.DeleteFunc(s.Nodes, func(n Node) bool { return !slices.Contains(c.Nodes, n.ID) })
+	for _, id := range c.Nodes {
+		if s.Find(id) == nil {
+			s.Nodes = append(s.Nodes, Node{ID: id, Since: now})
+			slices.SortFunc(s.Nodes, func(a, b Node) int { return strings.Compare(string(a.ID), string(b.ID)) })
+		}
+	}
+	if c.Primary != s.primary || c.Confirmed && !s.confirmed {
+		if n := s.Find(c.Primary); n != nil {
+			n.RoleSince = now
+			n.Lost, n.LostSince, n.lostHard = "", 0, false
+			if c.Primary != s.primary {
+				n.Down, n.Why, n.Crash, n.Silence = false, "", false, 0
+				n.Refusing, n.RefusedFor = false, 0
+			}
+		}
+		if c.Primary != s.primary {
+			s.Odown, s.Agreeing, s.Veto = false, 0, false
+		}
+		s.primary = c.Primary
+	}
+	s.confirmed = c.Confirmed
+}
+
+// passTime adds witnessed time to every silence, or enters TILT.
+func (s *State) passTime(c Config, now warden.Instant, f *Effects) {
+	gap := now.Sub(s.lastStep)
+	s.lastStep = now
+	if gap < 0 || gap > TiltTrigger(c.DownAfter) {
+		if !s.Tilt {
+			f.note("+tilt", "", fmt.Sprintf("tick %s late", gap))
+		}
+		s.Tilt, s.TiltAt = true, now
+		for i := range s.Nodes {
+			n := &s.Nodes[i]
+			n.Silence, n.Refusing, n.RefusedFor = 0, false, 0
+			n.positionAt, n.GrewAt = 0, 0
+		}
+		s.heard = nil
+		s.Odown, s.Agreeing, s.Veto = false, 0, false
+		return
+	}
+	for i := range s.Nodes {
+		s.Nodes[i].Silence += min(gap, maxStride)
+		if s.Nodes[i].Refusing {
+			s.Nodes[i].RefusedFor += min(gap, maxStride)
+		}
+	}
+}
+
+// leaveTilt ends TILT when every node was looked at since it began and the
+// calm period is over.
+func (s *State) leaveTilt(now warden.Instant, f *Effects) {
+	if !s.Tilt || now.Sub(s.TiltAt) < calmPeriod {
+		return
+	}
+	for i := range s.Nodes {
+		if s.Nodes[i].AskedAt <= s.TiltAt {
+			return
+		}
+	}
+	s.Tilt = false
+	f.note("-tilt", "", "every node was looked at again")
+}
+
+func (s *State) said(e Said, now warden.Instant) {
+	s.heard = slices.DeleteFunc(s.heard, func(h heard) bool { return h.from == e.From })
+	if e.Tilt {
+		return
+	}
+	for _, o := range e.Opinions {
+		s.heard = append(s.heard, heard{from: e.From, at: now, birth: e.Birth, opinion: o})
+	}
+}
+
+func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
+	n := s.Find(e.Node)
+	if n == nil || e.Asked < n.AskedAt {
+		return // forgotten meanwhile, or an older look that came late
+	}
+	n.AskedAt = e.Asked
+	o := e.Observation
+	if o.Health != n.Health && o.Health == warden.HealthDenied {
+		f.note("-node-denied", n.ID, o.Detail)
+	}
+	n.Health, n.Detail = o.Health, o.Detail
+	switch {
+	case o.Health == warden.HealthGood:
+		s.good(c, n, e, now, f)
+		n.UnfitSince = 0
+	case o.Health.Alive():
+		if n.UnfitSince == 0 {
+			n.UnfitSince = now
+		}
+	case o.Health == warden.HealthRefused:
+		n.Refusing = true
+		return
+	default:
+		// Silence ends hard evidence: crash_after needs every look refused.
+		n.Refusing, n.RefusedFor = false, 0
+		return
+	}
+	n.AnsweredAt, n.Silence = now, 0
+	n.Refusing, n.RefusedFor = false, 0
+}
+
+func (s *State) good(c Config, n *Node, e Looked, now warden.Instant, f *Effects) {
+	o := e.Observation
+	before := n.Seen
+	if before.RunID != "" && o.RunID != "" && before.RunID != o.RunID {
+		n.Rebooted++
+		f.note("+reboot", n.ID, "")
+	}
+	if before.Role != o.Role || before.Upstream != o.Upstream {
+		n.RoleSince = now
+		if before.Role != "" && before.Role != o.Role {
+			f.note("role-change", n.ID, string(o.Role))
+		}
+	}
+	n.Seen, n.SeenAt, n.GoodAt = o, e.Asked, now
+	if n.ID == c.Primary {
+		s.judgeReturn(c, n, before, now)
+		return
+	}
+	s.witness(c, n, e)
+}
+
+// witness notes growth of a replica's position between two looks that were
+// both begun after the primary's last good answer.
+func (s *State) witness(c Config, n *Node, e Looked) {
+	p := s.Find(c.Primary)
+	o := e.Observation
+	if p == nil || o.Role != warden.RoleReplica || o.Upstream != c.Primary || !o.LinkUp {
+		n.positionAt = 0
+		return
+	}
+	if n.positionAt > p.GoodAt {
+		grown := o.Position - n.position
+		if grown > 0 && grown != replicationPing && grown != 2*replicationPing {
+			n.GrewAt = e.Asked
+		}
+	}
+	n.position, n.positionAt = o.Position, e.Asked
+}
