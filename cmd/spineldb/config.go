@@ -1,0 +1,208 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Defaults of warden.toml. warden.toml.example states them, and a test holds
+// the two together.
+const (
+	defaultHost            = "0.0.0.0"
+	defaultPort            = 26379
+	gossipPortOffset       = 1000
+	defaultMaxClients      = 10000
+	defaultLogLevel        = "info"
+	defaultDownAfter       = 30 * warden.Second
+	defaultFailoverTimeout = 3 * warden.Minute
+	defaultHelloInterval   = 2 * warden.Second
+	defaultParallelSyncs   = 1
+	defaultAdapter         = "spineldb"
+	minDownAfter           = 100 * warden.Millisecond
+	minOther               = 10 * warden.Millisecond
+)
+
+// maxConfigFile bounds what is read as a configuration or a secret file, so
+// that a wrong path (/dev/zero) cannot eat the memory. In bytes.
+const maxConfigFile = 4 << 20
+
+// Secret is a password or a key. However it is printed, it does not show.
+type Secret string
+
+func (Secret) String() string               { return "[hidden]" }
+func (Secret) GoString() string             { return "[hidden]" }
+func (Secret) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[hidden]") }
+func (Secret) LogValue() slog.Value         { return slog.StringValue("[hidden]") }
+func (Secret) MarshalText() ([]byte, error) { return []byte("[hidden]"), nil }
+
+// Config is a whole warden.toml, checked and with every default filled in.
+type Config struct {
+	// File is the path it was read from.
+	File string
+	// Host and Port are what the client port listens on; gossip listens on
+	// the same Host.
+	Host string
+	Port int
+	// AnnounceIP is the address other Wardens and clients are told; empty: the
+	// one our connections to the nodes come from. AnnouncePort goes with it.
+	AnnounceIP   string
+	AnnouncePort int
+	// DataDir holds identity, promises and topologies. Resolved against the
+	// directory of File.
+	DataDir    string
+	GossipPort int
+	// GossipKeys are raw keys of 16, 24 or 32 bytes; the first one encrypts,
+	// all of them decrypt. Empty: gossip is in the clear.
+	GossipKeys []Secret
+	// Join are other Wardens' gossip addresses.
+	Join        []warden.NodeID
+	RequirePass Secret
+	MaxClients  int
+	LogLevel    slog.Level
+	// Masters are the groups to watch, in the order of the file.
+	Masters []Master
+	// Warnings are to be shown once at start. They never contain secrets.
+	Warnings []string
+}
+
+// Master is one [[masters]] block: a group to watch.
+type Master struct {
+	Name    warden.GroupName
+	Primary warden.NodeID
+	// Nodes are further members configured by name, without the primary.
+	Nodes  []warden.NodeID
+	Quorum int
+	// Wardens is how many Wardens there will be; 0 when not configured.
+	Wardens          int
+	DownAfter        warden.Duration
+	CrashAfter       warden.Duration
+	FailoverTimeout  warden.Duration
+	HelloInterval    warden.Duration
+	FailoverCooldown warden.Duration
+	ParallelSyncs    int
+	ReplicaWitness   bool
+	// Adapter is the kind of database; see adapterNames.
+	Adapter      string
+	AuthUser     string
+	AuthPassword Secret
+}
+
+// adapterNames are the kinds of databases this build knows.
+func adapterNames() []string { return []string{defaultAdapter} }
+
+// Mistake is one thing wrong with a configuration file. Line is 0 where no
+// line is to blame.
+type Mistake struct {
+	File  string
+	Line  int
+	Group string
+	Key   string
+	Text  string
+}
+
+func (m Mistake) Error() string {
+	var b strings.Builder
+	b.WriteString(m.File)
+	if m.Line > 0 {
+		fmt.Fprintf(&b, ":%d", m.Line)
+	}
+	b.WriteString(": ")
+	if m.Group != "" {
+		fmt.Fprintf(&b, "group %q: ", m.Group)
+	}
+	if m.Key != "" {
+		fmt.Fprintf(&b, "%s: ", m.Key)
+	}
+	b.WriteString(m.Text)
+	return b.String()
+}
+
+// Mistakes is everything wrong with a configuration file, in the order of its
+// lines.
+type Mistakes []Mistake
+
+func (ms Mistakes) Error() string {
+	lines := make([]string, len(ms))
+	for i, m := range ms {
+		lines[i] = m.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// LoadConfig reads and checks a warden.toml. The error is Mistakes, all of
+// them at once, unless the file could not be read at all.
+func LoadConfig(path string) (Config, error) {
+	data, mode, err := readSmallFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fmt.Errorf("read configuration %s: no such file: give its path as in spineldb --warden FILE, or start from warden.toml.example", path)
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	c, err := parseConfig(path, data, readSmallFile)
+	if err != nil {
+		return Config{}, err
+	}
+	if mode.Perm()&0o004 != 0 && c.hasInlineSecrets(string(data)) {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s contains secrets and every user of this machine may read it: chmod o-r it", path))
+	}
+	return c, nil
+}
+
+// hasInlineSecrets reports whether the text itself, rather than a file it
+// names, holds a password or key.
+func (c Config) hasInlineSecrets(text string) bool {
+	if c.RequirePass != "" || len(c.GossipKeys) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(c.Masters, func(m Master) bool {
+		return m.AuthPassword != "" && strings.Contains(text, string(m.AuthPassword))
+	})
+}
+
+// fileReader reads a whole file and its mode; a parameter so that the fuzz
+// test opens no files.
+type fileReader func(path string) ([]byte, fs.FileMode, error)
+
+// readSmallFile reads a regular file of at most maxConfigFile bytes.
+func readSmallFile(path string) ([]byte, fs.FileMode, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	// A directory, a pipe that never ends, a device: say so instead of waiting.
+	if !info.Mode().IsRegular() {
+		return nil, 0, errors.New("not a regular file")
+	}
+	if info.Size() > maxConfigFile {
+		return nil, 0, fmt.Errorf("larger than %d bytes", maxConfigFile)
+	}
+	data, err := os.ReadFile(path)
+	return data, info.Mode(), err
+}
+
+// parseConfig checks the text of a warden.toml.
+func parseConfig(file string, data []byte, read fileReader) (Config, error) {
+	doc := parseDocument(file, data)
+	l := &loader{doc: doc, dir: filepath.Dir(file), read: read}
+	var c Config
+	if doc.values != nil {
+		c = l.load()
+	}
+	if len(doc.mistakes) > 0 {
+		slices.SortStableFunc(doc.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
+		return Config{}, doc.mistakes
+	}
+	c.File = file
+	c.Warnings = l.warnings
+	return c, nil
+}

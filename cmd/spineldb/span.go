@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// parseSpan reads a duration as people write it: "30s", "1.5s", "3m",
+// "1h 30m", "500 ms", "2 minutes". The words are those that SpinelDB's own
+// configuration accepts.
+func parseSpan(text string) (warden.Duration, error) {
+	rest := strings.TrimSpace(text)
+	if rest == "" {
+		return 0, errors.New(`duration is empty: write one such as "30s"`)
+	}
+	if rest == "0" {
+		return 0, nil
+	}
+	if rest[0] == '-' {
+		return 0, fmt.Errorf("duration %q is negative: leave the minus out", shown(text))
+	}
+	total := 0.0
+	for rest != "" {
+		digits := strings.IndexFunc(rest, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
+		if digits < 0 {
+			return 0, fmt.Errorf("duration %q lacks a unit: write %q or %q", shown(text), shown(text)+"s", shown(text)+"ms")
+		}
+		n, err := strconv.ParseFloat(rest[:digits], 64)
+		if err != nil {
+			return 0, fmt.Errorf("duration %q is not a number with a unit: write one such as \"30s\" or \"3m\"", shown(text))
+		}
+		rest = strings.TrimLeft(rest[digits:], " ")
+		letters := strings.IndexFunc(rest, func(r rune) bool { return r >= '0' && r <= '9' || r == ' ' || r == '.' })
+		if letters < 0 {
+			letters = len(rest)
+		}
+		unit, ok := spanUnit(rest[:letters])
+		if !ok {
+			return 0, fmt.Errorf("duration %q has an unknown unit %q: use ms, s, m, h or d", shown(text), shown(rest[:letters]))
+		}
+		total += n * float64(unit)
+		rest = strings.TrimLeft(rest[letters:], " ")
+	}
+	// A hundred years and more is a typing mistake, and would overflow.
+	if total > math.MaxInt64/4 {
+		return 0, fmt.Errorf("duration %q is too long: write a shorter one", shown(text))
+	}
+	return warden.Duration(math.Round(total)), nil
+}
+
+func spanUnit(word string) (warden.Duration, bool) {
+	const hour = 60 * warden.Minute
+	switch word {
+	case "ns", "nsec", "nanos":
+		return 1, true
+	case "us", "µs", "usec", "micros":
+		return warden.Microsecond, true
+	case "ms", "msec", "millis":
+		return warden.Millisecond, true
+	case "s", "sec", "secs", "second", "seconds":
+		return warden.Second, true
+	case "m", "min", "mins", "minute", "minutes":
+		return warden.Minute, true
+	case "h", "hr", "hrs", "hour", "hours":
+		return hour, true
+	case "d", "day", "days":
+		return 24 * hour, true
+	}
+	return 0, false
+}
