@@ -1,0 +1,236 @@
+package election
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// recentLimit is how long a Warden that fell silent still counts as known at
+// the first agreement.
+const recentLimit = 30 * warden.Second
+
+func (s *State) recent(p Peer, now warden.Instant) bool { return now.Sub(p.At) <= recentLimit }
+
+// list is whom a candidate asks: the list of its newest topology, or at the
+// first agreement all it knows.
+func (s *State) list(c Config, w Want) []warden.WardenID {
+	if t := s.Reg.Newest(); s.Born() || !t.IsZero() {
+		return t.Wardens
+	}
+	return w.List
+}
+
+// turn stands for election when there is something to do, nobody leads, and
+// it is this Warden's turn.
+func (s *State) turn(c Config, want Want, sight Sight, now warden.Instant, f *Effects) {
+	if s.Stand != nil {
+		s.standing(c, want, now, f)
+		return
+	}
+	if s.Lead != nil || want.Reason == "" || s.Quiet() != "" || !slices.Contains(s.list(c, want), c.Self) {
+		s.want, s.standAt = Want{}, 0
+		return
+	}
+	if sight.Tilt && failing(want.Reason) {
+		return
+	}
+	if !want.Is(s.want) || s.standAt == 0 {
+		s.want = want
+		s.standAt = now.Add(warden.Duration(rank(s.list(c, want), c.Self, s.seen+1)) * turnStep)
+	}
+	if s.HoldFor != c.Self || s.holdRun != c.Run {
+		// Somebody leads, or may: after its lease the turns begin anew.
+		if free := s.HoldUntil; now < free {
+			s.standAt = max(s.standAt, free.Add(warden.Duration(rank(s.list(c, want), c.Self, s.seen+1))*turnStep))
+		}
+	}
+	if now.Sub(s.started) < voterHold {
+		s.standAt = max(s.standAt, s.started.Add(voterHold))
+	}
+	if !failing(want.Reason) {
+		s.standAt = max(s.standAt, s.quietTil)
+	}
+	if now >= s.standAt {
+		s.stand(c, want, now, f)
+	}
+}
+
+// stand begins an attempt: a new epoch, promised to oneself on disk before
+// anybody is asked (V1).
+func (s *State) stand(c Config, want Want, now warden.Instant, f *Effects) {
+	e := max(s.seen, s.Reg.Promise) + 1
+	s.seen = e
+	s.Reg.Promise, s.Reg.Grantee, s.Reg.GranteeRun = e, c.Self, c.Run
+	s.Stand = &Candidacy{Epoch: e, Want: want, Since: now, grants: []grant{{c.Self, s.Reg.Newest().Clone()}}}
+	s.standAt = 0
+	f.note("+new-epoch", fmt.Sprint(e), e)
+	if failing(want.Reason) {
+		f.note("+try-failover", string(want.Reason), e)
+	}
+	f.note("+vote-for-leader", fmt.Sprintf("%s %d", c.Self, e), e)
+	s.ask(c, now, f)
+	s.countVotes(c, now, f)
+}
+
+// ask asks everybody in the list that has not granted yet.
+func (s *State) ask(c Config, now warden.Instant, f *Effects) {
+	st := s.Stand
+	st.askedAt = now
+	for _, id := range s.list(c, st.Want) {
+		s.askOne(c, id, f)
+	}
+}
+
+func (s *State) askOne(c Config, id warden.WardenID, f *Effects) {
+	st := s.Stand
+	if slices.Contains(s.list(c, st.Want), id) && !slices.ContainsFunc(st.grants, func(g grant) bool { return g.from == id }) {
+		f.send(c, s, id, warden.Message{Ask: &warden.VoteRequest{
+			Epoch: st.Epoch, Reason: st.Want.Reason, Primary: st.Want.Primary, List: st.Want.List, Lost: st.Want.Lost}})
+	}
+}
+
+// standing goes on with an attempt, or gives it up.
+func (s *State) standing(c Config, want Want, now warden.Instant, f *Effects) {
+	st := s.Stand
+	switch {
+	case !want.Is(st.Want):
+		s.giveUp(c, "there is nothing to do any more", now, f)
+	case s.Quiet() != "":
+		s.giveUp(c, s.Quiet(), now, f)
+	case now.Sub(st.Since) >= attemptLife:
+		s.giveUp(c, "not enough votes", now, f)
+	case now.Sub(st.askedAt) >= askAgain:
+		s.ask(c, now, f)
+	}
+}
+
+// giveUp ends an attempt and gives the votes back, so that nobody waits for a
+// leader that does not exist.
+func (s *State) giveUp(c Config, why string, now warden.Instant, f *Effects) {
+	st := s.Stand
+	s.Stand = nil
+	s.Denials = nil
+	for _, d := range st.denials {
+		s.Denials = append(s.Denials, d.from.Short()+": "+d.why)
+	}
+	for _, id := range s.list(c, st.Want) {
+		f.send(c, s, id, warden.Message{Renew: &warden.Renew{Epoch: st.Epoch, Reason: st.Want.Reason, Release: true}})
+	}
+	if failing(st.Want.Reason) {
+		f.note("-failover-abort-not-elected", why, st.Epoch)
+	} else {
+		f.note("-not-elected", why, st.Epoch)
+	}
+	list := s.list(c, st.Want)
+	s.want = st.Want
+	s.standAt = now.Add(warden.Duration(rank(list, c.Self, s.seen+1)+1) * turnStep)
+	if !failing(st.Want.Reason) {
+		s.standAt = s.standAt.Add(quietAfter)
+	}
+}
+
+// voted takes in a vote.
+func (s *State) voted(c Config, m warden.Message, now warden.Instant, f *Effects) {
+	v := *m.Vote
+	st := s.Stand
+	if st == nil || v.Epoch != st.Epoch || m.Birth != s.Reg.Chosen.Birth {
+		s.seen = max(s.seen, v.Promise)
+		return
+	}
+	drop := func(id warden.WardenID) {
+		st.denials = slices.DeleteFunc(st.denials, func(d denial) bool { return d.from == id })
+	}
+	drop(m.From)
+	if !v.Granted {
+		s.seen = max(s.seen, v.Promise)
+		st.denials = append(st.denials, denial{m.From, v.Why, v.Promise})
+		if v.Promise > st.Epoch {
+			s.giveUp(c, fmt.Sprintf("epoch %d is promised elsewhere", v.Promise), now, f)
+		}
+		return
+	}
+	if !slices.ContainsFunc(st.grants, func(g grant) bool { return g.from == m.From }) {
+		st.grants = append(st.grants, grant{m.From, v.Newest.Clone()})
+	}
+	s.countVotes(c, now, f)
+}
+
+// countVotes adopts the newest base among the grants and counts the votes in
+// the list of that base, anew with each answer (V4).
+func (s *State) countVotes(c Config, now warden.Instant, f *Effects) {
+	st := s.Stand
+	var base warden.Topology
+	var from []warden.WardenID
+	for _, g := range st.grants {
+		from = append(from, g.from)
+		if base.IsZero() || g.newest.Version.Newer(base.Version) {
+			base = g.newest
+		}
+	}
+	if len(st.Want.Lost) > 0 {
+		s.countRecovery(c, base, from, now, f)
+		return
+	}
+	list, need := base.Wardens, needed(base.Wardens, c.Quorum)
+	if !s.Born() {
+		if base.IsZero() {
+			list = st.Want.List
+		}
+		need = neededAtBirth(list, c.Quorum, c.Wardens)
+	}
+	if !slices.Contains(list, c.Self) {
+		s.giveUp(c, "a newer list of Wardens lacks this one", now, f) // R3
+		return
+	}
+	if count(list, from) >= need {
+		s.elected(c, base, from, now, f)
+	}
+}
+
+// countRecovery: every Warden that is not given up must have granted.
+func (s *State) countRecovery(c Config, base warden.Topology, from []warden.WardenID, now warden.Instant, f *Effects) {
+	for _, id := range base.Wardens {
+		if !slices.Contains(from, id) && !slices.Contains(s.Stand.Want.Lost, id) {
+			return
+		}
+	}
+	s.elected(c, base, from, now, f)
+}
+
+func (s *State) elected(c Config, base warden.Topology, from []warden.WardenID, now warden.Instant, f *Effects) {
+	st := s.Stand
+	s.Stand, s.Denials = nil, nil
+	s.Lead = &Leadership{Epoch: st.Epoch, Want: st.Want, Since: now, Base: base.Clone(), Voters: slices.Clone(from),
+		LeaseUntil: st.Since.Add(leaseLife), roundAt: st.Since}
+	s.HoldFor, s.holdRun, s.HoldUntil = c.Self, c.Run, now.Add(voterHold)
+	f.Elected = true
+	f.note("+elected-leader", fmt.Sprintf("%s with %d votes", st.Want.Reason, len(from)), st.Epoch)
+}
+
+// Next is the instant at which this mind may have to do something by itself.
+func Next(c Config, s State, want Want, now warden.Instant) warden.Instant {
+	next := now.Add(warden.Second)
+	at := func(i warden.Instant) {
+		if i > now {
+			next = min(next, i)
+		} else if i != 0 {
+			next = min(next, now.Add(5*warden.Millisecond))
+		}
+	}
+	switch {
+	case s.Stand != nil:
+		at(s.Stand.askedAt.Add(askAgain))
+		at(s.Stand.Since.Add(attemptLife))
+	case s.Lead != nil:
+		at(s.Lead.roundAt.Add(renewEvery))
+		at(s.Lead.LeaseUntil)
+		if s.Lead.Proposing() {
+			at(s.Lead.resentAt.Add(proposeAgain))
+		}
+	case want.Reason != "" && s.standAt != 0:
+		at(s.standAt)
+	}
+	return next
+}

@@ -1,0 +1,287 @@
+package election
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Times of the lease and of turns. They are part of the protocol between
+// Wardens: voterHold must be longer than leaseLife by more than a message
+// takes, in every release that may run beside this one.
+const (
+	leaseLife    = 1 * warden.Second         // leader: from the sending of an answered round
+	voterHold    = 1250 * warden.Millisecond // voter: from its own last answer
+	renewEvery   = 250 * warden.Millisecond
+	turnStep     = 40 * warden.Millisecond  // between two ranks
+	attemptLife  = 300 * warden.Millisecond // a candidate gives up and waits for its turn
+	askAgain     = 60 * warden.Millisecond  // to those that denied or did not answer
+	proposeAgain = 100 * warden.Millisecond
+	// quietAfter a released lease lets everybody look again before somebody
+	// stands for what has just been done.
+	quietAfter = 600 * warden.Millisecond
+)
+
+// Config is what the mind is told on every Step.
+type Config struct {
+	Group    warden.GroupName
+	Self     warden.WardenID
+	Run      warden.Run
+	NewBirth warden.Birth
+	Quorum   int
+	// Wardens is the configured number of them, 0 when unknown.
+	Wardens       int
+	HelloInterval warden.Duration
+}
+
+// Sight is what this Warden sees for itself at this instant; the voter's own
+// evidence. Other minds fill it.
+type Sight struct {
+	// PrimaryDown: this Warden holds the agreed primary for subjectively down
+	// (and is not in TILT, and no witness vetoes).
+	PrimaryDown bool
+	Odown       bool
+	Tilt        bool
+	// Adoptable is the node this Warden sees as a primary to adopt, if any.
+	Adoptable warden.NodeID
+	// Provisional is the primary this Warden would propose at the first
+	// agreement, and ProvisionalSays that it says of itself it is one.
+	Provisional     warden.NodeID
+	ProvisionalSays bool
+}
+
+// Want is what this Warden would do if it led. The zero value wants nothing.
+type Want struct {
+	Reason  warden.Reason
+	Primary warden.NodeID     // the node it is about
+	List    []warden.WardenID // first agreement: the list proposed
+	Lost    []warden.WardenID // recover: the Wardens given up
+	Warden  warden.WardenID   // join, forget: the one that comes or goes
+	To      warden.NodeID     // switchover, failover: the operator's choice
+}
+
+// Is reports whether two wants are for the same thing.
+func (w Want) Is(o Want) bool {
+	return w.Reason == o.Reason && w.Primary == o.Primary && w.Warden == o.Warden && w.To == o.To
+}
+
+// Peer is another Warden as heard in this group.
+type Peer struct {
+	ID       warden.WardenID
+	Run      warden.Run
+	At       warden.Instant // its last message of any kind
+	Since    warden.Instant // first heard
+	Birth    warden.Birth
+	Status   warden.Status
+	CommonAt warden.Instant // since when a majority of the list hears it (0: it does not)
+}
+
+type grant struct {
+	from   warden.WardenID
+	newest warden.Topology
+}
+
+type denial struct {
+	from    warden.WardenID
+	why     string
+	promise warden.Epoch
+}
+
+// Candidacy is a running attempt to be elected.
+type Candidacy struct {
+	Epoch   warden.Epoch
+	Want    Want
+	Since   warden.Instant
+	askedAt warden.Instant
+	grants  []grant
+	denials []denial
+}
+
+type ack struct {
+	from warden.WardenID
+	ok   bool
+	down bool
+}
+
+// Leadership is what this Warden holds while it leads.
+type Leadership struct {
+	Epoch warden.Epoch
+	Want  Want
+	Since warden.Instant
+	// Base is the adopted base, then the last step of ours that was chosen.
+	Base warden.Topology
+	// Own: a step of this epoch has been chosen.
+	Own        bool
+	LeaseUntil warden.Instant
+	Voters     []warden.WardenID // who granted
+	step       uint64
+	proposal   warden.Topology // zero: none under way
+	proposedAt warden.Instant  // first sending
+	resentAt   warden.Instant
+	// acks of the newest proposal, also after it was chosen (A4).
+	acks      []ack
+	round     uint64
+	roundAt   warden.Instant
+	roundAcks []warden.WardenID
+}
+
+// Proposing reports whether a proposal is under way.
+func (l *Leadership) Proposing() bool { return l != nil && !l.proposal.IsZero() }
+
+// Downs counts the answers to the newest proposal that say the primary is
+// down (A4); Answered counts all answers.
+func (l *Leadership) Downs() (downs, answered int) {
+	for _, a := range l.acks {
+		answered++
+		if a.down {
+			downs++
+		}
+	}
+	return downs, answered
+}
+
+// State is the mind's memory. Reg is the durable part.
+type State struct {
+	Reg     warden.Register
+	Peers   []Peer // sorted by ID
+	Stand   *Candidacy
+	Lead    *Leadership
+	Mute    bool // the store does not work: neither vote nor lead
+	Frozen  string
+	started warden.Instant
+	// The voter's side of the lease.
+	HoldFor   warden.WardenID
+	holdRun   warden.Run
+	HoldUntil warden.Instant
+	// Turns.
+	seen     warden.Epoch
+	want     Want
+	standAt  warden.Instant
+	quietTil warden.Instant
+	// Denials are the last attempt's, for explain.
+	Denials []string
+	// known changes of the set of Wardens, for the first agreement.
+	calmSince warden.Instant
+}
+
+// New is the memory of a Warden that has just started with reg on its disk.
+func New(reg warden.Register, now warden.Instant) State {
+	s := State{Reg: reg.Clone(), started: now, calmSince: now, seen: reg.Promise}
+	s.seen = max(s.seen, reg.Accepted.Epoch, reg.Chosen.Epoch)
+	if reg.Promise == 0 {
+		// Nobody can hold a lease from a voter that never voted.
+		s.started = now.Add(-voterHold)
+	}
+	return s
+}
+
+func (s State) clone() State {
+	s.Peers = slices.Clone(s.Peers)
+	if s.Stand != nil {
+		c := *s.Stand
+		c.grants, c.denials = slices.Clone(c.grants), slices.Clone(c.denials)
+		s.Stand = &c
+	}
+	if s.Lead != nil {
+		l := *s.Lead
+		l.acks, l.roundAcks = slices.Clone(l.acks), slices.Clone(l.roundAcks)
+		s.Lead = &l
+	}
+	return s
+}
+
+// Born reports whether a topology is known to be chosen.
+func (s *State) Born() bool { return !s.Reg.Chosen.IsZero() }
+
+// Quiet reports whether this Warden keeps out of the group's decisions, and
+// why.
+func (s *State) Quiet() string {
+	switch {
+	case s.Mute:
+		return "its store cannot be written"
+	case s.Reg.Superseded:
+		return "it was given up as lost by recover"
+	case s.Reg.Left:
+		return "it has left this group"
+	case s.Frozen != "":
+		return s.Frozen
+	}
+	return ""
+}
+
+// Peer is what was heard of a Warden, nil when nothing was.
+func (s *State) Peer(id warden.WardenID) *Peer {
+	i, ok := slices.BinarySearchFunc(s.Peers, id, func(p Peer, id warden.WardenID) int {
+		return strings.Compare(string(p.ID), string(id))
+	})
+	if !ok {
+		return nil
+	}
+	return &s.Peers[i]
+}
+
+func (s *State) hear(m warden.Message, now warden.Instant) *Peer {
+	p := s.Peer(m.From)
+	if p == nil {
+		s.Peers = append(s.Peers, Peer{ID: m.From, Since: now})
+		slices.SortFunc(s.Peers, func(a, b Peer) int { return strings.Compare(string(a.ID), string(b.ID)) })
+		p = s.Peer(m.From)
+		s.calmSince = now
+	}
+	if p.Run != m.Run {
+		p.Run = m.Run
+	}
+	p.At = now
+	if m.Status != nil {
+		p.Birth = m.Birth
+	}
+	return p
+}
+
+// hearLimit is how old a Warden's last message may be for it to be heard.
+func hearLimit(c Config) warden.Duration {
+	return max(3*c.HelloInterval, 3*warden.Second)
+}
+
+// Hears are the Wardens heard lately, sorted.
+func (s *State) Hears(c Config, now warden.Instant) []warden.WardenID {
+	var out []warden.WardenID
+	for _, p := range s.Peers {
+		if now.Sub(p.At) <= hearLimit(c) {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}
+
+// HeardAgo is the age of the last moment at which a majority of the listed
+// Wardens had been heard; negative when never.
+func (s *State) HeardAgo(c Config, now warden.Instant) warden.Duration {
+	list := s.Reg.Chosen.Wardens
+	need := len(list)/2 + 1
+	var ats []warden.Instant
+	for _, id := range list {
+		if id == c.Self {
+			ats = append(ats, now)
+		} else if p := s.Peer(id); p != nil {
+			ats = append(ats, p.At)
+		}
+	}
+	if len(ats) < need || need == 0 {
+		return -1
+	}
+	slices.Sort(ats)
+	return now.Sub(ats[len(ats)-need])
+}
+
+// Leader is the Warden whose lease this one's vote upholds now, if any.
+func (s *State) Leader(c Config, now warden.Instant) warden.WardenID {
+	if s.Lead != nil {
+		return c.Self
+	}
+	if now < s.HoldUntil {
+		return s.HoldFor
+	}
+	return ""
+}
