@@ -1,0 +1,88 @@
+package spineldb
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// helloChannel is where Wardens introduce themselves to one another.
+const helloChannel = "__warden__:hello"
+
+// maxHello bounds a hello, in bytes. Anybody may publish on the channel.
+const maxHello = 4 << 10
+
+// idLength is the length of a Warden's id in hexadecimal digits.
+const idLength = 40
+
+var errHello = errors.New("not a hello")
+
+// helloText is a hello on the wire. The first five fields, in this order, are
+// those of SpinelDB's own Warden; what follows is ours and may be missing.
+type helloText struct {
+	Addr          string `json:"addr"`
+	RunID         string `json:"run_id"`
+	Epoch         uint64 `json:"epoch"`
+	MasterName    string `json:"master_name"`
+	MasterAddress string `json:"master_addr"`
+	Gossip        string `json:"gossip,omitempty"`
+}
+
+func encodeHello(h warden.Hello) ([]byte, error) {
+	text, err := json.Marshal(helloText{
+		Addr:          h.Client,
+		RunID:         string(h.ID),
+		Epoch:         uint64(h.Epoch),
+		MasterName:    string(h.Group),
+		MasterAddress: string(h.Primary),
+		Gossip:        h.Gossip,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode hello: %w", err)
+	}
+	if len(text) > maxHello {
+		return nil, fmt.Errorf("encode hello: %d bytes are more than the %d allowed: shorten the announced addresses", len(text), maxHello)
+	}
+	return text, nil
+}
+
+// parseHello reads a hello. Whatever does not make sense is an error and is
+// ignored: the channel is open to everybody who may use the server.
+func parseHello(text string) (warden.Hello, error) {
+	if len(text) > maxHello {
+		return warden.Hello{}, errHello
+	}
+	var t helloText
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		return warden.Hello{}, errHello
+	}
+	h := warden.Hello{ID: warden.WardenID(t.RunID), Epoch: warden.Epoch(t.Epoch)}
+	if len(t.RunID) != idLength || strings.Trim(t.RunID, "0123456789abcdef") != "" {
+		return warden.Hello{}, errHello
+	}
+	group, err := warden.ParseGroupName(t.MasterName)
+	if err != nil {
+		return warden.Hello{}, errHello
+	}
+	h.Group = group
+	for _, f := range []struct {
+		text string
+		into *string
+	}{{t.Addr, &h.Client}, {t.Gossip, &h.Gossip}, {t.MasterAddress, (*string)(&h.Primary)}} {
+		if f.text == "" {
+			continue
+		}
+		node, err := warden.ParseNode(f.text)
+		if err != nil || strings.ContainsFunc(f.text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return warden.Hello{}, errHello
+		}
+		*f.into = string(node)
+	}
+	if h.Client == "" && h.Gossip == "" {
+		return warden.Hello{}, errHello
+	}
+	return h, nil
+}

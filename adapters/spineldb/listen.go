@@ -1,0 +1,99 @@
+package spineldb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// listenQuiet is how long the listener hears nothing before it asks whether
+	// the server is still there. Our own hellos usually come more often.
+	listenQuiet = 5 * time.Second
+	// Pauses between attempts to listen: they double from the first to the
+	// last. Where the server refuses us, the pause is listenDenied.
+	listenFirst  = 100 * time.Millisecond
+	listenLast   = time.Second
+	listenDenied = 5 * time.Second
+)
+
+// listen keeps the listening connection for as long as the link lives. Its
+// reader waits for hellos, and so it is the first to hear that the server has
+// ended.
+func (l *link) listen() {
+	pause := listenFirst
+	for l.ctx.Err() == nil {
+		stood, err := l.listenOnce()
+		switch {
+		case l.ctx.Err() != nil:
+			return
+		case stood:
+			pause = listenFirst
+			l.ended(err)
+		case isReply(err):
+			l.adapter.opts.Logger.Debug("listen.refused", "node", l.node, "why", detail(err))
+			pause = listenDenied
+		}
+		wait := time.NewTimer(pause)
+		select {
+		case <-l.ctx.Done():
+			wait.Stop()
+			return
+		case <-wait.C:
+		}
+		pause = min(2*pause, listenLast)
+	}
+}
+
+// listenOnce subscribes and reads until the connection ends. stood: it had
+// been subscribed.
+func (l *link) listenOnce() (stood bool, err error) {
+	begin, cancel := context.WithTimeout(l.ctx, l.adapter.opts.DialTimeout+l.adapter.opts.Timeout)
+	defer cancel()
+	w, err := l.adapter.dial(begin, l.node, l.wanted())
+	if err != nil {
+		return false, err
+	}
+	defer w.close()
+	// Reads of go-redis do not watch their context; closing ends them.
+	stop := context.AfterFunc(l.ctx, func() { w.tap.Close() })
+	defer stop()
+	sub := w.client.Subscribe(begin, helloChannel)
+	defer sub.Close()
+	if _, err := sub.ReceiveTimeout(begin, l.adapter.opts.Timeout); err != nil {
+		return false, w.explain(err)
+	}
+	return true, l.hear(sub)
+}
+
+// hear reads messages until the connection ends.
+func (l *link) hear(sub *redis.PubSub) error {
+	asked := false // a PING is on its way
+	for {
+		message, err := sub.ReceiveTimeout(l.ctx, listenQuiet)
+		var timeout net.Error
+		switch {
+		case err == nil:
+			asked = false
+		case errors.As(err, &timeout) && timeout.Timeout() && !asked:
+			if err := sub.Ping(l.ctx); err != nil {
+				return err
+			}
+			asked = true
+			continue
+		case errors.As(err, &timeout) && timeout.Timeout():
+			return fmt.Errorf("no sign of life on the listening connection for %v", 2*listenQuiet)
+		default:
+			return err
+		}
+		if m, ok := message.(*redis.Message); ok && l.events.Hello != nil {
+			if hello, err := parseHello(m.Payload); err == nil {
+				l.events.Hello(hello)
+			}
+		}
+	}
+}
