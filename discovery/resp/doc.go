@@ -1,0 +1,67 @@
+// Package resp is the port that Redis-Sentinel clients talk to. It answers in
+// RESP2 or RESP3 (each connection chooses with HELLO), reads what it shows from
+// a warden.Directory, and takes operators' commands to it. It decides nothing.
+//
+// # Commands for clients
+//
+// AUTH, CLIENT, COMMAND, HELLO, INFO, PING, PSUBSCRIBE, PUNSUBSCRIBE, QUIT, ROLE,
+// SUBSCRIBE, UNSUBSCRIBE and SENTINEL, in the shapes that Redis Sentinel 7.2
+// gives them: numbers inside instance maps are bulk strings, a fact that is
+// missing is a field that is missing, maps are maps in RESP3 and flat arrays in
+// RESP2. The subcommands of SENTINEL are CKQUORUM, FAILOVER,
+// GET-MASTER-ADDR-BY-NAME, HELP, MASTER, MASTERS, MYID, REPLICAS, RESET, SENTINELS
+// and SLAVES, and the newer names GET-PRIMARY-ADDR-BY-NAME, PRIMARIES, PRIMARY.
+//
+// The address of a group is the same whether asked as GET-MASTER-ADDR-BY-NAME
+// or read from MASTER(S) and INFO: there is one source for it. A known group that
+// has no address to serve answers nil to the first, and an entry flagged s_down
+// with an empty ip to the others.
+//
+// REPLICAS leaves out what must not be read from: nodes with foreign data, live
+// nodes that still call themselves a primary, and those that ask not to be
+// announced. MASTER and INFO count the unannounced and the not yet demoted.
+//
+// # Events
+//
+// Events are published under their names (SUBSCRIBE +switch-master, PSUBSCRIBE
+// [-+]sdown, PSUBSCRIBE *). Debug events are not published. Besides, every event
+// is published on the channel __warden__:events as one JSON object in one line,
+// shaped like the entries of WARDEN EVENTS; it must be subscribed by its full
+// name, so that PSUBSCRIBE * shows each event once, as everywhere.
+//
+// # The command WARDEN
+//
+// For people and the command line. It stands under the same AUTH. All answers
+// but that of HELP are JSON in one bulk string; the Go types that decode them
+// are named in brackets.
+//
+//	WARDEN STATUS [group]                            [Status] this Warden and its groups
+//	WARDEN EXPLAIN group                             [Explanation] why things are as they are
+//	WARDEN FAILOVER group [TO host:port] [NOWAIT]    [warden.Answer]
+//	WARDEN SWITCHOVER group [TO host:port] [NOWAIT]  [warden.Answer]
+//	WARDEN PAUSE group                               [warden.Answer]
+//	WARDEN RESUME group                              [warden.Answer]
+//	WARDEN FORGET group warden-id                    [warden.Answer]
+//	WARDEN RECOVER group LOST id[,id...]             [warden.Answer]
+//	WARDEN RESET glob                                [ResetAnswers] one answer per group
+//	WARDEN EVENTS [count]                            [EventLog] the newest, oldest first
+//	WARDEN EVENTS SINCE seq [count]                  [EventLog] the oldest after seq
+//	WARDEN VERSION                                   [Version]
+//	WARDEN HELP                                      an array of lines
+//
+// An operator's command that was refused is an Answer like any other; RESP
+// errors are kept for mistakes in the request itself (ERR ...) and for a group
+// that this Warden does not know. Without NOWAIT, FAILOVER and SWITCHOVER answer
+// when the change is finished. The last 4,096 events are kept in memory, and
+// their numbers start at 1 with the process.
+//
+// # Bounds
+//
+// Nothing a client does costs others more than its share. A request is at most
+// 1 MiB (64 KiB before AUTH) and 1,024 words, and memory follows what has
+// arrived, not what was announced. Each client has one goroutine that reads and
+// answers and one that writes what is queued. A client that does not read is
+// not read from either, and cut when a write makes no progress for
+// WriteTimeout. Events never wait: a subscriber whose queue is full is cut, and
+// asks again when it is back.
+package resp

@@ -1,0 +1,244 @@
+package resp
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// EventsChannel is the channel on which every event is published as one JSON
+// object, shaped like EventRecord. Patterns do not match it.
+const EventsChannel = "__warden__:events"
+
+const (
+	historySize      = 4096
+	maxPayload       = 1023 // bytes, as in Redis
+	maxSubscriptions = 1024 // of one client
+	maxChannelName   = 1024 // bytes
+)
+
+// EventRecord is one event as WARDEN EVENTS and the events channel show it.
+type EventRecord struct {
+	// Seq counts the events of this process from 1.
+	Seq    int64            `json:"seq"`
+	UnixMS int64            `json:"unix_ms"` // wall clock
+	Event  string           `json:"event"`
+	Level  warden.Level     `json:"level"`
+	Group  warden.GroupName `json:"group,omitempty"`
+	// Payload is the text that subscribers get.
+	Payload string `json:"payload"`
+}
+
+// hub knows who is subscribed to what, and the last events. Its lock gives the
+// events one order; nothing under it waits.
+type hub struct {
+	mu       sync.Mutex
+	channels map[string]map[*client]struct{}
+	patterns map[string]map[*client]struct{}
+	subs     map[*client]struct{} // clients with any subscription
+	seq      int64
+	history  []EventRecord // a ring once it has historySize entries
+}
+
+func newHub() *hub {
+	return &hub{
+		channels: map[string]map[*client]struct{}{},
+		patterns: map[string]map[*client]struct{}{},
+		subs:     map[*client]struct{}{},
+	}
+}
+
+// Publish delivers an event to its subscribers and keeps it for WARDEN EVENTS.
+// It never blocks on a client: one whose queue is full is cut. What answers
+// queries must have changed before. Debug events are dropped.
+func (s *Server) Publish(e warden.Event) {
+	if e.Level == warden.LevelDebug {
+		return
+	}
+	payload := oneLine.Replace(e.Payload)
+	payload = payload[:min(len(payload), maxPayload)]
+	s.hub.publish(EventRecord{
+		UnixMS: time.Now().UnixMilli(), Event: e.Name, Level: e.Level, Group: e.Group, Payload: payload,
+	})
+}
+
+func (h *hub) publish(r EventRecord) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seq++
+	r.Seq = h.seq
+	if len(h.history) < historySize {
+		h.history = append(h.history, r)
+	} else {
+		h.history[(r.Seq-1)%historySize] = r
+	}
+	h.deliver(h.channels[r.Event], "message", r.Event, r.Payload)
+	for pattern, clients := range h.patterns {
+		if matchGlob(pattern, r.Event) {
+			h.deliver(clients, "pmessage", pattern, r.Event, r.Payload)
+		}
+	}
+	if tails := h.channels[EventsChannel]; len(tails) > 0 {
+		// A record of strings and numbers cannot fail to encode.
+		line, _ := json.Marshal(r)
+		h.deliver(tails, "message", EventsChannel, string(line))
+	}
+}
+
+func (h *hub) deliver(to map[*client]struct{}, parts ...string) {
+	if len(to) == 0 {
+		return
+	}
+	resp2, resp3 := writer{proto: 2}, writer{proto: 3}
+	for _, w := range []*writer{&resp2, &resp3} {
+		w.push(len(parts))
+		w.bulks(parts...)
+	}
+	for c := range to {
+		if !c.out.event(resp2.buf, resp3.buf) {
+			c.cut("it did not read its events")
+		}
+	}
+}
+
+// subscription names one kind of it: by channel or by pattern.
+type subscription struct {
+	pattern bool
+	// add and drop are the words of the confirmations.
+	add, drop string
+}
+
+var (
+	byChannel = subscription{false, "subscribe", "unsubscribe"}
+	byPattern = subscription{true, "psubscribe", "punsubscribe"}
+)
+
+func (h *hub) tables(k subscription, c *client) (all map[string]map[*client]struct{}, own map[string]struct{}) {
+	if k.pattern {
+		return h.patterns, c.patterns
+	}
+	return h.channels, c.channels
+}
+
+// subscribe adds names and queues the confirmations in the same breath, so that
+// no event comes before the confirmation of what it was subscribed by. proto is
+// the client's. It reports false, having done nothing, when it would be too many.
+func (h *hub) subscribe(c *client, k subscription, names []string, proto int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all, own := h.tables(k, c)
+	if len(c.channels)+len(c.patterns)+len(names) > maxSubscriptions {
+		return false
+	}
+	w := writer{proto: proto}
+	for _, name := range names {
+		own[name] = struct{}{}
+		if all[name] == nil {
+			all[name] = map[*client]struct{}{}
+		}
+		all[name][c] = struct{}{}
+		h.confirm(&w, c, k.add, &name)
+	}
+	h.subs[c] = struct{}{}
+	c.out.confirm(w.buf)
+	return true
+}
+
+// unsubscribe removes names, all of that kind when none is given, and queues
+// the confirmations.
+func (h *hub) unsubscribe(c *client, k subscription, names []string, proto int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all, own := h.tables(k, c)
+	if len(names) == 0 {
+		for name := range own {
+			names = append(names, name)
+		}
+	}
+	w := writer{proto: proto}
+	for _, name := range names {
+		h.drop(all, own, c, name)
+		h.confirm(&w, c, k.drop, &name)
+	}
+	if len(names) == 0 {
+		h.confirm(&w, c, k.drop, nil)
+	}
+	if len(c.channels)+len(c.patterns) == 0 {
+		delete(h.subs, c)
+	}
+	c.out.confirm(w.buf)
+}
+
+func (h *hub) drop(all map[string]map[*client]struct{}, own map[string]struct{}, c *client, name string) {
+	delete(own, name)
+	if clients := all[name]; clients != nil {
+		delete(clients, c)
+		if len(clients) == 0 {
+			delete(all, name)
+		}
+	}
+}
+
+func (h *hub) confirm(w *writer, c *client, word string, name *string) {
+	count := len(c.channels) + len(c.patterns)
+	c.subscriptions.Store(int32(count))
+	w.push(3)
+	w.bulk(word)
+	if name == nil {
+		w.nilBulk()
+	} else {
+		w.bulk(*name)
+	}
+	w.number(int64(count))
+}
+
+// remove forgets a client that is gone.
+func (h *hub) remove(c *client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, k := range []subscription{byChannel, byPattern} {
+		all, own := h.tables(k, c)
+		for name := range own {
+			h.drop(all, own, c, name)
+		}
+	}
+	delete(h.subs, c)
+	c.subscriptions.Store(0)
+}
+
+// counts are for INFO.
+func (h *hub) counts() (clients, channels, patterns int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.subs), len(h.channels), len(h.patterns)
+}
+
+// since returns up to limit kept events after seq, oldest first, and the
+// numbers of the oldest and the newest kept (0 when there is none).
+func (h *hub) since(seq int64, limit int) (events []EventRecord, first, last int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.after(seq, limit)
+}
+
+// newest is since for the last n events.
+func (h *hub) newest(n int) (events []EventRecord, first, last int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.after(h.seq-int64(n), n)
+}
+
+func (h *hub) after(seq int64, limit int) (events []EventRecord, first, last int64) {
+	last = h.seq
+	if last > 0 {
+		first = last - int64(len(h.history)) + 1
+	}
+	// Not seq+1, which may overflow: the number is a client's.
+	events = []EventRecord{}
+	for n := max(min(seq, last)+1, first, 1); n <= last && len(events) < limit; n++ {
+		events = append(events, h.history[(n-1)%historySize])
+	}
+	return events, first, last
+}

@@ -1,0 +1,272 @@
+package resp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// Goal: broken requests end with the words Redis uses.
+func TestReaderRefuses(t *testing.T) {
+	for _, c := range []struct{ name, input, want string }{
+		{"count is no number", "*x\r\n", "invalid multibulk length"},
+		{"count with a plus", "*+1\r\n$4\r\nPING\r\n", "invalid multibulk length"},
+		{"count with a zero before", "*01\r\n", "invalid multibulk length"},
+		{"count empty", "*\r\n", "invalid multibulk length"},
+		{"count without CR", "*1\n", "invalid multibulk length"},
+		{"count too large", "*1025\r\n", "invalid multibulk length"},
+		{"count overflows", "*99999999999999999999999\r\n", "invalid multibulk length"},
+		{"count line endless", "*" + strings.Repeat("1", 70_000), "too big mbulk count string"},
+		{"no bulk", "*1\r\n:4\r\n", "expected '$', got ':'"},
+		{"no bulk, control byte", "*1\r\n\x00", "expected '$', got '?'"},
+		{"length is no number", "*1\r\n$x\r\n", "invalid bulk length"},
+		{"length negative", "*1\r\n$-1\r\n", "invalid bulk length"},
+		{"length too large", "*1\r\n$1048577\r\n", "invalid bulk length"},
+		{"length line endless", "*1\r\n$" + strings.Repeat("1", 70_000), "too big bulk count string"},
+		{"bulk longer than told", "*1\r\n$3\r\nPING\r\n", "invalid bulk length"},
+		{"bulk ends with LF", "*1\r\n$4\r\nPING\n\n", "invalid bulk length"},
+		{"frame too large in sum", "*3\r\n$600000\r\n" + strings.Repeat("a", 600_000) + "\r\n$600000\r\n", "invalid bulk length"},
+		{"line too long", strings.Repeat("a", 70_000), "too big inline request"},
+		{"quote open", "PING \"a\r\n", "unbalanced quotes in request"},
+		{"quote goes on", "PING \"a\"b\r\n", "unbalanced quotes in request"},
+		{"single quote open", "PING 'a\r\n", "unbalanced quotes in request"},
+		{"line with too many words", strings.Repeat("a ", 1025) + "\r\n", "invalid multibulk length"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			words, err := newRequestReader(strings.NewReader(c.input)).read(true)
+			var bad protocolError
+			if !errors.As(err, &bad) || err.Error() != "Protocol error: "+c.want {
+				t.Errorf("got %q, %v, want %q", words, err, c.want)
+			}
+		})
+	}
+}
+
+// Goal: what is right is read whole, however it is cut into packets.
+func TestReaderReads(t *testing.T) {
+	for _, c := range []struct {
+		name, input string
+		want        [][]string
+	}{
+		{"multibulk", "*2\r\n$4\r\nPING\r\n$2\r\n\r\n\r\n", [][]string{{"PING", "\r\n"}}},
+		{"empty word", "*2\r\n$4\r\nPING\r\n$0\r\n\r\n", [][]string{{"PING", ""}}},
+		{"nothing at all", "*0\r\n*-1\r\n\r\nPING\r\n", [][]string{nil, nil, nil, {"PING"}}},
+		{"inline", "  sentinel\tmasters \r\nPING\n", [][]string{{"sentinel", "masters"}, {"PING"}}},
+		{"quotes", `a "b c" 'd e' "" '' "\x41\n\"\q" 'it\'s\n'` + "\r\n", [][]string{{"a", "b c", "d e", "", "", "A\n\"q", `it's\n`}}},
+		{"half a hex escape", `"\x4"` + "\r\n", [][]string{{"x4"}}},
+		{"two in one", request("PING") + "PING x\r\n" + request("PING"), [][]string{{"PING"}, {"PING", "x"}, {"PING"}}},
+		{"most words", request(slices.Repeat([]string{"a"}, 1024)...), [][]string{slices.Repeat([]string{"a"}, 1024)}},
+		{"large word", request(strings.Repeat("b", 1_000_000)), [][]string{{strings.Repeat("b", 1_000_000)}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, source := range []io.Reader{strings.NewReader(c.input), iotest.OneByteReader(strings.NewReader(c.input))} {
+				r := newRequestReader(source)
+				for i, want := range c.want {
+					words, err := r.read(true)
+					if err != nil || !slices.Equal(words, want) {
+						t.Fatalf("request %d: got %.200q, %v, want %.200q", i, words, err, want)
+					}
+				}
+				if words, err := r.read(true); err != io.EOF || r.mid {
+					t.Errorf("at the end: got %q, %v", words, err)
+				}
+			}
+		})
+	}
+}
+
+// Goal: before AUTH a frame of 64 KiB is the most, after it 1 MiB.
+func TestReaderBoundsStrangers(t *testing.T) {
+	large := request("AUTH", strings.Repeat("a", 64<<10))
+	if _, err := newRequestReader(strings.NewReader(large)).read(false); !errors.Is(err, errBulkNoAuth) {
+		t.Errorf("got %v, want %v", err, errBulkNoAuth)
+	}
+	if words, err := newRequestReader(strings.NewReader(large)).read(true); err != nil || len(words) != 2 {
+		t.Errorf("with AUTH: %v", err)
+	}
+	small := request("AUTH", strings.Repeat("a", 63<<10))
+	if words, err := newRequestReader(strings.NewReader(small)).read(false); err != nil || len(words) != 2 {
+		t.Errorf("small enough: %v", err)
+	}
+}
+
+// Goal: a large announced length reserves nothing that has not arrived.
+func TestReaderReservesNothingAhead(t *testing.T) {
+	for _, input := range []string{"*1024\r\n$1000000\r\nabc", "*1024\r\n", "*1\r\n$1000000\r\n" + strings.Repeat("a", 5000)} {
+		const rounds = 200
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range rounds {
+			if _, err := newRequestReader(strings.NewReader(input)).read(true); err == nil {
+				t.Fatal("half a request was read")
+			}
+		}
+		runtime.ReadMemStats(&after)
+		// A reader itself takes 4 KiB; the rest is at most thrice what came.
+		if each := (after.TotalAlloc - before.TotalAlloc) / rounds; each > 32<<10 {
+			t.Errorf("%.30q: %d bytes were allocated", input, each)
+		}
+	}
+}
+
+// Goal: no input makes the reader panic or exceed its bounds, and what it read
+// is read again from its own encoding.
+func FuzzReader(f *testing.F) {
+	seeds, err := filepath.Glob("testdata/seeds/*")
+	if err != nil || len(seeds) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, name := range seeds {
+		seed, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	f.Fuzz(func(t *testing.T, input []byte, authenticated bool) {
+		r := newRequestReader(bytes.NewReader(input))
+		for {
+			words, err := r.read(authenticated)
+			if err != nil {
+				var bad protocolError
+				if !errors.As(err, &bad) && err != io.EOF && err != io.ErrUnexpectedEOF {
+					t.Fatalf("strange error %v", err)
+				}
+				return
+			}
+			size := 0
+			for _, w := range words {
+				size += len(w)
+			}
+			if len(words) > maxArgs || size > len(input) || !authenticated && size > maxFrameNoAuth {
+				t.Fatalf("%d words of %d bytes from %d bytes", len(words), size, len(input))
+			}
+			if len(words) == 0 {
+				continue
+			}
+			again, err := newRequestReader(strings.NewReader(request(words...))).read(true)
+			if err != nil || !slices.Equal(again, words) {
+				t.Fatalf("got %q, %v, want %q", again, err, words)
+			}
+		}
+	})
+}
+
+// Goal: no request makes the server panic or answer something that is no RESP.
+func FuzzDispatch(f *testing.F) {
+	for _, line := range []string{"PING", "HELLO 3 SETNAME x", "CLIENT LIST", "SENTINEL MASTERS", "WARDEN EVENTS SINCE 1 2", "SUBSCRIBE a b",
+		"COMMAND INFO client|id", "WARDEN FAILOVER mymaster TO 1.2.3.4:5 NOWAIT", "sentinel|master x", "INFO a b", "UNSUBSCRIBE", "AUTH a b"} {
+		f.Add(line)
+	}
+	s, err := New(Options{Directory: newFake()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		words, err := splitWords(line)
+		if err != nil || len(words) == 0 || len(words) > maxArgs {
+			return
+		}
+		c := s.newClient(nowhere{}, 1)
+		defer s.hub.remove(c)
+		for _, proto := range []int{2, 3} {
+			c.w.proto = proto
+			s.dispatch(c, words)
+			answer := append(slices.Clone(c.out.pending), c.w.buf...)
+			if bytes.Contains(answer, []byte("internal error")) && !strings.Contains(line, "internal error") {
+				t.Fatalf("%q panicked: %q", words, answer)
+			}
+			br := bufio.NewReader(bytes.NewReader(answer))
+			for {
+				raw, err := readFrame(br)
+				if err == io.EOF && raw == "" {
+					break
+				}
+				if err != nil {
+					t.Fatalf("%q: answer %q: %v", words, answer, err)
+				}
+			}
+			c.out.pending, c.w.buf = nil, nil
+		}
+	})
+}
+
+// Goal: a pattern matches what Redis lets it match.
+func TestGlob(t *testing.T) {
+	for _, c := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"*", "", true}, {"*", "+sdown", true}, {"", "", true}, {"", "a", false}, {"+sdown", "+sdown", true}, {"+sdown", "+SDOWN", false},
+		{"[-+]sdown", "+sdown", true}, {"[-+]sdown", "-sdown", true}, {"[-+]sdown", "sdown", false}, {"?sdown", "+sdown", true},
+		{"+s*n", "+sdown", true}, {"+s*x", "+sdown", false}, {"*down*", "+sdown", true}, {"**down", "+odown", true},
+		{"[^-]sdown", "+sdown", true}, {"[^-]sdown", "-sdown", false}, {"[a-c]x", "bx", true}, {"[c-a]x", "bx", true}, {"[a-c]x", "dx", false},
+		{`\*`, "*", true}, {`\*`, "a", false}, {`[\]]`, "]", true}, {`a\`, `a\`, true}, {"[abc", "c", true}, {"[abc", "d", false}, {"[", "a", false},
+		{"[^", "a", true}, {"[]a", "a", false}, {"a*b*c", "a__b__b_c", true}, {"my?aster", "mymaster", true},
+		{"[+-]sdown", "+sdown", false}, // the quirk: a range up to the bracket
+	} {
+		if got := matchGlob(c.pattern, c.s); got != c.want {
+			t.Errorf("%q matches %q: %v", c.pattern, c.s, got)
+		}
+		if got := slowGlob(c.pattern, c.s); got != c.want {
+			t.Errorf("the model: %q matches %q: %v", c.pattern, c.s, got)
+		}
+	}
+}
+
+// slowGlob is the model: the rule for * tried out in full.
+func slowGlob(pattern, s string) bool {
+	if pattern == "" {
+		return s == ""
+	}
+	if pattern[0] == '*' {
+		return slowGlob(pattern[1:], s) || s != "" && slowGlob(pattern, s[1:])
+	}
+	if s == "" {
+		return false
+	}
+	ok, width := matchByte(pattern, s[0])
+	return ok && slowGlob(pattern[width:], s[1:])
+}
+
+// Goal: the quick matcher and the model agree, and no pattern is slow.
+func FuzzGlob(f *testing.F) {
+	f.Add("[-+]sdown", "+sdown")
+	f.Add("*a*b[^c-d]?\\*", "xaxbe?*")
+	f.Add(strings.Repeat("*a", 500), strings.Repeat("a", 400)+"b")
+	f.Add("[", "[")
+	f.Fuzz(func(t *testing.T, pattern, s string) {
+		got := matchGlob(pattern, s)
+		if strings.Count(pattern, "*") > 4 || len(s) > 40 {
+			return // the model would take for ever
+		}
+		if want := slowGlob(pattern, s); got != want {
+			t.Errorf("%q matches %q: got %v, want %v", pattern, s, got, want)
+		}
+	})
+}
+
+// Goal: words from a client cannot break an error line apart.
+func TestErrorsStayInOneLine(t *testing.T) {
+	w := writer{proto: 2}
+	w.fail("ERR a\r\n+OK\r\n")
+	if got := string(w.buf); got != "-ERR a  +OK  \r\n" {
+		t.Errorf("got %q", got)
+	}
+	if got := unknownCommand([]string{"x", strings.Repeat("y", 500), "z"}); len(got) > 300 || strings.Contains(got, "z") {
+		t.Errorf("got %q", got)
+	}
+	if got := fmt.Sprint(protocolError("x")); got != "Protocol error: x" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,156 @@
+package resp
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+// command is one row of the command table, or one subcommand.
+type command struct {
+	// name is in lower case; a subcommand's is only its own word.
+	name string
+	// arity counts the words, those of the container included; negative: at
+	// least as many.
+	arity int
+	// free may be used before AUTH.
+	free bool
+	// listening may be used by RESP2 clients that are subscribed.
+	listening bool
+	// usage is the line that HELP prints after the name.
+	usage   string
+	summary string
+	run     func(*call)
+	// subs makes it a container; run then answers the bare name, if arity
+	// allows it.
+	subs []command
+}
+
+// commandTable finds commands by name. It does not change.
+type commandTable struct {
+	rows   []command // sorted by name
+	byName map[string]*command
+}
+
+// newCommandTable joins the parts. To add a command, add a row to its part.
+func newCommandTable() commandTable {
+	t := commandTable{byName: map[string]*command{}}
+	for _, part := range [][]command{connectionCommands(), pubsubCommands(), sentinelCommands(), wardenCommands()} {
+		t.rows = append(t.rows, part...)
+	}
+	slices.SortFunc(t.rows, func(a, b command) int { return strings.Compare(a.name, b.name) })
+	for i := range t.rows {
+		row := &t.rows[i]
+		t.byName[row.name] = row
+		for j := range row.subs {
+			t.byName[row.name+"|"+row.subs[j].name] = &row.subs[j]
+		}
+	}
+	return t
+}
+
+// find returns the command that the words call and its full name, such as
+// "sentinel|master". problem is the error to answer if there is none.
+func (t commandTable) find(words []string) (cmd *command, name, problem string) {
+	name = strings.ToLower(words[0])
+	cmd = t.byName[name]
+	if cmd == nil || strings.Contains(name, "|") {
+		return nil, name, unknownCommand(words)
+	}
+	if len(cmd.subs) == 0 || len(words) == 1 {
+		return cmd, name, ""
+	}
+	full := name + "|" + strings.ToLower(words[1])
+	if sub := t.byName[full]; sub != nil {
+		return sub, full, ""
+	}
+	return nil, name, fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", clip(words[1], 128), strings.ToUpper(name))
+}
+
+func unknownCommand(words []string) string {
+	var b strings.Builder
+	for _, w := range words[1:] {
+		if b.Len() >= 128 {
+			break
+		}
+		b.WriteString("'" + clip(w, 128-b.Len()) + "' ")
+	}
+	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", clip(words[0], 128), b.String())
+}
+
+func clip(s string, n int) string { return s[:min(len(s), n)] }
+
+// fits reports whether n words are right for the command.
+func (c *command) fits(n int) bool {
+	return n == c.arity || c.arity < 0 && n >= -c.arity
+}
+
+// call is one request on its way.
+type call struct {
+	*writer
+	ctx    context.Context // ends with the server
+	server *Server
+	client *client
+	name   string
+	words  []string // all of them
+}
+
+// fail answers with an error and counts it.
+func (c *call) fail(format string, args ...any) {
+	c.server.stats.errors.Add(1)
+	c.writer.fail(fmt.Sprintf(format, args...))
+}
+
+func (c *call) wrongArity() {
+	c.fail("ERR wrong number of arguments for '%s' command", c.name)
+}
+
+// dispatch answers one request. The order of the checks is Redis's, and
+// clients see it: exists, arity, authenticated, subscribed.
+func (s *Server) dispatch(c *client, words []string) {
+	s.stats.commands.Add(1)
+	cmd, name, problem := s.table.find(words)
+	c.note(name)
+	r := &call{writer: &c.w, ctx: s.ctx, server: s, client: c, name: name, words: words}
+	switch {
+	case problem != "":
+		r.fail("%s", problem)
+	case !cmd.fits(len(words)):
+		r.wrongArity()
+	case !c.authorized && !cmd.free:
+		r.fail("NOAUTH Authentication required.")
+	case c.w.proto < 3 && c.subscriptions.Load() > 0 && !cmd.listening:
+		r.fail("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", name)
+	default:
+		s.run(cmd, r)
+	}
+}
+
+// run runs a command. A panic in it costs its client the connection, since the
+// answer may be half written, and nobody else anything.
+func (s *Server) run(cmd *command, r *call) {
+	before := len(r.buf)
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.log.Error("command panicked", "command", r.name, "panic", cause, "stack", string(debug.Stack()))
+			r.buf = r.buf[:min(before, len(r.buf))]
+			r.fail("ERR internal error in '%s': please report it, the log has the details", r.name)
+			r.client.quitting, r.client.linger = true, true
+		}
+	}()
+	cmd.run(r)
+}
+
+// help answers HELP of a container from its own rows.
+func help(container string) func(*call) {
+	return func(c *call) {
+		upper := strings.ToUpper(container)
+		lines := []string{upper + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"}
+		for _, sub := range c.server.table.byName[container].subs {
+			lines = append(lines, strings.TrimSpace(strings.ToUpper(sub.name)+" "+sub.usage), "    "+sub.summary)
+		}
+		c.lines(lines)
+	}
+}
