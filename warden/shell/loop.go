@@ -1,0 +1,193 @@
+package shell
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
+)
+
+// TickMax is the longest time between two Ticks of a group. The mind notices
+// by a Tick that comes far too late that this process stood still (TILT).
+const TickMax = 100 * warden.Millisecond
+
+// tickMin keeps a mind whose Wake lies in the past from turning in circles.
+const tickMin = warden.Millisecond
+
+// maxPatience is how many waiting events go before a Tick that is due. A loop
+// that cannot keep up has to notice that it cannot.
+const maxPatience = 64
+
+// shown is what queries read: one mind, and the configuration it thought with.
+type shown struct {
+	mind   Mind
+	config group.Config
+}
+
+// change is a new configuration for a running group.
+type change struct {
+	config  group.Config
+	adapter warden.Adapter
+}
+
+// loop runs one group. The fields in the first block belong to its goroutine;
+// the rest is safe for concurrent use.
+type loop struct {
+	mind   Mind
+	config group.Config
+	wake   warden.Instant // of the last step; zero: no wish
+	ticked warden.Instant
+	// patience is how many waiting events still go before a Tick that is due;
+	// negative when none is due.
+	patience int
+
+	name    warden.GroupName
+	options *env
+	log     *slog.Logger
+	shown   atomic.Pointer[shown]
+	inbox   *inbox
+	changes chan change
+	watch   *watch
+	orders  *orders
+	desk    desk
+	mended  *mender
+	record  *recorder // nil: nothing is recorded
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+// newLoop prepares a group's loop; start runs it.
+func newLoop(o *env, m *mender, g GroupOptions, reg warden.Register) *loop {
+	now := o.Clock()
+	l := &loop{
+		name: g.Config.Group, options: o, config: g.Config, mended: m,
+		log:      o.Logger.With("group", string(g.Config.Group)),
+		mind:     o.NewMind(g.Config, reg, now),
+		patience: -1,
+		inbox:    newInbox(),
+		changes:  make(chan change, 1),
+		done:     make(chan struct{}),
+	}
+	l.record = newRecorder(o, g.Config, reg, now)
+	l.watch = newWatch(o, l.name, g.Adapter, l.introduction, l.inbox.put)
+	l.watch.helloEvery.Store(int64(g.Config.HelloInterval))
+	l.orders = newOrders(o, l.name, g.Adapter, l.watch, l.inbox.put)
+	l.publish(l.mind)
+	return l
+}
+
+// start runs the loop until stop.
+func (l *loop) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	l.cancel = cancel
+	l.watch.start(ctx)
+	l.orders.start(ctx)
+	go l.run(ctx)
+}
+
+// stop ends the loop, its links and its sessions, and waits for them until ctx
+// ends. Orders that are under way are cut off.
+func (l *loop) stop(ctx context.Context) error {
+	l.cancel()
+	if err := waitFor(ctx, l.done, "stop group "+string(l.name)+": its loop still waits for the store"); err != nil {
+		return err
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		l.watch.wait()
+		l.orders.wait()
+	}()
+	return waitFor(ctx, gone, "stop group "+string(l.name)+": a node's connection does not close")
+}
+
+// run is the loop: next event, Step, perform. Ticks come when nothing else
+// waits, or after what was waiting when they became due, so that no flood of
+// messages can make the mind believe that its clock has stopped.
+func (l *loop) run(ctx context.Context) {
+	defer close(l.done)
+	defer l.desk.closeAll()
+	l.record.begin()
+	defer l.record.close()
+	l.watch.sync(l.mind.Watch(l.config, l.options.Clock()))
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		select {
+		case c := <-l.changes:
+			l.apply(c)
+		default:
+		}
+		if e, ok := l.next(l.options.Clock()); ok {
+			l.step(e)
+			continue
+		}
+		timer.Reset(time.Duration(l.due().Sub(l.options.Clock())))
+		select {
+		case <-ctx.Done():
+		case c := <-l.changes:
+			l.apply(c)
+		case <-l.inbox.ready:
+		case <-timer.C:
+		}
+	}
+}
+
+// next takes the next event, a Tick among them; ok is false when there is
+// nothing to do yet.
+func (l *loop) next(now warden.Instant) (group.Event, bool) {
+	if now < l.due() {
+		l.patience = -1
+		return l.inbox.take()
+	}
+	if l.patience < 0 {
+		l.patience = min(l.inbox.waiting(), maxPatience)
+	}
+	if l.patience > 0 {
+		l.patience--
+		if e, ok := l.inbox.take(); ok {
+			return e, true
+		}
+	}
+	l.patience, l.ticked = -1, now
+	return group.Tick{}, true
+}
+
+// due is when the next Tick has to come.
+func (l *loop) due() warden.Instant {
+	due := l.ticked.Add(TickMax)
+	if l.wake != 0 && l.wake < due {
+		due = l.wake
+	}
+	return max(due, l.ticked.Add(tickMin))
+}
+
+// apply takes over a new configuration. Another adapter means other
+// credentials: links and sessions are opened anew with it.
+func (l *loop) apply(c change) {
+	l.config = c.config
+	l.watch.helloEvery.Store(int64(c.config.HelloInterval))
+	if c.adapter != nil {
+		l.watch.adopt(c.adapter)
+		l.orders.adopt(c.adapter)
+	}
+	l.record.configured(l.config, l.options.Clock())
+	l.publish(l.mind)
+	l.watch.sync(l.mind.Watch(l.config, l.options.Clock()))
+}
+
+// publish makes a mind the one that answers queries.
+func (l *loop) publish(m Mind) {
+	l.mind = m
+	l.shown.Store(&shown{mind: m, config: l.config})
+}
+
+// introduction is what the hello on this group's nodes says.
+func (l *loop) introduction() warden.Hello {
+	s := l.shown.Load()
+	v := s.mind.View(s.config, l.options.Clock())
+	return warden.Hello{ID: l.options.ID, Group: l.name, Epoch: v.Topology.Epoch, Primary: v.Primary}
+}

@@ -1,0 +1,171 @@
+package shell
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
+)
+
+// Store keeps the registers. SaveRegister returns when the register is synced
+// to disk, or with an error after which nothing may be assumed of it. Calls of
+// many groups come at the same time and may share one commit.
+type Store interface {
+	// Load returns the zero Register for a group that was never saved.
+	Load(name warden.GroupName) (warden.Register, error)
+	SaveRegister(name warden.GroupName, reg warden.Register) error
+	// Probe makes a test write.
+	Probe() error
+}
+
+// Courier carries messages to other Wardens. Send never blocks and promises
+// nothing. It is called from many goroutines.
+type Courier interface {
+	Send(to warden.WardenID, m warden.Message)
+}
+
+// Options are what a Shell needs. ID, Store and Courier are required.
+type Options struct {
+	ID      warden.WardenID
+	Run     warden.Run
+	RunID   string // of this process, 40 hexadecimal digits
+	Version string
+
+	// AnnounceHost is the address told to others, without a port. When it is
+	// empty, each node is told the local address of our connection to it.
+	AnnounceHost string
+	// ClientPort and GossipPort are the ports told to others.
+	ClientPort int
+	GossipPort int
+
+	Groups  []GroupOptions
+	Store   Store
+	Courier Courier
+	// Announce hands an event to subscribers. It must not block. The views
+	// show the state after the event by then.
+	Announce func(warden.Event)
+	// Introduce is told of other Wardens' hellos on the nodes. It must not
+	// block.
+	Introduce func(warden.Hello)
+	Logger    *slog.Logger
+
+	// RecordDir, when set, is where every event that reaches a mind is
+	// written, one file per group (see Record).
+	RecordDir string
+
+	// Exit ends the process at a crash point; os.Exit if nil.
+	Exit func(code int)
+	// Clock is read for every event; the package's Clock if nil. It is an
+	// option only because a test's clock has to be the one of its bubble.
+	Clock func() warden.Instant
+	// NewMind makes the mind of a group; the real one if nil.
+	NewMind func(c group.Config, reg warden.Register, now warden.Instant) Mind
+}
+
+// GroupOptions is one group. Self, Run and NewBirth of the Config are filled
+// in by the shell. Adapter must be comparable (a pointer): another value at
+// Reconfigure means that links are opened anew.
+type GroupOptions struct {
+	Config  group.Config
+	Adapter warden.Adapter
+}
+
+// env is the Options with their defaults, and what all groups share.
+type env struct {
+	Options
+	// local is the local address of the newest connection to any node.
+	local atomic.Pointer[string]
+}
+
+// newEnv checks the options and fills in the defaults.
+func newEnv(o Options) (*env, error) {
+	switch {
+	case o.ID == "":
+		return nil, fmt.Errorf("start shell: no Warden id: open the store first")
+	case o.Store == nil:
+		return nil, fmt.Errorf("start shell: no store")
+	case o.Courier == nil:
+		return nil, fmt.Errorf("start shell: no courier")
+	}
+	if o.Announce == nil {
+		o.Announce = func(warden.Event) {}
+	}
+	if o.Introduce == nil {
+		o.Introduce = func(warden.Hello) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Exit == nil {
+		o.Exit = os.Exit
+	}
+	if o.Clock == nil {
+		o.Clock = Clock
+	}
+	if o.NewMind == nil {
+		o.NewMind = newGroupMind
+	}
+	o.Groups = slices.Clone(o.Groups)
+	return &env{Options: o}, nil
+}
+
+// check refuses groups that could not run side by side.
+func (e *env) check(groups []GroupOptions) error {
+	seen := map[warden.GroupName]bool{}
+	for _, g := range groups {
+		name := g.Config.Group
+		if _, err := warden.ParseGroupName(string(name)); err != nil {
+			return fmt.Errorf("configure groups: %w", err)
+		}
+		if seen[name] {
+			return fmt.Errorf("configure groups: %q is there twice: give each group a name of its own", name)
+		}
+		if g.Adapter == nil {
+			return fmt.Errorf("configure group %q: it has no adapter", name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// complete fills in what the shell knows better than the configuration.
+func (e *env) complete(c group.Config, birth warden.Birth) group.Config {
+	c.Self, c.Run, c.NewBirth = e.ID, e.Run, birth
+	return c
+}
+
+// drawBirth makes a Birth nobody else has. crypto/rand never fails.
+func drawBirth() warden.Birth {
+	var b [16]byte
+	rand.Read(b[:])
+	return warden.Birth(hex.EncodeToString(b[:]))
+}
+
+// met remembers by which local address a node was reached.
+func (e *env) met(ip string) {
+	if ip != "" {
+		e.local.Store(&ip)
+	}
+}
+
+// addresses are our client and gossip address as told on a node that is
+// reached from the given local address; empty while no address is known.
+func (e *env) addresses(local string) (client, gossip string) {
+	host := e.AnnounceHost
+	if host == "" {
+		host = local
+	}
+	if host == "" {
+		return "", ""
+	}
+	return net.JoinHostPort(host, strconv.Itoa(e.ClientPort)), net.JoinHostPort(host, strconv.Itoa(e.GossipPort))
+}

@@ -1,0 +1,222 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
+)
+
+// Goal: a node that does not answer holds up neither the looks at another
+// node, nor the ticks; each look has its deadline and is alone on its node.
+func TestSlowNodeDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		under := 0
+		b.adapter.look = func(ctx context.Context, node warden.NodeID) warden.Observation {
+			if node == "good:1" {
+				return warden.Observation{Health: warden.HealthGood}
+			}
+			if under++; under > 1 {
+				t.Error("two looks at one node at the same time")
+			}
+			defer func() { under-- }()
+			<-ctx.Done()
+			return warden.Observation{Health: warden.HealthSilent}
+		}
+		ticks := 0
+		b.script.set(func(e group.Event, _ warden.Instant) group.Effects {
+			if _, ok := e.(group.Tick); ok {
+				ticks++
+			}
+			return group.Effects{}
+		})
+		b.script.setWatch(Watched{Node: "dead:1", Every: 100 * warden.Millisecond, Deadline: 2 * warden.Second},
+			Watched{Node: "good:1", Every: 100 * warden.Millisecond, Deadline: 2 * warden.Second})
+		b.start(t)
+		time.Sleep(10 * time.Second)
+		b.stop(t)
+		good, dead := b.script.events.count("Looked good:1 good"), b.script.events.count("Looked dead:1 silent")
+		if good < 98 || good > 102 || dead < 4 || dead > 5 || ticks < 99 {
+			t.Errorf("%d good looks, %d silent ones, %d ticks in 10 s", good, dead, ticks)
+		}
+	})
+}
+
+// Goal: the pace of looks follows the mind's wish at once; nodes that are no
+// longer wanted are let go.
+func TestWatchFollowsTheMind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.script.setWatch(Watched{Node: "a:1", Every: 10 * warden.Second}, Watched{Node: "b:1", Every: 10 * warden.Second})
+		b.start(t)
+		time.Sleep(time.Second)
+		b.script.setWatch(Watched{Node: "a:1", Every: 100 * warden.Millisecond})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := b.script.events.count("Looked a:1"); n < 9 {
+			t.Errorf("%d looks after the pace was raised, want about 10", n)
+		}
+		if b.count("close b:1") != 1 || b.count("open a:1") != 1 {
+			t.Errorf("got %q", b.all())
+		}
+		b.script.setWatch()
+		time.Sleep(time.Second)
+		n := b.script.events.count("Looked a:1")
+		time.Sleep(time.Minute)
+		if more := b.script.events.count("Looked a:1"); more != n {
+			t.Errorf("%d looks at a node that is not watched", more-n)
+		}
+		b.stop(t)
+	})
+}
+
+// Goal: the end of the kept connection is an event and leads to a look at
+// once, but a connection that ends with every look does not spin.
+func TestLinkEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.script.setWatch(Watched{Node: "a:1", Every: 10 * warden.Second})
+		b.start(t)
+		time.Sleep(300 * time.Millisecond)
+		n := len(b.script.events.all())
+		b.adapter.look = func(context.Context, warden.NodeID) warden.Observation {
+			return warden.Observation{Health: warden.HealthRefused}
+		}
+		link := b.adapter.link("a:1")
+		link.events.Ended("a:1", "reset")
+		synctest.Wait()
+		expect(t, b.script.events.since(n), "LinkEnded a:1", "Looked a:1 refused")
+
+		b.adapter.look = func(context.Context, warden.NodeID) warden.Observation {
+			link.events.Ended("a:1", "reset")
+			return warden.Observation{Health: warden.HealthRefused}
+		}
+		n = b.script.events.count("Looked")
+		link.events.Ended("a:1", "reset")
+		time.Sleep(time.Second)
+		if looks := b.script.events.count("Looked") - n; looks < 10 || looks > 52 {
+			t.Errorf("%d looks in a second at a connection that ends all the time", looks)
+		}
+		b.stop(t)
+		n = len(b.script.events.all())
+		link.events.Ended("a:1", "late")
+		expect(t, b.script.events.since(n))
+	})
+}
+
+// Goal: one knock every 10 s on a living node, its failure and its success
+// are both told; a dead node is not knocked on.
+func TestKnock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.script.setWatch(Watched{Node: "a:1", Every: warden.Second}, Watched{Node: "dead:1", Every: warden.Second})
+		b.adapter.look = func(_ context.Context, node warden.NodeID) warden.Observation {
+			if node == "dead:1" {
+				return warden.Observation{Health: warden.HealthRefused}
+			}
+			return warden.Observation{Health: warden.HealthGood}
+		}
+		var healed atomic.Bool
+		b.adapter.knock = func(warden.NodeID) error {
+			if healed.Load() {
+				return nil
+			}
+			return errors.New("no room")
+		}
+		b.start(t)
+		time.Sleep(30*time.Second + 500*time.Millisecond)
+		synctest.Wait()
+		if n := b.script.events.count(`Knock a:1 "no room"`); n != 3 {
+			t.Errorf("%d knocks in 30 s, want 3", n)
+		}
+		healed.Store(true)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := b.script.events.count(`Knock a:1 ""`); n != 1 {
+			t.Errorf("%d knocks that went well, want 1", n)
+		}
+		if n := b.script.events.count("Knock dead:1"); n != 0 {
+			t.Errorf("%d knocks on a dead node", n)
+		}
+		b.stop(t)
+	})
+}
+
+// Goal: our hello goes out after the first look and every hello interval,
+// with the local address when none is announced; others' hellos are handed
+// on, our own are not.
+func TestHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		var heard []warden.WardenID
+		b.options.Introduce = func(h warden.Hello) { heard = append(heard, h.ID) }
+		b.script.setWatch(Watched{Node: "a:1", Every: warden.Second})
+		b.start(t)
+		time.Sleep(time.Duration(firstLook))
+		synctest.Wait()
+		hello := "hello a:1 127.0.0.9:26379 127.0.0.9:27379 7"
+		expect(t, b.all(), "open a:1", hello)
+		time.Sleep(20 * time.Second)
+		if n := b.count(hello); n < 10 || n > 11 {
+			t.Errorf("%d hellos in 20 s", n)
+		}
+		if self := b.shell.Self(); self.Client != "127.0.0.9:26379" || self.Gossip != "127.0.0.9:27379" {
+			t.Errorf("self %+v", self)
+		}
+		link := b.adapter.link("a:1")
+		link.events.Hello(warden.Hello{ID: "w2"})
+		link.events.Hello(warden.Hello{ID: "me"})
+		b.stop(t)
+		if !slices.Equal(heard, []warden.WardenID{"w2"}) {
+			t.Errorf("introduced %v", heard)
+		}
+	})
+	e := &env{Options: Options{AnnounceHost: "::1", ClientPort: 1, GossipPort: 2}}
+	if client, gossip := e.addresses("127.0.0.1"); client != "[::1]:1" || gossip != "[::1]:2" {
+		t.Errorf("announced addresses: %s, %s", client, gossip)
+	}
+}
+
+// Goal: the looks at many nodes are spread over the time between two looks.
+func TestLooksAreSpread(t *testing.T) {
+	const groups, slots = 300, 10
+	now := warden.Instant(123456789)
+	var first, later [slots]int
+	for i := range groups {
+		p := phase(warden.GroupName(fmt.Sprintf("group-%d", i)), "10.0.0.1:6379")
+		first[p%uint64(firstLook)*slots/uint64(firstLook)]++
+		wait := turn(now, p, warden.Second).Sub(now)
+		later[min(int(wait*slots/warden.Second), slots-1)]++
+	}
+	for i := range slots {
+		if first[i] < 10 || first[i] > 60 || later[i] < 10 || later[i] > 60 {
+			t.Errorf("slot %d: %d first and %d later looks of %d", i, first[i], later[i], groups)
+		}
+	}
+}
+
+// Goal: the next turn is later than now, by at most one turn, and on the grid.
+func TestTurn(t *testing.T) {
+	for _, now := range []warden.Instant{0, 1, 99, 100, 101, 1e18, -5} {
+		for _, p := range []uint64{0, 1, 99, 100, 1<<64 - 1} {
+			for _, every := range []warden.Duration{0, 1, 7, 100} {
+				next := turn(now, p, every)
+				e := max(every, 1)
+				if next <= now || next > now.Add(e) {
+					t.Errorf("turn(%d, %d, %d) = %d", now, p, every, next)
+				}
+				if int64(next-warden.Instant(p%uint64(e)))%int64(e) != 0 {
+					t.Errorf("turn(%d, %d, %d) = %d is not on the grid", now, p, every, next)
+				}
+			}
+		}
+	}
+}
