@@ -1,0 +1,199 @@
+package sim
+
+import (
+	"github.com/spineldb/warden/warden"
+)
+
+// What the L promises allow.
+const (
+	failoverSlack = warden.Second             // L1: down_after and this
+	leaseLeft     = 1250 * warden.Millisecond // L1: if the leader died too
+	leaderDies    = 2 * warden.Second         // L3: a leader that dies half-way
+	poll          = 10 * warden.Millisecond
+)
+
+// calm heals everything and demands the L promises: first that all arrive at
+// one topology (L2), then, with the primary taken away once more, that the
+// group is writable in time (L1, L3), then L2 again.
+func (w *World) calm(r *Report) {
+	w.heal()
+	begin := w.now
+	w.unpause(begin)
+	w.run(begin.Add(settled))
+	if w.failure == nil && w.recoverable() {
+		w.settledNow()
+		if w.failure == nil && w.mayFailOver() {
+			w.takePrimary(r)
+		}
+	}
+	w.run(begin.Add(calmTime))
+	if w.failure == nil && w.recoverable() {
+		w.settledNow()
+	}
+}
+
+// unpause takes an operator's pause back, as often as it needs.
+func (w *World) unpause(begin warden.Instant) {
+	if t := w.check.ledger.newest(^warden.Epoch(0)); t != nil && t.Settings.Paused {
+		w.give(w.anyProcess(), warden.Command{Wish: warden.WishResume})
+	}
+	if w.now.Sub(begin) < settled/2 {
+		w.after(warden.Second, func() { w.unpause(begin) })
+	}
+}
+
+// recoverable reports whether anybody still has the group's data, in a place
+// from which the promises let the Wardens bring it back: the agreed primary,
+// or a replica that may be promoted.
+func (w *World) recoverable() bool {
+	t := w.check.ledger.newest(^warden.Epoch(0))
+	if t == nil {
+		// No first agreement: it needs the configured primary to be one.
+		s := w.servers[0]
+		return s.up && s.role == warden.RolePrimary && w.ofLineage(s)
+	}
+	p := w.serverAt(t.Primary)
+	if p.up && w.ofLineage(p) && !p.empty() {
+		return true
+	}
+	for _, s := range w.servers {
+		if w.eligible(s, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// eligible reports whether a server could be promoted.
+func (w *World) eligible(s *server, t *warden.Topology) bool {
+	return s.id != t.Primary && s.up && !s.phantom && s.role == warden.RoleReplica && w.ofLineage(s) && !s.empty() &&
+		s.priority > 0 && s.synced && !s.odd
+}
+
+// settledNow is L2.
+func (w *World) settledNow() {
+	t := w.check.ledger.newest(^warden.Epoch(0))
+	if t == nil {
+		w.fail("L2", "nothing is agreed")
+		return
+	}
+	for _, p := range w.processes {
+		if !p.up {
+			continue
+		}
+		v := viewMind(p.config, p.state, p.clock())
+		if !v.Topology.Equal(*t) {
+			w.fail("L2", "%s publishes %s; chosen is %s", p.name, w.topologyText(v.Topology), w.topologyText(*t))
+		}
+		if v.Primary != t.Primary || !v.Agreed {
+			w.fail("L2", "%s serves %q, agreed %v; the primary is %s", p.name, short(v.Primary), v.Agreed, short(t.Primary))
+		}
+	}
+	if t.Phase != warden.PhaseDone {
+		w.fail("L2", "the change is not finished: %s", w.topologyText(*t))
+	}
+	primary := w.serverAt(t.Primary)
+	if !primary.serving() {
+		w.fail("L2", "the primary %s does not serve", primary.name)
+	} else if primary.role != warden.RolePrimary {
+		w.fail("L2", "%s should be the primary and is a replica of %s", primary.name, short(primary.upstream))
+	}
+	for _, s := range w.servers {
+		if s != primary && s.serving() && w.canFollow(s) && (s.role != warden.RoleReplica || s.upstream != t.Primary) {
+			w.fail("L2", "%s should follow %s and is a %s of %q", s.name, primary.name, s.role, short(s.upstream))
+		}
+	}
+}
+
+// canFollow reports whether the promises let a server be made to follow.
+func (w *World) canFollow(s *server) bool {
+	return !s.phantom && (w.ofLineage(s) || s.empty() || s.named)
+}
+
+// mayFailOver reports whether L1 applies: a candidate, a majority, no pause.
+func (w *World) mayFailOver() bool {
+	t := w.check.ledger.newest(^warden.Epoch(0))
+	if t.Settings.Paused || !w.serverAt(t.Primary).serving() {
+		return false
+	}
+	up := 0
+	for _, p := range w.processes {
+		if t.Lists(p.id) {
+			up++
+		}
+	}
+	if up-1 < t.Majority() || up-1 < w.base.Quorum || len(t.Wardens) != up {
+		return false
+	}
+	for _, s := range w.servers {
+		if w.eligible(s, t) && s.link == linkUp && s.upstream == t.Primary {
+			return true
+		}
+	}
+	return false
+}
+
+// takePrimary takes the primary away and waits until the group is writable.
+func (w *World) takePrimary(r *Report) {
+	t := w.check.ledger.newest(^warden.Epoch(0)).Clone()
+	old := w.serverAt(t.Primary)
+	began := w.now
+	limit := w.base.DownAfter + failoverSlack
+	contract := "L1"
+	if w.rng.IntN(3) == 0 {
+		old.hang()
+	} else {
+		old.crash()
+	}
+	switch w.rng.IntN(3) {
+	case 0:
+		w.processes[w.rng.IntN(len(w.processes))].crash("together with the primary")
+		limit += leaseLeft
+	case 1:
+		contract = "L3"
+		limit += leaseLeft + leaderDies
+		w.after(w.base.CrashAfter+w.between(0, 300*warden.Millisecond), func() { w.crashLeader() })
+	}
+	if w.trace != nil {
+		w.note("*", "%s is taken away; writable within %s is demanded", old.name, limit)
+	}
+	r.Failover = true
+	for w.failure == nil && w.now.Sub(began) <= limit {
+		w.run(w.now.Add(poll))
+		if s := w.writable(); s != nil && s != old {
+			r.Writable = w.now.Sub(began)
+			return
+		}
+	}
+	w.fail(contract, "the group is not writable %s after its primary died (down_after %s)", limit, w.base.DownAfter)
+}
+
+// crashLeader kills a Warden that leads now.
+func (w *World) crashLeader() {
+	for _, p := range w.processes {
+		if p.up && viewMind(p.config, p.state, p.clock()).Leading {
+			p.crash("while it leads")
+			return
+		}
+	}
+}
+
+// writable is the server that a majority of the running Wardens serves as the
+// primary and that takes writes.
+func (w *World) writable() *server {
+	for _, s := range w.servers {
+		if !s.serving() || s.role != warden.RolePrimary || w.now < s.heldUntil {
+			continue
+		}
+		n := 0
+		for _, p := range w.processes {
+			if p.up && primaryMind(p.state) == s.id {
+				n++
+			}
+		}
+		if n > len(w.processes)/2 {
+			return s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,300 @@
+package sim
+
+import (
+	"github.com/spineldb/warden/warden"
+)
+
+// What a model database takes its time for.
+const (
+	fullSync    = 400 * warden.Millisecond // a full copy from the upstream
+	reconnect   = 300 * warden.Millisecond // until a replica tries its upstream again
+	loadingTime = 200 * warden.Millisecond // reading the data after a start
+	linkTimeout = 60 * warden.Second       // until a silent link counts as down (repl-timeout)
+)
+
+// branch is one line of data: it forks off its parent at an offset. Data is
+// a branch and an offset, so containment is arithmetic.
+type branch struct {
+	parent int
+	fork   int64
+	root   int
+	// acked is the offset of the last write acknowledged on this branch.
+	acked int64
+}
+
+// linkState is how far a replica is with its upstream.
+type linkState uint8
+
+const (
+	linkNone linkState = iota
+	linkSyncing
+	linkUp
+)
+
+// server is a model of a Redis-protocol server at one address.
+type server struct {
+	world *World
+	index int
+	id    warden.NodeID
+	name  string
+
+	up, hung, phantom bool
+	readyAt           warden.Instant // answers LOADING before
+	role              warden.Role
+	upstream          warden.NodeID
+	branch            int
+	offset            int64
+	replid, before    string
+	beforeEnd         int64 // the id before is good up to this offset
+	runID             string
+	priority          int
+	// shy: replicas cannot copy from it (a server with other credentials).
+	shy bool
+	// named: the Wardens' configuration names it.
+	named bool
+	// forgetful: its role is not written to its configuration file.
+	forgetful bool
+
+	link      linkState
+	linkSince warden.Instant // up or syncing since; when none: since when
+	synced    bool           // had a link since start or change of upstream
+	doneAt    warden.Instant // end of the full copy
+	snapshot  struct {
+		branch         int
+		offset         int64
+		replid, before string
+		beforeEnd      int64
+	}
+
+	heldUntil warden.Instant
+	claims    []*claim
+	linked    [serverBase]bool
+	marks     [serverBase]warden.Epoch
+	waiting   []func() // what arrived while it hung
+
+	// For the contracts.
+	newest     warden.Epoch // highest epoch that ever claimed it
+	promotedBy warden.Epoch // of the last promotion by order, 0 when undone
+	excludedAt warden.Instant
+	odd        bool // came back with less or other data than it had
+	touched    int  // counts what others than Wardens did to it
+}
+
+// history is the tree of everything ever written.
+type history struct {
+	branches []branch
+	runs     uint64
+}
+
+func (h *history) grow(parent int, fork int64) int {
+	b := branch{parent: parent, fork: fork, root: len(h.branches)}
+	if parent >= 0 {
+		b.root = h.branches[parent].root
+	}
+	h.branches = append(h.branches, b)
+	return len(h.branches) - 1
+}
+
+// freshID names a replication id or a server run.
+func (w *World) freshID(prefix string) string {
+	w.history.runs++
+	return prefix + itoa(w.history.runs)
+}
+
+func (w *World) addServer(id warden.NodeID) *server {
+	s := &server{world: w, index: len(w.servers), id: id, name: short(id), up: true, role: warden.RolePrimary, priority: 100}
+	if serverBase+s.index >= endpoints {
+		panic("a world has room for 16 servers")
+	}
+	s.branch = -1
+	w.servers = append(w.servers, s)
+	return s
+}
+
+// furnish gives the first servers of a world one line of data.
+func (w *World) furnish() {
+	first := w.servers[0]
+	first.branch = w.history.grow(-1, 0)
+	first.offset, first.replid, first.runID = 100, w.freshID("repl-"), w.freshID("server-")
+	for _, s := range w.servers[1:] {
+		s.runID = w.freshID("server-")
+		if s.upstream == first.id {
+			s.copyFrom(first)
+			s.link, s.linkSince, s.synced = linkUp, w.now, true
+		}
+	}
+	for _, s := range w.servers {
+		s.remember()
+	}
+}
+
+// group root: the data the group began with.
+func (w *World) ofLineage(s *server) bool {
+	return s.branch >= 0 && w.history.branches[s.branch].root == w.history.branches[0].root
+}
+
+func (s *server) empty() bool { return s.offset == 0 }
+
+// serving reports whether a client's command would be read now.
+func (s *server) serving() bool { return s.up && !s.hung && s.world.now >= s.readyAt }
+
+// copyFrom is the end of a full copy.
+func (s *server) copyFrom(u *server) {
+	s.branch, s.offset = u.branch, u.offset
+	s.replid, s.before, s.beforeEnd = u.replid, u.before, u.beforeEnd
+}
+
+// remember takes a snapshot, to come back with after a crash.
+func (s *server) remember() {
+	s.snapshot.branch, s.snapshot.offset = s.branch, s.offset
+	s.snapshot.replid, s.snapshot.before, s.snapshot.beforeEnd = s.replid, s.before, s.beforeEnd
+}
+
+// pulse moves data: clients write, replicas receive.
+func (w *World) pulse() {
+	w.after(pulse, w.pulse)
+	for i := range w.clients {
+		w.clients[i].write(w)
+	}
+	for _, s := range w.servers {
+		if s.up && !s.hung && s.role == warden.RoleReplica {
+			w.replicate(s)
+		}
+	}
+	if w.now%(5*warden.Instant(warden.Second)) < warden.Instant(pulse) {
+		for _, s := range w.servers {
+			if s.serving() && s.link != linkSyncing {
+				s.remember()
+			}
+		}
+	}
+}
+
+// reaches reports whether two servers can talk to each other.
+func (w *World) reaches(a, b *server) bool {
+	return w.passes(serverBase+a.index, serverBase+b.index) && w.passes(serverBase+b.index, serverBase+a.index)
+}
+
+// replicate lets a replica receive from its upstream.
+func (w *World) replicate(s *server) {
+	u := w.serverAt(s.upstream)
+	if !u.up || u == s || u.shy {
+		s.unlink()
+		return
+	}
+	if u.hung || !w.reaches(s, u) {
+		if s.link != linkUp || w.now.Sub(s.linkSince) > linkTimeout {
+			s.unlink()
+		}
+		return
+	}
+	switch s.link {
+	case linkNone:
+		if w.now.Sub(s.linkSince) >= reconnect && w.now >= u.readyAt {
+			w.handshake(s, u)
+		}
+	case linkSyncing:
+		if w.now >= s.doneAt {
+			s.copyFrom(u)
+			s.link, s.linkSince, s.synced = linkUp, w.now, true
+		}
+	case linkUp:
+		if s.replid != u.replid {
+			s.unlink() // the upstream became somebody else
+			return
+		}
+		s.linkSince = w.now
+		if behind := u.offset - s.offset; behind > 0 {
+			if behind > 200 && w.rng.Uint32()&3 == 0 {
+				behind /= 2
+			}
+			s.offset += behind
+		}
+	}
+}
+
+// handshake is PSYNC: go on where the data matches, else copy everything.
+func (w *World) handshake(s, u *server) {
+	if u.role == warden.RoleReplica && u.link != linkUp {
+		return // a replica without a link feeds nobody
+	}
+	same := s.replid == u.replid && s.offset <= u.offset
+	forked := s.replid == u.before && u.before != "" && s.offset <= u.beforeEnd
+	if (same || forked) && !s.empty() {
+		s.branch, s.replid, s.before, s.beforeEnd = u.branch, u.replid, u.before, u.beforeEnd
+		s.link, s.linkSince, s.synced = linkUp, w.now, true
+		return
+	}
+	s.link, s.linkSince, s.doneAt = linkSyncing, w.now, w.now.Add(fullSync)
+}
+
+func (s *server) unlink() {
+	if s.link != linkNone {
+		s.link, s.linkSince = linkNone, s.world.now
+	}
+}
+
+// observe is what INFO says.
+func (w *World) observe(s *server) *warden.Observation {
+	switch {
+	case !s.up:
+		return refusal
+	case w.now < s.readyAt:
+		return loading
+	}
+	o := &warden.Observation{
+		Health: warden.HealthGood, Role: s.role, Position: s.offset,
+		Lineage: s.replid, LineageBefore: s.before, RunID: s.runID, Empty: s.empty(),
+		Priority: s.priority, Server: "redis 7.0.15",
+	}
+	if s.role == warden.RoleReplica {
+		o.Upstream, o.LinkUp, o.Syncing = s.upstream, s.link == linkUp, s.link == linkSyncing
+		if s.link != linkUp {
+			o.LinkDown = w.now.Sub(s.linkSince)
+			if !s.synced {
+				o.LinkDown = -1
+			}
+		}
+	} else {
+		for _, r := range w.servers {
+			if r.up && r.role == warden.RoleReplica && r.upstream == s.id && r.link != linkNone && r.replid == s.replid {
+				o.Replicas = append(o.Replicas, warden.Replica{Node: r.id, Online: r.link == linkUp, Position: r.offset})
+			}
+		}
+	}
+	if w.sabotage.Observe != nil {
+		w.sabotage.Observe(s, o)
+	}
+	return o
+}
+
+// client writes to whom the Wardens name.
+type client struct {
+	at *server
+}
+
+func (c *client) write(w *World) {
+	if c.at == nil {
+		p := w.processes[w.rng.IntN(len(w.processes))]
+		if !p.up || p.paused {
+			return
+		}
+		if id := primaryMind(p.state); id != "" {
+			c.at = w.serverAt(id)
+		}
+		return
+	}
+	if w.rng.Uint32()&3 != 0 {
+		return
+	}
+	s := c.at
+	if !s.serving() || s.role != warden.RolePrimary {
+		c.at = nil
+		return
+	}
+	if w.now < s.heldUntil {
+		return // waits, as CLIENT PAUSE has it
+	}
+	s.offset += 30 + int64(w.rng.Uint32()&63)
+	w.history.branches[s.branch].acked = s.offset
+}

@@ -1,0 +1,142 @@
+package sim
+
+import (
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
+)
+
+// forkPoint is where a server's data left that of the primary before it.
+type forkPoint struct {
+	parent int
+	offset int64
+	at     warden.Instant
+	set    bool
+}
+
+// standing is how a server stood at a moment.
+type standing struct {
+	role     warden.Role
+	upstream warden.NodeID
+	touched  int
+}
+
+// takesEffect is called when a server is about to obey an order: S3, S7.
+func (c *contracts) takesEffect(o *order) {
+	w, s, a := c.world, o.s, &o.a
+	if a.Epoch < s.newest {
+		w.fail("S3", "%s obeys %s in epoch %d although epoch %d has claimed it", s.name, o.sentence(), a.Epoch, s.newest)
+	}
+	if a.Kind != group.ActPromote && a.Kind != group.ActFollow {
+		return
+	}
+	t := c.ledger.newest(a.Epoch)
+	switch {
+	case t == nil:
+		w.fail("S3", "%s obeys %s by %s; nothing is chosen", s.name, o.sentence(), o.p.name)
+	case a.Kind == group.ActPromote && t.Primary != s.id,
+		a.Kind == group.ActFollow && (t.Primary != a.Target || t.Primary == s.id):
+		w.fail("S3", "%s obeys %s by %s; chosen is %s", s.name, o.sentence(), o.p.name, w.topologyText(*t))
+	}
+	if a.Kind == group.ActPromote {
+		c.promotes(s)
+		return
+	}
+	if !w.ofLineage(s) && !s.empty() && !s.named {
+		w.fail("S7", "%s is foreign and is made to follow %s", s.name, short(a.Target))
+	}
+}
+
+// promotes is S7 for a server that is about to become the primary.
+func (c *contracts) promotes(s *server) {
+	w := c.world
+	c.forked[s.index] = forkPoint{parent: s.branch, offset: s.offset, at: w.now, set: s.role != warden.RolePrimary}
+	if s.role == warden.RolePrimary {
+		return
+	}
+	if s.priority == 0 && w.now.Sub(s.excludedAt) > 3*warden.Second {
+		w.fail("S7", "%s is promoted and has been excluded for %s", s.name, w.now.Sub(s.excludedAt))
+	}
+	if w.ofLineage(s) && !s.empty() {
+		return
+	}
+	for _, o := range w.servers {
+		if o != s && !o.phantom && w.ofLineage(o) && !o.empty() {
+			w.fail("S7", "%s is promoted, is empty or foreign, and %s has the group's data", s.name, o.name)
+		}
+	}
+	if !s.empty() {
+		w.fail("S7", "%s is promoted and is foreign", s.name)
+	}
+}
+
+// answered is called when an operator's command ends. A switchover that is
+// done has lost no acknowledged write.
+func (c *contracts) answered(cmd *command) {
+	if cmd.wish != warden.WishSwitchover || cmd.answer != warden.VerdictDone {
+		return
+	}
+	t := cmd.p.disk.kept.Newest()
+	s := c.world.serverAt(t.Primary)
+	f := &c.forked[s.index]
+	if t.Reason != warden.ReasonSwitchover || !f.set || f.at < cmd.at {
+		return // it was the primary already, or something else came between
+	}
+	if acked := c.world.history.branches[f.parent].acked; acked > f.offset {
+		c.world.fail("SW", "the switchover to %s is done and lost acknowledged writes: offset %d of %d", s.name, f.offset, acked)
+	}
+	c.world.switched++
+}
+
+// abandoned is called when the last Warden stopped. If the group is healthy
+// then, nothing may change until one starts.
+func (c *contracts) abandoned() {
+	c.alone, c.aloneFrom = nil, c.world.now
+	if !c.world.healthy() {
+		return
+	}
+	for _, s := range c.world.servers {
+		c.alone = append(c.alone, standing{s.role, s.upstream, s.touched})
+	}
+}
+
+// returned is called right before the first Warden starts again.
+func (c *contracts) returned() {
+	w := c.world
+	for i, was := range c.alone {
+		s := w.servers[i]
+		if s.touched != was.touched {
+			continue
+		}
+		if s.role != was.role || s.upstream != was.upstream {
+			w.fail("S10", "%s became a %s of %q while no Warden ran", s.name, s.role, s.upstream)
+		}
+		if s.heldUntil.Sub(w.now) > 30*warden.Second {
+			w.fail("S10", "%s holds its writes for another %s and no Warden runs", s.name, s.heldUntil.Sub(w.now))
+		}
+	}
+	c.alone = nil
+}
+
+// healthy reports whether the chosen primary serves and all follow it, and no
+// order is on its way.
+func (w *World) healthy() bool {
+	t := w.check.ledger.newest(^warden.Epoch(0))
+	if t == nil || t.Phase != warden.PhaseDone {
+		return false
+	}
+	for _, s := range w.servers {
+		if s.phantom {
+			continue
+		}
+		for _, c := range s.claims {
+			if c.underway > 0 {
+				return false
+			}
+		}
+		if !s.serving() || s.id == t.Primary && s.role != warden.RolePrimary ||
+			s.id != t.Primary && (s.role != warden.RoleReplica || s.upstream != t.Primary || s.link != linkUp) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,13 @@
+package sim
+
+import "github.com/spineldb/warden/warden/group"
+
+// The simulator meets the mind in these few names and nowhere else.
+var (
+	newMind     = group.New
+	stepMind    = group.Step
+	viewMind    = group.View
+	primaryMind = group.Primary
+	watchMind   = group.Watch
+	explainMind = group.Explain
+)

@@ -1,0 +1,26 @@
+package sim
+
+import (
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
+)
+
+// Sabotage breaks a mechanism on purpose, from outside the mind: it alters
+// what goes in and what comes out, the disk, the network or the databases.
+// The zero value breaks nothing.
+type Sabotage struct {
+	// Restart replaces what happens to a disk when its process starts.
+	Restart func(d *disk, now warden.Instant)
+	// Event alters an event before the mind thinks about it.
+	Event func(p *process, e group.Event) group.Event
+	// Effects alters what the mind wants before it is performed.
+	Effects func(p *process, e group.Event, f *group.Effects)
+	// Message alters a message on its way; false loses it.
+	Message func(from, to *process, m *warden.Message) bool
+	// Observe alters what a server says of itself.
+	Observe func(s *server, o *warden.Observation)
+	// DeafToClaims: servers take orders of any session, claimed or killed.
+	DeafToClaims bool
+	// HoldNothing: a hold is answered and not done. HoldForEver: it never ends.
+	HoldNothing, HoldForEver bool
+}

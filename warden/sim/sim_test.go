@@ -1,0 +1,145 @@
+package sim
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// number reads a number from the environment.
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("read %s: %v: give a whole number", name, err)
+	}
+	return n
+}
+
+// seeds is how many seeds to run. WARDEN_SIM_SEEDS sets it.
+func seeds(t *testing.T) uint64 {
+	n := uint64(5000)
+	switch {
+	case underRace:
+		n = 100
+	case testing.Short():
+		n = 300
+	}
+	return number(t, "WARDEN_SIM_SEEDS", n)
+}
+
+// TestSeeds runs many simulated minutes of storm and calm. Every promise is
+// kept in each of them, and every kind of fault had an effect in some.
+// WARDEN_SIM_FROM is the first seed; WARDEN_SIM_SEED runs and shows only one.
+func TestSeeds(t *testing.T) {
+	if os.Getenv("WARDEN_SIM_SEED") != "" {
+		showSeed(t, number(t, "WARDEN_SIM_SEED", 0))
+		return
+	}
+	n, from := seeds(t), number(t, "WARDEN_SIM_FROM", 1)
+	var sum Report
+	failovers, failed := 0, 0
+	began := time.Now()
+	for seed := from; seed < from+n; seed++ {
+		r := RunSeed(Options{Seed: seed})
+		if r.Violation != nil {
+			t.Error(explainFailure(seed, r.Violation))
+			if failed++; failed == 5 {
+				t.Fatal("five seeds failed, the rest is not run")
+			}
+		}
+		sum.Steps += r.Steps
+		sum.Switchovers += r.Switchovers
+		sum.Chosen += r.Chosen
+		for k := range r.Faults {
+			sum.Faults[k] += r.Faults[k]
+		}
+		if r.Failover {
+			failovers++
+			sum.Writable += r.Writable
+		}
+	}
+	took := time.Since(began)
+	t.Logf("%d seeds, %d steps, %d topologies, %d switchovers without loss: %s, %.2f ms a seed", n, sum.Steps, sum.Chosen,
+		sum.Switchovers, took.Round(time.Millisecond), float64(took.Microseconds())/1000/float64(n))
+	if failovers > 0 {
+		t.Logf("%d final failovers, writable after %d ms on average", failovers, int64(sum.Writable)/int64(failovers)/1e6)
+	}
+	if n < 1000 {
+		return // too few for every rare fault
+	}
+	for k, count := range sum.Faults {
+		t.Logf("%8d x %s", count, faultKind(k))
+		if count == 0 {
+			t.Errorf("fault %q never had an effect", faultKind(k))
+		}
+	}
+}
+
+// explainFailure says what broke, the last steps before it, and how to see it
+// again.
+func explainFailure(seed uint64, v *Violation) string {
+	const keep = 60
+	var lines []string
+	RunSeed(Options{Seed: seed, Trace: func(line string) {
+		if len(lines) >= 4*keep {
+			lines = append(lines[:0], lines[len(lines)-keep:]...)
+		}
+		lines = append(lines, line)
+	}})
+	if len(lines) > keep {
+		lines = lines[len(lines)-keep:]
+	}
+	return fmt.Sprintf("seed %d: %v\n%s\nreplay: scripts/sim -seed %d -v", seed, v, strings.Join(lines, "\n"), seed)
+}
+
+// showSeed runs one seed; the whole trace is printed with -v.
+func showSeed(t *testing.T, seed uint64) {
+	trace := func(string) {}
+	if testing.Verbose() {
+		trace = func(line string) { fmt.Println(line) }
+	}
+	r := RunSeed(Options{Seed: seed, Trace: trace})
+	if r.Violation != nil {
+		t.Error(explainFailure(seed, r.Violation))
+		return
+	}
+	t.Logf("seed %d keeps every promise: %d steps, %d topologies, writable again after %s", seed, r.Steps, r.Chosen, r.Writable)
+}
+
+// TestDeterminism: one seed run twice, and once without a trace, is the same
+// run to the last line.
+func TestDeterminism(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		var first, second strings.Builder
+		a := RunSeed(Options{Seed: seed, Trace: func(l string) { first.WriteString(l + "\n") }})
+		b := RunSeed(Options{Seed: seed, Trace: func(l string) { second.WriteString(l + "\n") }})
+		c := RunSeed(Options{Seed: seed})
+		if first.Len() == 0 {
+			t.Fatalf("seed %d: the trace is empty", seed)
+		}
+		if first.String() != second.String() {
+			t.Fatalf("seed %d: two runs differ\n%s", seed, difference(first.String(), second.String()))
+		}
+		if a.Steps != b.Steps || a.Steps != c.Steps || a.Writable != c.Writable {
+			t.Fatalf("seed %d: steps %d, %d and without trace %d", seed, a.Steps, b.Steps, c.Steps)
+		}
+	}
+}
+
+// difference is the first line in which two texts differ.
+func difference(a, b string) string {
+	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(x), len(y)) {
+		if x[i] != y[i] {
+			return fmt.Sprintf("line %d:\n  %s\n  %s", i+1, x[i], y[i])
+		}
+	}
+	return fmt.Sprintf("one has %d lines, the other %d", len(x), len(y))
+}
