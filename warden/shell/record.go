@@ -45,6 +45,7 @@ type Recorded struct {
 type recorder struct {
 	path    string
 	first   Recorded
+	max     int64 // size in bytes at which the file is put aside
 	log     *slog.Logger
 	lines   chan []byte
 	missing uint64
@@ -57,7 +58,7 @@ func newRecorder(o *env, c group.Config, reg warden.Register, now warden.Instant
 		return nil
 	}
 	return &recorder{
-		path: filepath.Join(o.RecordDir, string(c.Group)+".jsonl"), log: o.Logger,
+		path: filepath.Join(o.RecordDir, string(c.Group)+".jsonl"), log: o.Logger, max: recordMax,
 		first: Recorded{At: now, Kind: "start", Config: &c, Register: &reg},
 		lines: make(chan []byte, recordQueue), ended: make(chan struct{}),
 	}
@@ -168,7 +169,7 @@ func (r *recorder) fill(f *os.File, size int64, flush <-chan time.Time) (more bo
 			if err != nil {
 				return false, err
 			}
-			if size += int64(n); size >= recordMax {
+			if size += int64(n); size >= r.max {
 				return true, out.Flush()
 			}
 		}
