@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// explanation is one Warden's reply to WARDEN EXPLAIN.
+type explanation struct {
+	Server  string           `json:"server"`
+	ID      warden.WardenID  `json:"id,omitempty"`
+	Group   warden.GroupName `json:"group,omitempty"`
+	Explain []string         `json:"explain"`
+	Error   string           `json:"error,omitempty"`
+}
+
+// explain is the action of `explain [GROUP]`. It asks every Warden, because
+// the one that leads a change knows most about it.
+func (p *program) explain(c *cli.Context) error {
+	named, err := onlyGroup(c)
+	if err != nil {
+		return err
+	}
+	t, err := targetOf(c)
+	if err != nil {
+		return err
+	}
+	reports, err := t.survey(c.Context)
+	if err != nil {
+		return err
+	}
+	all := statusAnswer{Self: *reports[0].Self}
+	for _, name := range groupsOf(reports) {
+		all.Groups = append(all.Groups, warden.GroupView{Name: name})
+	}
+	group, err := chooseGroup(all, named)
+	if err != nil {
+		return err
+	}
+	// A Warden of other groups only has nothing to explain.
+	reports = slices.DeleteFunc(reports, func(r report) bool {
+		_, watches := r.view(warden.GroupName(group))
+		return r.Error == "" && !watches
+	})
+	answers := make([]explanation, len(reports))
+	var wait sync.WaitGroup
+	for i, r := range reports {
+		wait.Go(func() { answers[i] = t.askExplain(c.Context, r, group) })
+	}
+	wait.Wait()
+	if t.json {
+		return p.printJSON(struct {
+			Group   string        `json:"group"`
+			Wardens []explanation `json:"wardens"`
+		}{group, answers})
+	}
+	_, err = fmt.Fprint(p.out, p.renderExplain(answers))
+	return err
+}
+
+func (t target) askExplain(ctx context.Context, from report, group string) explanation {
+	e := explanation{Server: from.Server, ID: from.ID, Error: from.Error}
+	if from.Error != "" {
+		return e
+	}
+	r := t.open(from.Server)
+	defer r.close()
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	var said explanation
+	if err := r.askJSON(ctx, &said, "WARDEN", "EXPLAIN", group); err != nil {
+		e.Error = why(err)
+		return e
+	}
+	e.Group, e.Explain = said.Group, said.Explain
+	return e
+}
+
+// renderExplain puts Wardens that say the same together.
+func (p *program) renderExplain(answers []explanation) string {
+	var b strings.Builder
+	told := make([]bool, len(answers))
+	for i, e := range answers {
+		if told[i] {
+			continue
+		}
+		var who []string
+		for k := i; k < len(answers); k++ {
+			if answers[k].Error == e.Error && slices.Equal(answers[k].Explain, e.Explain) {
+				told[k] = true
+				who = append(who, report{ID: answers[k].ID, Server: answers[k].Server}.name())
+			}
+		}
+		verb := "says"
+		if len(who) > 1 {
+			verb = "say"
+		}
+		fmt.Fprintf(&b, "%s %s:\n", p.paint(toneBold, plural(len(who), "Warden")+" "+shown(strings.Join(who, ", "))), verb)
+		switch {
+		case e.Error != "":
+			b.WriteString("  " + p.paint(toneBad, "(nothing: "+shown(e.Error)+")") + "\n")
+		case len(e.Explain) == 0:
+			b.WriteString("  nothing is going on\n")
+		}
+		for _, sentence := range e.Explain {
+			b.WriteString("  " + shown(sentence) + "\n")
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,11 @@
+package main
+
+import "context"
+
+// runDaemon runs one Warden until ctx ends; runDemo runs the demonstration
+// with the arguments after the word "demo". nil: this build has none, and says
+// so. An error made with exitWith chooses the exit code, any other gives 1.
+var (
+	runDaemon func(ctx context.Context, c Config) error
+	runDemo   func(ctx context.Context, args []string) error
+)

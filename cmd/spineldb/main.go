@@ -1,0 +1,49 @@
+// Command spineldb runs a Warden and talks to running ones.
+//
+//	spineldb --warden warden.toml      run a Warden
+//	spineldb status                    ask the Wardens what they see and think
+//	spineldb failover mymaster         tell them to do something
+//
+// The first form reads warden.toml (Config) and wires the edges to the shell.
+// All other forms are clients of a Warden's RESP port, like any other: they
+// hold no state, decide nothing and work from any machine. They ask one Warden
+// and learn of the rest from it.
+//
+// The exit code says how it ended: 0 done, 1 refused or not agreed, 2 wrong
+// usage, 3 no Warden reachable, 4 result unknown.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+)
+
+func main() {
+	// What go-redis wants to say about connections we say ourselves, with the
+	// server's name and the remedy.
+	redis.SetLogger(quietLogger{})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	p := &program{
+		out: os.Stdout, errs: os.Stderr, colour: wantsColour(os.Stdout),
+		daemon: runDaemon, demo: runDemo,
+	}
+	code := p.run(ctx, os.Args)
+	stop()
+	os.Exit(code)
+}
+
+type quietLogger struct{}
+
+func (quietLogger) Printf(context.Context, string, ...any) {}
+
+// wantsColour reports whether f is a terminal whose user has not asked for
+// plain text (https://no-color.org).
+func wantsColour(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 &&
+		os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}

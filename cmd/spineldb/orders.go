@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// statusAnswer is the reply to WARDEN STATUS.
+type statusAnswer struct {
+	Self   warden.SelfView    `json:"self"`
+	Groups []warden.GroupView `json:"groups"`
+}
+
+// wardenID is a complete Warden id.
+const wardenIDLength = 40
+
+// change is the action of failover and switchover.
+func (p *program) change(word string) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		group, err := onlyGroup(c)
+		if err != nil {
+			return err
+		}
+		var tail []any
+		if to := c.String("to"); to != "" {
+			node, err := warden.ParseNode(to)
+			if err != nil {
+				return usage("--to: %v", err)
+			}
+			tail = append(tail, "TO", string(node))
+		}
+		if c.Bool("no-wait") {
+			tail = append(tail, "NOWAIT")
+		}
+		return p.order(c, group, func(string, statusAnswer) ([]any, error) { return tail, nil }, word)
+	}
+}
+
+// plainOrder is the action of an order that needs no more than a group.
+func (p *program) plainOrder(word string) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		group, err := onlyGroup(c)
+		if err != nil {
+			return err
+		}
+		return p.order(c, group, func(string, statusAnswer) ([]any, error) { return nil, nil }, word)
+	}
+}
+
+// forget is the action of `forget [GROUP] WARDEN-ID`.
+func (p *program) forget(c *cli.Context) error {
+	args := c.Args().Slice()
+	if len(args) < 1 || len(args) > 2 {
+		return usage("forget needs the id of a Warden, or a beginning of it: spineldb forget [GROUP] WARDEN-ID")
+	}
+	group, prefix := "", args[len(args)-1]
+	if len(args) == 2 {
+		group = args[0]
+	}
+	return p.order(c, group, func(group string, s statusAnswer) ([]any, error) {
+		id, err := findWarden(s, group, prefix)
+		return []any{string(id)}, err
+	}, "FORGET")
+}
+
+// recovery is the action of `recover [GROUP] --lost a,b`.
+func (p *program) recovery(c *cli.Context) error {
+	group, err := onlyGroup(c)
+	if err != nil {
+		return err
+	}
+	lost := c.StringSlice("lost")
+	if len(lost) == 0 {
+		return usage("recover needs the Wardens that will never return: spineldb recover [GROUP] --lost ID,ID (spineldb status shows the ids)")
+	}
+	return p.order(c, group, func(group string, s statusAnswer) ([]any, error) {
+		var ids []string
+		for _, prefix := range lost {
+			id, err := findWarden(s, group, strings.TrimSpace(prefix))
+			if err != nil {
+				return nil, err
+			}
+			if !slices.Contains(ids, string(id)) {
+				ids = append(ids, string(id))
+			}
+		}
+		return []any{"LOST", strings.Join(ids, ",")}, nil
+	}, "RECOVER")
+}
+
+// onlyGroup is the one optional argument GROUP.
+func onlyGroup(c *cli.Context) (string, error) {
+	if c.NArg() > 1 {
+		return "", usage("%s takes one GROUP, but %q follows it", c.Command.Name, shown(c.Args().Get(1)))
+	}
+	return c.Args().First(), nil
+}
+
+// chooseGroup is the group that is meant when none may be named.
+func chooseGroup(s statusAnswer, named string) (string, error) {
+	var names []string
+	for _, g := range s.Groups {
+		names = append(names, string(g.Name))
+	}
+	switch {
+	case named != "" && slices.Contains(names, named), len(names) == 1 && named == "":
+		if named == "" {
+			named = names[0]
+		}
+		return named, nil
+	case len(names) == 0:
+		return "", exitWith(exitRefused, "the Warden at %s watches no group: add one to its warden.toml", shown(s.Self.Client))
+	case named != "":
+		return "", exitWith(exitRefused, "there is no group %q: choose one of %s", shown(named), shown(strings.Join(names, ", ")))
+	}
+	return "", usage("there are %d groups: name one of %s", len(names), shown(strings.Join(names, ", ")))
+}
+
+// findWarden completes a beginning of a Warden's id from all that is known of
+// a group. A complete id is taken as it is.
+func findWarden(s statusAnswer, group, prefix string) (warden.WardenID, error) {
+	prefix = strings.ToLower(prefix)
+	if prefix == "" || strings.Trim(prefix, "0123456789abcdef") != "" || len(prefix) > wardenIDLength {
+		return "", usage("%q is not the beginning of a Warden's id: spineldb status shows the ids", shown(prefix))
+	}
+	if len(prefix) == wardenIDLength {
+		return warden.WardenID(prefix), nil
+	}
+	known := []warden.WardenID{s.Self.ID}
+	for _, g := range s.Groups {
+		if string(g.Name) != group {
+			continue
+		}
+		known = append(known, g.Topology.Wardens...)
+		for _, peer := range g.Peers {
+			known = append(known, peer.ID)
+		}
+	}
+	slices.Sort(known)
+	known = slices.DeleteFunc(slices.Compact(known), func(id warden.WardenID) bool {
+		return !strings.HasPrefix(string(id), prefix)
+	})
+	switch len(known) {
+	case 0:
+		return "", exitWith(exitRefused, "no Warden of group %s has an id beginning with %s: spineldb status shows the ids", group, prefix)
+	case 1:
+		return known[0], nil
+	}
+	return "", exitWith(exitRefused, "%d Wardens have an id beginning with %s: write more of it", len(known), prefix)
+}
+
+// order sends one order to one Warden and tells how it ended. tail makes the
+// arguments after the group, when the group is known.
+func (p *program) order(c *cli.Context, group string, tail func(group string, s statusAnswer) ([]any, error), word string) error {
+	t, err := targetOf(c)
+	if err != nil {
+		return err
+	}
+	var s statusAnswer
+	r, err := t.first(c.Context, &s, "WARDEN", "STATUS")
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if group, err = chooseGroup(s, group); err != nil {
+		return err
+	}
+	rest, err := tail(group, s)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Context, t.timeout)
+	defer cancel()
+	text, err := r.ask(ctx, append([]any{"WARDEN", word, group}, rest...)...)
+	answer := readAnswer(text, err)
+	if t.json {
+		err = p.printJSON(struct {
+			Server string `json:"server"`
+			Group  string `json:"group"`
+			warden.Answer
+		}{r.addr, group, answer})
+	} else {
+		err = p.tellAnswer(r.addr, word, group, answer)
+	}
+	if err != nil {
+		return err
+	}
+	return verdictError(answer.Verdict)
+}
+
+// readAnswer makes sense of the reply to an order. Once the order is sent,
+// only a reply tells that nothing happened.
+func readAnswer(text string, err error) warden.Answer {
+	var a warden.Answer
+	switch {
+	case err != nil && isReply(err):
+		return warden.Answer{Verdict: warden.VerdictRefused, Code: "error", Text: err.Error()}
+	case err != nil:
+		return warden.Answer{Verdict: warden.VerdictUnknown, Code: "connection", Text: "the order was sent but not answered (" + why(err) + "): look with spineldb status before giving it again"}
+	}
+	if err := json.Unmarshal([]byte(text), &a); err != nil || a.Verdict == "" {
+		return warden.Answer{Verdict: warden.VerdictUnknown, Code: "answer", Text: "the answer cannot be read: use a spineldb of the same version as the Wardens, and look with spineldb status"}
+	}
+	return a
+}
+
+func (p *program) tellAnswer(addr, word, group string, a warden.Answer) error {
+	tone := toneGood
+	switch a.Verdict {
+	case warden.VerdictRefused:
+		tone = toneBad
+	case warden.VerdictUnknown:
+		tone = toneWarn
+	}
+	line := fmt.Sprintf("%s %s: %s", strings.ToLower(word), group, p.paint(tone, shown(string(a.Verdict))))
+	if a.Code != "" {
+		line += " (" + shown(a.Code) + ")"
+	}
+	if a.Text != "" {
+		line += ": " + shown(a.Text)
+	}
+	_, err := fmt.Fprintf(p.out, "%s [%s]\n", line, addr)
+	return err
+}
+
+// verdictError is the exit code of a verdict; the words were told already.
+func verdictError(v warden.Verdict) error {
+	switch v {
+	case warden.VerdictDone, warden.VerdictStarted:
+		return nil
+	case warden.VerdictRefused:
+		return &exitError{code: exitRefused}
+	}
+	return &exitError{code: exitUnknown}
+}
+
+// ckquorum asks, as Redis Sentinel's command does, whether enough Wardens are
+// there to agree on a failover.
+func (p *program) ckquorum(c *cli.Context) error {
+	group, err := onlyGroup(c)
+	if err != nil {
+		return err
+	}
+	t, err := targetOf(c)
+	if err != nil {
+		return err
+	}
+	var s statusAnswer
+	r, err := t.first(c.Context, &s, "WARDEN", "STATUS")
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if group, err = chooseGroup(s, group); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Context, t.timeout)
+	defer cancel()
+	text, err := r.ask(ctx, "SENTINEL", "CKQUORUM", group)
+	if err != nil && !isReply(err) {
+		return exitWith(exitUnreachable, "ask %s: %s", r.addr, why(err))
+	}
+	ok := err == nil
+	if !ok {
+		text = err.Error()
+	}
+	if t.json {
+		err = p.printJSON(map[string]any{"server": r.addr, "group": group, "ok": ok, "text": text})
+	} else {
+		_, err = fmt.Fprintf(p.out, "%s: %s [%s]\n", group, shown(text), r.addr)
+	}
+	if err == nil && !ok {
+		err = &exitError{code: exitRefused}
+	}
+	return err
+}
