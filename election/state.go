@@ -285,3 +285,9 @@ func (s *State) Leader(c Config, now warden.Instant) warden.WardenID {
 	}
 	return ""
 }
+
+// CalmSince is when the set of known Wardens last grew.
+func (s *State) CalmSince() warden.Instant { return s.calmSince }
+
+// StaleAfter is the age from which what was heard of the others is stale.
+func StaleAfter(c Config) warden.Duration { return hearLimit(c) }

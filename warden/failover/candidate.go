@@ -1,0 +1,173 @@
+package failover
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Choice is who is promoted and why nobody else is.
+type Choice struct {
+	// Candidate is empty when nobody is eligible.
+	Candidate warden.NodeID
+	// Already: the candidate is a primary of the lineage as it stands.
+	Already bool
+	// Furthest is an excluded node with more data than the candidate, from
+	// which the candidate must catch up first; empty when there is none.
+	Furthest         warden.NodeID
+	FurthestPosition int64
+	// Reasons has one line for every node looked at.
+	Reasons []string
+}
+
+// Ask is what choose decides from.
+type Ask struct {
+	Looks   []Look
+	Old     warden.NodeID // never a candidate, unless OldToo
+	OldToo  bool
+	To      warden.NodeID // the operator's choice, or empty
+	Exclude []warden.NodeID
+	// Previous is the primary before Old. When it says it is one, it has only
+	// come back: it is no newer than what it holds.
+	Previous warden.NodeID
+	// Linked: only replicas with a standing link to Old (a switchover).
+	Linked  bool
+	Lineage []string // known ids, newest last
+	// DownFor and DownAfter bound how old a replica's data may be.
+	DownFor, DownAfter warden.Duration
+}
+
+type contender struct {
+	look Look
+	rank int // of the lineage, newer is larger
+}
+
+// Choose picks the candidate: of the right lineage, the newest line of it,
+// then the furthest position, then the operator's priority, then the id (S7).
+func Choose(a Ask) Choice {
+	var out Choice
+	var in []contender
+	var excluded []contender
+	othersHaveData := slices.ContainsFunc(a.Looks, func(l Look) bool { return good(l) && !l.Seen.Empty && lineageRank(a, l) >= 0 })
+	for _, l := range a.Looks {
+		why := whyNot(a, l, othersHaveData)
+		rank := lineageRank(a, l)
+		switch {
+		case why == "" && l.Seen.Priority == 0 && l.Seen.Role == warden.RoleReplica:
+			out.Reasons = append(out.Reasons, fmt.Sprintf("%s: excluded by its priority 0 (position %d)", l.Node, l.Seen.Position))
+			excluded = append(excluded, contender{l, rank})
+		case why != "":
+			out.Reasons = append(out.Reasons, fmt.Sprintf("%s: %s", l.Node, why))
+		default:
+			in = append(in, contender{l, rank})
+		}
+	}
+	if len(in) == 0 {
+		return out
+	}
+	best := slices.MinFunc(in, better)
+	for _, x := range in {
+		if x.look.Node != best.look.Node {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("%s: %s", x.look.Node, whyWorse(x, best)))
+		}
+	}
+	out.Candidate = best.look.Node
+	out.Already = best.look.Seen.Role == warden.RolePrimary
+	out.Reasons = append(out.Reasons, fmt.Sprintf("%s: chosen at position %d, priority %d", best.look.Node, best.look.Seen.Position, best.look.Seen.Priority))
+	for _, x := range excluded {
+		if x.rank >= best.rank && x.look.Seen.Position > max(best.look.Seen.Position, out.FurthestPosition) && !out.Already {
+			out.Furthest, out.FurthestPosition = x.look.Node, x.look.Seen.Position
+		}
+	}
+	return out
+}
+
+func good(l Look) bool { return l.Done && l.Seen.Health == warden.HealthGood }
+
+// better orders contenders, the best first. Of two with the same data, one
+// that already is a primary is adopted, not overruled.
+func better(a, b contender) int {
+	already := func(x contender) int {
+		if x.look.Seen.Role == warden.RolePrimary {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(b.rank, a.rank),
+		cmp.Compare(b.look.Seen.Position, a.look.Seen.Position),
+		cmp.Compare(already(a), already(b)),
+		cmp.Compare(a.look.Seen.Priority, b.look.Seen.Priority),
+		cmp.Compare(a.look.Node, b.look.Node))
+}
+
+func whyWorse(x, best contender) string {
+	switch {
+	case x.rank < best.rank:
+		return "its data is of an older line of the lineage"
+	case x.look.Seen.Position < best.look.Seen.Position:
+		return fmt.Sprintf("position %d is %d bytes behind", x.look.Seen.Position, best.look.Seen.Position-x.look.Seen.Position)
+	case x.look.Seen.Priority > best.look.Seen.Priority:
+		return fmt.Sprintf("priority %d, less preferred", x.look.Seen.Priority)
+	}
+	return "equal in all but its address"
+}
+
+// whyNot is why a node is not eligible, "" when it is.
+func whyNot(a Ask, l Look, othersHaveData bool) string {
+	o := l.Seen
+	switch {
+	case l.Node == a.Old && !a.OldToo:
+		return "it is the primary to be replaced"
+	case !l.Done:
+		return "did not answer in time"
+	case o.Health != warden.HealthGood:
+		return fmt.Sprintf("cannot be looked at (%s) %s", o.Health, o.Detail)
+	case slices.Contains(a.Exclude, l.Node):
+		return "tried in this attempt already"
+	case a.To != "" && l.Node != a.To:
+		return fmt.Sprintf("the operator chose %s", a.To)
+	case o.NoFollow:
+		return fmt.Sprintf("%s has no command to change its role", o.Server)
+	case lineageRank(a, l) < 0:
+		return "its data is not of this group's lineage, or it never synced"
+	case o.Empty && othersHaveData:
+		return "it is empty while others have data"
+	case o.Role == warden.RolePrimary:
+		switch {
+		case a.Linked:
+			return "it is a primary itself"
+		case lineageRank(a, l) < len(a.Lineage)-1:
+			return "it is an older primary that has not followed since"
+		}
+		return ""
+	case o.Role != warden.RoleReplica:
+		return "it does not say what it is"
+	case o.Syncing:
+		return "it is in the middle of a full copy"
+	case a.Linked && (o.Upstream != a.Old || !o.LinkUp):
+		return "it has no standing link to the primary"
+	case !a.Linked && o.LinkDown > a.DownFor+10*a.DownAfter:
+		return fmt.Sprintf("its link has been down for %s, its data is too old", o.LinkDown)
+	}
+	return ""
+}
+
+// lineageRank is how new the node's line of the lineage is, -1 when it is not
+// of the lineage at all. A node promoted since the list was written (by hand,
+// say) is newer than all of it.
+func lineageRank(a Ask, l Look) int {
+	o := l.Seen
+	if i := slices.Index(a.Lineage, o.Lineage); i >= 0 && o.Lineage != "" {
+		return i
+	}
+	i := slices.Index(a.Lineage, o.LineageBefore)
+	if i < 0 || o.LineageBefore == "" {
+		return -1
+	}
+	if i == len(a.Lineage)-1 && l.Node != a.Previous {
+		return len(a.Lineage)
+	}
+	return i
+}

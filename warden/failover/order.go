@@ -1,0 +1,308 @@
+package failover
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// actionDone takes in the end of an action.
+func (r *run) actionDone(d ActionDone) {
+	s := r.s
+	i := slices.IndexFunc(s.pending, func(p pending) bool { return p.id == d.ID })
+	if i < 0 {
+		return // of an attempt that is over
+	}
+	p := s.pending[i]
+	s.pending = slices.Delete(s.pending, i, i+1)
+	if d.Result.Superseded {
+		r.finish(warden.VerdictRefused, "superseded", fmt.Sprintf("%s is claimed by a newer leader: %s", p.node, d.Result.Why))
+		r.f.Finish.Superseded = true
+		return
+	}
+	for _, n := range d.Result.Notes {
+		r.note("-order-note", p.node, n)
+	}
+	switch p.kind {
+	case warden.ActLook:
+		r.lookDone(p, d)
+	case warden.ActClaim:
+		r.claimDone(p, d)
+	case warden.ActPromote:
+		r.promoteDone(p, d)
+	case warden.ActFollow:
+		r.followDone(p, d)
+	case warden.ActHold:
+		r.holdDone(p, d)
+	}
+}
+
+func (r *run) lookDone(p pending, d ActionDone) {
+	s := r.s
+	if l := r.lookAt(p.node); l != nil {
+		*l = Look{Node: p.node, Asked: d.Asked, Done: true, Seen: d.Observation}
+	}
+	if p.node != s.Candidate || d.Observation.Health != warden.HealthGood {
+		return
+	}
+	switch s.Stage {
+	case Draining:
+		if d.Observation.Position >= s.target {
+			r.say("%s has everything up to %d", s.Candidate, s.target)
+			r.decide()
+		}
+	case CatchingUp:
+		if d.Observation.Position >= s.target {
+			r.say("%s has caught up to %d", s.Candidate, s.target)
+			r.enter(Fencing)
+		}
+	}
+}
+
+// claimDone: the node is ours, and looked at over the claimed session.
+func (r *run) claimDone(p pending, d ActionDone) {
+	s, o := r.s, d.Observation
+	seen := d.Result.Outcome == warden.Done && o.Health == warden.HealthGood
+	switch s.Stage {
+	case Inspecting:
+		r.inspected(d, seen)
+	case Claiming:
+		switch {
+		case !seen:
+			// No order was given in this epoch, and the base was settled, so
+			// somebody else may be chosen.
+			r.say("%s cannot be claimed: %s", p.node, why(d))
+			s.excluded = append(s.excluded, p.node)
+			r.look()
+		case o.Role == warden.RolePrimary:
+			s.confirmed = o
+			r.publish(r.sc.Base.Reason)
+		case s.furthest != "":
+			r.enter(CatchingUp)
+		default:
+			r.enter(Fencing)
+		}
+	case Demoting:
+		if !seen {
+			s.pollAt = r.now.Add(retryClaim)
+			return
+		}
+		if o.Role == warden.RoleReplica {
+			s.demoted = true
+			r.enter(Claiming)
+		} else {
+			s.pollAt = 0
+		}
+	case Promoting:
+		switch {
+		case !seen:
+			s.pollAt = r.now.Add(retryClaim)
+		case o.Role == warden.RolePrimary:
+			r.confirm(o)
+		default:
+			s.pollAt = 0
+			r.say("%s is still a replica", p.node)
+		}
+	}
+}
+
+func why(d ActionDone) string {
+	if d.Result.Why != "" {
+		return d.Result.Why
+	}
+	return string(d.Observation.Health) + " " + d.Observation.Detail
+}
+
+// inspected settles a promotion that another leader began (S4). The claim has
+// ended every older order session, so what is seen now stays so.
+func (r *run) inspected(d ActionDone, seen bool) {
+	s := r.s
+	switch {
+	case !seen:
+		r.finish(warden.VerdictUnknown, "candidate-unreachable",
+			fmt.Sprintf("%s may have been promoted and cannot be looked at: it counts as the primary", s.Candidate))
+	case d.Observation.Role == warden.RolePrimary:
+		r.say("%s was promoted already", s.Candidate)
+		r.confirm(d.Observation)
+	default:
+		r.say("%s was not promoted and cannot be any more by the old order", s.Candidate)
+		s.inspected = true
+		s.Want.Reason = warden.ReasonResume
+		r.look()
+	}
+}
+
+// inspect claims the candidate of an unfinished promotion and looks.
+func (r *run) inspect() {
+	if !r.waiting(warden.ActClaim, r.s.Candidate) {
+		r.act(warden.ActClaim, r.s.Candidate, "", claimLimit)
+	}
+}
+
+func (r *run) holdDone(p pending, d ActionDone) {
+	s := r.s
+	if s.Stage != Holding {
+		return
+	}
+	s.held = d.Result.Outcome != warden.Refused
+	if d.Result.Outcome != warden.Done {
+		r.note("-failover-abort", "", "cannot hold writes")
+		r.finish(warden.VerdictRefused, "cannot-hold", fmt.Sprintf("cannot hold writes on %s: %s", p.node, d.Result.Why))
+		return
+	}
+	// Counted from the asking, so that we think it ends before it does.
+	s.holdUntil = p.at.Add(holdLimit)
+	s.target = d.Result.Position
+	r.say("writes on %s are held at %d", p.node, s.target)
+	r.enter(Draining)
+}
+
+// drain polls the candidate until it has everything.
+func (r *run) drain() {
+	s := r.s
+	if r.now.Sub(s.StageAt) > drainLimit {
+		r.note("-failover-abort", "", "replica did not catch up")
+		r.finish(warden.VerdictRefused, "cancelled",
+			fmt.Sprintf("%s did not catch up within %s: nothing was changed, writes go on", s.Candidate, drainLimit))
+		return
+	}
+	r.poll(s.Candidate)
+}
+
+// poll looks at a node again and again, one look at a time.
+func (r *run) poll(node warden.NodeID) {
+	s := r.s
+	if !r.waiting(warden.ActLook, node) && r.now >= s.pollAt {
+		s.pollAt = r.now.Add(pollEvery)
+		r.act(warden.ActLook, node, "", lookLimit(r.c))
+	}
+}
+
+// catchUp lets the candidate follow an excluded node that has more (M7).
+func (r *run) catchUp() {
+	s := r.s
+	n := r.sc.node(s.furthest)
+	if r.now.Sub(s.StageAt) > catchUpLimit || n == nil || n.Down {
+		r.say("%s did not catch up from %s, going on without", s.Candidate, s.furthest)
+		r.enter(Fencing)
+		return
+	}
+	if !s.ordered {
+		s.ordered = true
+		r.act(warden.ActFollow, s.Candidate, s.furthest, orderLimit)
+		return
+	}
+	if !r.waiting(warden.ActFollow, s.Candidate) {
+		r.poll(s.Candidate)
+	}
+}
+
+// fence demotes the old primary first if it can be reached and is one: it then
+// refuses writes before the new one takes any.
+func (r *run) fence() {
+	s := r.s
+	n := r.sc.node(s.Old)
+	reachable := n != nil && n.Good && !n.Refusing && n.Seen.Role == warden.RolePrimary && r.now.Sub(n.SeenAt) < freshLimit
+	if !reachable || !r.mayFollow(n) || s.demoted || n.Seen.NoFollow {
+		r.enter(Promoting)
+		return
+	}
+	if !r.waiting(warden.ActFollow, s.Old) {
+		if r.s.pollAt != 0 { // asked once already
+			r.enter(Promoting)
+			return
+		}
+		s.pollAt, s.ordered = r.now, true
+		r.act(warden.ActFollow, s.Old, s.Candidate, fenceLimit)
+	}
+}
+
+// demote makes the old primary a replica while writes are held; only when that
+// is sure does the switchover go on.
+func (r *run) demote() {
+	s := r.s
+	switch {
+	case r.waiting(warden.ActFollow, s.Old) || r.waiting(warden.ActClaim, s.Old):
+	case !s.ordered:
+		s.ordered = true
+		r.act(warden.ActFollow, s.Old, s.Candidate, orderLimit)
+	case r.now.Sub(s.StageAt) > demoteWait:
+		r.goBack(fmt.Sprintf("it stayed unknown whether %s was demoted", s.Old))
+	case s.pollAt == 0 && s.holdUntil.Sub(r.now) < holdMargin:
+		r.goBack(fmt.Sprintf("%s was not demoted and its hold ends", s.Old))
+	case s.pollAt == 0:
+		s.pollAt = 1
+		r.act(warden.ActFollow, s.Old, s.Candidate, orderLimit)
+	case r.now >= s.pollAt:
+		r.act(warden.ActClaim, s.Old, "", claimLimit)
+	}
+}
+
+// followDone: a fence, a demotion, a catching up or a re-pointing ended.
+func (r *run) followDone(p pending, d ActionDone) {
+	s := r.s
+	switch {
+	case s.Stage == Demoting && p.node == s.Old:
+		switch d.Result.Outcome {
+		case warden.Done:
+			s.demoted = true
+			r.say("%s was demoted", s.Old)
+			r.enter(Claiming)
+		case warden.Refused:
+			r.goBack(fmt.Sprintf("%s refused to be demoted: %s", s.Old, d.Result.Why))
+		default:
+			s.pollAt = r.now
+		}
+	case s.Stage == Fencing && p.node == s.Old:
+		s.demoted = d.Result.Outcome == warden.Done
+		r.say("fencing %s: %s %s", s.Old, d.Result.Outcome, d.Result.Why)
+		r.enter(Promoting)
+	case s.Stage == Repointing:
+		r.repointed(p, d)
+	}
+}
+
+// promote orders the promotion and looks again until it is sure.
+func (r *run) promote() {
+	s := r.s
+	switch {
+	case r.waiting(warden.ActPromote, s.Candidate) || r.waiting(warden.ActClaim, s.Candidate):
+	case s.pollAt == 0 && s.promotions < maxPromotions:
+		s.promotions++
+		s.ordered = true
+		r.act(warden.ActPromote, s.Candidate, "", orderLimit)
+	case s.pollAt == 0:
+		r.note("-failover-abort-slave-timeout", "", "")
+		r.finish(warden.VerdictUnknown, "not-promoted", fmt.Sprintf("%s stays a replica after %d orders", s.Candidate, s.promotions))
+	case r.now >= s.pollAt:
+		r.act(warden.ActClaim, s.Candidate, "", claimLimit)
+	}
+}
+
+func (r *run) promoteDone(p pending, d ActionDone) {
+	s := r.s
+	if s.Stage != Promoting || p.node != s.Candidate {
+		return
+	}
+	switch {
+	case d.Observation.Health == warden.HealthGood && d.Observation.Role == warden.RolePrimary:
+		r.confirm(d.Observation)
+	case d.Result.Outcome == warden.Refused:
+		r.say("%s refused the promotion: %s", p.node, d.Result.Why)
+		s.excluded = append(s.excluded, p.node)
+		s.promotions = 0
+		r.look()
+	default:
+		r.say("promotion of %s is unknown (%s), looking again", p.node, why(d))
+		s.pollAt = r.now
+	}
+}
+
+// confirm: the candidate was seen as a primary.
+func (r *run) confirm(o warden.Observation) {
+	r.s.confirmed = o
+	r.note("+promoted-slave", r.s.Candidate, "")
+	r.say("%s says it is primary at %d", r.s.Candidate, o.Position)
+	r.publish(r.sc.Base.Reason)
+}

@@ -1,0 +1,197 @@
+package failover
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Fault is one node that is or follows the wrong thing.
+type Fault struct {
+	Node warden.NodeID
+	// Foreign: it is not ours to touch (S7).
+	Foreign bool
+	// Primary: it says it is a primary; otherwise it follows somebody else.
+	Primary bool
+}
+
+// Faults are the nodes that are not behind the agreed primary, as far as they
+// were seen since the instant given.
+func Faults(c Config, t warden.Topology, nodes []Sighting, since warden.Instant) []Fault {
+	if t.Phase != warden.PhaseDone {
+		return nil
+	}
+	r := &run{c: c, sc: Scene{Nodes: nodes, Base: t}}
+	p := r.sc.node(t.Primary)
+	if p == nil || !p.Good || p.Down || p.Seen.Role != warden.RolePrimary || p.SeenAt < since {
+		return nil // nobody is sent behind a primary that is not one
+	}
+	var out []Fault
+	for i := range nodes {
+		n := &nodes[i]
+		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) {
+			continue
+		}
+		out = append(out, Fault{Node: n.ID, Foreign: !r.mayFollow(n), Primary: n.Seen.Role == warden.RolePrimary})
+	}
+	return out
+}
+
+// follows reports whether n replicates from the primary p. A name spelled
+// otherwise counts when p itself lists n among its replicas.
+func (r *run) follows(p, n *Sighting) bool {
+	if n.Seen.Role != warden.RoleReplica {
+		return false
+	}
+	if n.Seen.Upstream == p.ID {
+		return true
+	}
+	return n.Seen.LinkUp && n.Seen.Lineage == p.Seen.Lineage &&
+		slices.ContainsFunc(p.Seen.Replicas, func(x warden.Replica) bool { return x.Node == n.ID })
+}
+
+// mayFollow is the rule of S7: only what shares the lineage, is empty, or is
+// configured by name is made to follow.
+func (r *run) mayFollow(n *Sighting) bool {
+	return n.Belongs || n.Seen.Empty || slices.Contains(r.c.Named, n.ID)
+}
+
+// repoint brings every other node behind the primary, ParallelSyncs at a time,
+// and ends leading when there is nothing left to do.
+func (r *run) repoint() {
+	s := r.s
+	if r.now.Sub(s.Since) > r.c.FailoverTimeout {
+		r.note("+failover-end-for-timeout", "", "")
+		r.end()
+		return
+	}
+	s.Syncing = slices.DeleteFunc(s.Syncing, r.synced)
+	busy := len(s.Syncing)
+	for _, p := range s.pending {
+		if p.kind == warden.ActFollow {
+			busy++
+		}
+	}
+	for _, ft := range Faults(r.c, r.sc.Base, r.sc.Nodes, s.StageAt) {
+		if ft.Foreign || r.heldBack(ft.Node) || r.waiting(warden.ActFollow, ft.Node) || r.isSyncing(ft.Node) {
+			continue
+		}
+		if busy >= max(r.c.ParallelSyncs, 1) {
+			return
+		}
+		busy++
+		if ft.Primary {
+			r.note("+convert-to-slave", ft.Node, "")
+		} else if s.Want.Reason == warden.ReasonRepair {
+			r.note("+fix-slave-config", ft.Node, "")
+		}
+		r.note("+slave-reconf-sent", ft.Node, "")
+		r.act(warden.ActFollow, ft.Node, r.sc.Base.Primary, orderLimit)
+	}
+	if busy == 0 && !r.unseen() {
+		r.end()
+	}
+}
+
+// unseen reports whether some node that should answer has not been looked at
+// since this stage began.
+func (r *run) unseen() bool {
+	if r.now.Sub(r.s.StageAt) > freshLimit {
+		return false
+	}
+	return slices.ContainsFunc(r.sc.Nodes, func(n Sighting) bool {
+		return !n.Down && !n.Refusing && n.SeenAt < r.s.StageAt
+	})
+}
+
+// synced reports whether a re-pointed node needs no more watching.
+func (r *run) synced(y syncing) bool {
+	n := r.sc.node(y.node)
+	switch {
+	case n == nil || n.Down || r.now.Sub(y.at) > syncLimit:
+		return true
+	case n.SeenAt > y.at && n.Seen.Upstream == r.sc.Base.Primary && n.Seen.LinkUp:
+		r.note("+slave-reconf-done", y.node, "")
+		r.s.Retry = slices.DeleteFunc(r.s.Retry, func(x Retry) bool { return x.Node == y.node })
+		return true
+	}
+	return false
+}
+
+func (r *run) isSyncing(id warden.NodeID) bool {
+	return slices.ContainsFunc(r.s.Syncing, func(y syncing) bool { return y.node == id })
+}
+
+func (r *run) heldBack(id warden.NodeID) bool { return HeldBack(*r.s, id, r.now) }
+
+// HeldBack reports whether orders to a node wait because it failed lately.
+func HeldBack(s State, id warden.NodeID, now warden.Instant) bool {
+	return slices.ContainsFunc(s.Retry, func(x Retry) bool { return x.Node == id && now < x.At })
+}
+
+func (r *run) repointed(p pending, d ActionDone) {
+	s := r.s
+	if d.Result.Outcome == warden.Done {
+		s.Syncing = append(s.Syncing, syncing{p.node, r.now})
+		r.note("+slave-reconf-inprog", p.node, "")
+		r.say("%s follows %s", p.node, r.sc.Base.Primary)
+		return
+	}
+	i := slices.IndexFunc(s.Retry, func(x Retry) bool { return x.Node == p.node })
+	if i < 0 {
+		s.Retry = append(s.Retry, Retry{Node: p.node})
+		i = len(s.Retry) - 1
+	}
+	x := &s.Retry[i]
+	x.At = r.now.Add(min(retryFirst<<min(x.Failures, 3), retryMost))
+	x.Failures++
+	r.note("-slave-reconf-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
+	r.say("%s could not be re-pointed: %s %s", p.node, d.Result.Outcome, d.Result.Why)
+}
+
+// end ends leading: everything that can be done is done.
+func (r *run) end() {
+	if r.s.Want.Reason != warden.ReasonRepair && r.s.Want.Reason != warden.ReasonBirth {
+		r.note("+failover-end", "", "")
+	}
+	r.finish(warden.VerdictDone, "", "")
+}
+
+// Next is the instant at which this mind may have to do something by itself.
+func Next(c Config, s State, now warden.Instant) warden.Instant {
+	if s.Stage == Idle {
+		return now.Add(warden.Second)
+	}
+	next := now.Add(20 * warden.Millisecond)
+	if s.pollAt > now {
+		next = min(next, s.pollAt)
+	}
+	return next
+}
+
+// NodeOf is the node of a pending action, "" when there is none of that id.
+func (s *State) NodeOf(id uint64) warden.NodeID {
+	for _, p := range s.pending {
+		if p.id == id {
+			return p.node
+		}
+	}
+	return ""
+}
+
+// Reconfiguring says how far the re-pointing of a node is, in Sentinel's
+// words: "sent", "inprog", or "".
+func (s *State) Reconfiguring(id warden.NodeID) string {
+	for _, y := range s.Syncing {
+		if y.node == id {
+			return "inprog"
+		}
+	}
+	for _, p := range s.pending {
+		if p.node == id && p.kind == warden.ActFollow && s.Stage == Repointing {
+			return "sent"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,330 @@
+package failover
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Config is what the mind is told on every Step.
+type Config struct {
+	Self            warden.WardenID
+	NewBirth        warden.Birth
+	Quorum          int
+	DownAfter       warden.Duration
+	FailoverTimeout warden.Duration
+	ParallelSyncs   int
+	// Named are the nodes configured by name: they may be made to follow
+	// whatever their lineage (S7).
+	Named []warden.NodeID
+}
+
+// Times within one attempt.
+const (
+	holdLimit     = 2 * warden.Second // a hold ends by itself after this
+	holdMargin    = 700 * warden.Millisecond
+	drainLimit    = warden.Second
+	opinionWait   = 150 * warden.Millisecond
+	orderLimit    = 1500 * warden.Millisecond // deadline of one order
+	fenceLimit    = 400 * warden.Millisecond
+	claimLimit    = 800 * warden.Millisecond
+	demoteWait    = 3 * warden.Second
+	pollEvery     = 5 * warden.Millisecond
+	retryClaim    = 150 * warden.Millisecond
+	syncLimit     = 10 * warden.Second // Sentinel's SLAVE-RECONF-TIMEOUT
+	retryFirst    = warden.Second
+	retryMost     = 8 * warden.Second
+	catchUpLimit  = 5 * warden.Second
+	freshLimit    = 2 * warden.Second
+	maxReport     = 80
+	maxPromotions = 3
+)
+
+// lookLimit is the deadline of a fresh look.
+func lookLimit(c Config) warden.Duration {
+	return min(max(c.DownAfter/2, 100*warden.Millisecond), 500*warden.Millisecond)
+}
+
+// Stage is where the leader stands. The names appear in log, events and tests.
+type Stage string
+
+// Stages, see the package comment.
+const (
+	Idle       Stage = ""
+	Affirming  Stage = "affirming"
+	Inspecting Stage = "inspecting"
+	Looking    Stage = "looking"
+	Holding    Stage = "holding"
+	Draining   Stage = "draining"
+	Deciding   Stage = "deciding"
+	Claiming   Stage = "claiming"
+	CatchingUp Stage = "catching-up"
+	Fencing    Stage = "fencing"
+	Demoting   Stage = "demoting"
+	Promoting  Stage = "promoting"
+	Publishing Stage = "publishing"
+	Repointing Stage = "repointing"
+	Changing   Stage = "changing"
+	GoingBack  Stage = "going-back"
+)
+
+// Want is what this leader was elected for.
+type Want struct {
+	Reason  warden.Reason
+	Primary warden.NodeID
+	List    []warden.WardenID
+	Lost    []warden.WardenID
+	Warden  warden.WardenID
+	To      warden.NodeID
+}
+
+// Sighting is what the monitor holds of one node.
+type Sighting struct {
+	ID       warden.NodeID
+	Seen     warden.Observation // newest good one
+	SeenAt   warden.Instant     // when that look was begun
+	Good     bool               // the newest look was good
+	Down     bool
+	Refusing bool
+	Belongs  bool // of the group's lineage
+}
+
+// Scene is everything outside this mind that a Step depends on.
+type Scene struct {
+	Leading    bool
+	Epoch      warden.Epoch
+	Want       Want
+	Base       warden.Topology // adopted base, then the last chosen step
+	Proposing  bool
+	Chosen     bool // a proposal was chosen in this very Step
+	Downs      int  // answers to it that say the primary is down (A4)
+	Answered   int
+	LeaseUntil warden.Instant
+	Nodes      []Sighting // sorted by ID
+	// Lineage are all known replication ids, the newest last.
+	Lineage []string
+	// Primary is the provisional primary, for the first agreement.
+	Primary warden.NodeID
+	// DownFor is how long the old primary has been down.
+	DownFor warden.Duration
+}
+
+func (sc *Scene) node(id warden.NodeID) *Sighting {
+	for i := range sc.Nodes {
+		if sc.Nodes[i].ID == id {
+			return &sc.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// Look is one fresh look of this attempt.
+type Look struct {
+	Node  warden.NodeID
+	Asked warden.Instant
+	Done  bool
+	Seen  warden.Observation
+}
+
+type pending struct {
+	id   uint64
+	kind warden.ActionKind
+	node warden.NodeID
+	at   warden.Instant
+}
+
+type syncing struct {
+	node warden.NodeID
+	at   warden.Instant
+}
+
+// Retry holds back orders to a node that lately failed.
+type Retry struct {
+	Node     warden.NodeID
+	At       warden.Instant
+	Failures int
+}
+
+// State is the mind's memory; all of it is of the current attempt but Retry
+// and the reports.
+type State struct {
+	Stage     Stage
+	Epoch     warden.Epoch
+	Want      Want
+	Since     warden.Instant
+	StageAt   warden.Instant
+	Old       warden.NodeID
+	Candidate warden.NodeID
+	Looks     []Look
+	Syncing   []syncing
+
+	demoted    bool // the old primary surely follows, or is no primary
+	inspected  bool // the base's promotion is settled
+	ordered    bool // an order of this attempt may have changed a node
+	promotions int
+	target     int64
+	furthest   warden.NodeID
+	holdUntil  warden.Instant
+	held       bool
+	pollAt     warden.Instant
+	excluded   []warden.NodeID
+	cancel     string
+	confirmed  warden.Observation
+	pending    []pending
+
+	nextID uint64
+	Retry  []Retry
+	// Report is the story of the running attempt, Last of the one before.
+	Report []string
+	Last   []string
+}
+
+// New is an empty memory.
+func New() State { return State{nextID: 1} }
+
+func (s State) clone() State {
+	s.Looks = slices.Clone(s.Looks)
+	s.Syncing = slices.Clone(s.Syncing)
+	s.excluded = slices.Clone(s.excluded)
+	s.pending = slices.Clone(s.pending)
+	s.Retry = slices.Clone(s.Retry)
+	s.Report = slices.Clone(s.Report)
+	return s
+}
+
+// Note is something that happened, for the group to announce.
+type Note struct {
+	Name string
+	Node warden.NodeID // empty: about the group
+	Text string
+}
+
+// Finish ends leading.
+type Finish struct {
+	Verdict warden.Verdict
+	Code    string
+	Text    string
+	// Superseded: a node was claimed by a newer leader.
+	Superseded bool
+}
+
+// Effects of a Step. At most one proposal at a time (A1).
+type Effects struct {
+	Propose *warden.Topology
+	Act     []warden.Action
+	Notes   []Note
+	Finish  *Finish
+}
+
+// Event is what can happen to this mind besides what the Scene shows.
+type Event interface{ event() }
+
+// Tick says only that time has passed or the scene has changed.
+type Tick struct{}
+
+// ActionDone is the end of an action of ours.
+type ActionDone struct {
+	ID          uint64
+	Result      warden.Result
+	Observation warden.Observation
+	Asked       warden.Instant
+}
+
+func (Tick) event()       {}
+func (ActionDone) event() {}
+
+// run is one Step in progress.
+type run struct {
+	c   Config
+	s   *State
+	sc  Scene
+	f   *Effects
+	now warden.Instant
+	// proposed: a proposal leaves in this Step, so none more may.
+	proposed bool
+}
+
+func (r *run) say(format string, args ...any) {
+	if len(r.s.Report) < maxReport {
+		line := fmt.Sprintf("+%s ", r.now.Sub(r.s.Since)) + fmt.Sprintf(format, args...)
+		r.s.Report = append(r.s.Report, line)
+	}
+}
+
+func (r *run) note(name string, node warden.NodeID, text string) {
+	r.f.Notes = append(r.f.Notes, Note{name, node, text})
+}
+
+func (r *run) enter(st Stage) {
+	r.s.Stage, r.s.StageAt, r.s.pollAt = st, r.now, 0
+	switch st {
+	case Looking:
+		r.note("+failover-state-select-slave", "", "")
+	case Claiming:
+		r.note("+failover-state-send-slaveof-noone", r.s.Candidate, "")
+	case Promoting:
+		r.note("+failover-state-wait-promotion", r.s.Candidate, "")
+	case Repointing:
+		for _, n := range r.sc.Nodes {
+			if !n.Down && !n.Refusing {
+				r.act(warden.ActLook, n.ID, "", lookLimit(r.c))
+			}
+		}
+	}
+}
+
+// act gives an order or asks for a look. Looks need no lease.
+func (r *run) act(kind warden.ActionKind, node, target warden.NodeID, limit warden.Duration) {
+	id := r.s.nextID
+	r.s.nextID++
+	r.s.pending = append(r.s.pending, pending{id, kind, node, r.now})
+	r.f.Act = append(r.f.Act, warden.Action{ID: id, Kind: kind, Node: node, Target: target,
+		Epoch: r.s.Epoch, Limit: limit, NotAfter: r.sc.LeaseUntil})
+}
+
+func (r *run) waiting(kind warden.ActionKind, node warden.NodeID) bool {
+	return slices.ContainsFunc(r.s.pending, func(p pending) bool { return p.kind == kind && p.node == node })
+}
+
+// propose derives the next topology from the base and the given change.
+func (r *run) propose(st Stage, reason warden.Reason, change func(*warden.Topology)) {
+	t := r.sc.Base.Clone()
+	t = t.WithLineage(newestLast(r.sc.Lineage, t.Lineage)...)
+	t.Reason = reason
+	if change != nil {
+		change(&t)
+	}
+	r.enter(st)
+	r.f.Propose = &t
+	r.proposed = true
+	r.sc.Chosen = false // that was the step before
+}
+
+// newestLast are the ids of all that have does not hold yet, in order.
+func newestLast(all, have []string) []string {
+	var out []string
+	for _, id := range all {
+		if !slices.Contains(have, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+func (r *run) finish(v warden.Verdict, code, text string) {
+	if text != "" {
+		r.say("%s", text)
+	}
+	if r.s.held {
+		r.release()
+	}
+	r.f.Finish = &Finish{Verdict: v, Code: code, Text: text}
+	r.s.Last, r.s.Report = r.s.Report, nil
+	r.s.Stage = Idle
+}
+
+func (r *run) release() {
+	r.s.held = false
+	r.act(warden.ActRelease, r.s.Old, "", orderLimit)
+}

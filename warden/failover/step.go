@@ -1,0 +1,344 @@
+package failover
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Step takes one event at the instant now. s is not changed.
+func Step(c Config, s State, sc Scene, e Event, now warden.Instant) (State, Effects) {
+	s = s.clone()
+	var f Effects
+	r := &run{c: c, s: &s, sc: sc, f: &f, now: now}
+	if !sc.Leading {
+		if s.Stage != Idle {
+			r.say("leadership lost while %s", s.Stage)
+			s.Last = s.Report
+			s = State{nextID: s.nextID, Retry: s.Retry, Last: s.Last}
+		}
+		return s, f
+	}
+	if s.Epoch != sc.Epoch {
+		r.begin()
+	} else if done, ok := e.(ActionDone); ok {
+		r.actionDone(done)
+	}
+	// A stage may be over at once; a bound keeps a mistake from looping.
+	for i := 0; i < 8 && f.Finish == nil && s.Stage != Idle; i++ {
+		at := s.Stage
+		r.advance()
+		if s.Stage == at {
+			break
+		}
+	}
+	return s, f
+}
+
+// begin starts what this leader was elected for.
+func (r *run) begin() {
+	w, b := r.sc.Want, r.sc.Base
+	*r.s = State{nextID: r.s.nextID, Retry: r.s.Retry, Last: r.s.Last, Epoch: r.sc.Epoch, Want: w, Since: r.now}
+	s := r.s
+	r.say("elected in epoch %d for %s, base %s %s of %s", r.sc.Epoch, w.Reason, b.Version, b.Phase, b.Primary)
+	switch {
+	case w.Reason == warden.ReasonBirth:
+		r.birth()
+	case w.Reason == warden.ReasonRecover:
+		r.recover()
+	case (w.Reason == warden.ReasonFailover || w.Reason == warden.ReasonForced) && b.Primary == w.Primary:
+		s.Old = w.Primary
+		r.look()
+	case b.Phase == warden.PhasePromoting:
+		r.propose(Affirming, b.Reason, nil)
+	case w.Reason == warden.ReasonAdopt && b.Primary != w.Primary:
+		s.Old, s.Candidate = b.Primary, w.Primary
+		r.publish(warden.ReasonAdopt)
+	case w.Reason == warden.ReasonPause || w.Reason == warden.ReasonUnpause:
+		r.propose(Changing, w.Reason, func(t *warden.Topology) { t.Settings.Paused = w.Reason == warden.ReasonPause })
+	default:
+		r.propose(Affirming, w.Reason, nil)
+	}
+}
+
+// birth proposes the first topology; a base another leader left is kept whole.
+func (r *run) birth() {
+	w := r.sc.Want
+	r.propose(Changing, warden.ReasonBirth, func(t *warden.Topology) {
+		if !r.sc.Base.IsZero() {
+			return
+		}
+		*t = warden.Topology{Birth: r.c.NewBirth, Phase: warden.PhaseDone, Primary: w.Primary, Wardens: w.List, Reason: warden.ReasonBirth}
+		if n := r.sc.node(w.Primary); n != nil {
+			*t = t.WithLineage(n.Seen.LineageBefore, n.Seen.Lineage)
+		}
+	})
+}
+
+// recover gives the list without the lost a new Birth.
+func (r *run) recover() {
+	w := r.sc.Want
+	r.propose(Changing, warden.ReasonRecover, func(t *warden.Topology) {
+		t.Replaces, t.Birth = t.Birth, r.c.NewBirth
+		t.Wardens = slices.DeleteFunc(t.Wardens, func(id warden.WardenID) bool { return slices.Contains(w.Lost, id) })
+	})
+}
+
+// advance does what the stage still has to do, and moves on when it is over.
+func (r *run) advance() {
+	s := r.s
+	if s.Stage != Repointing && r.now.Sub(s.Since) > r.c.FailoverTimeout {
+		r.note("-failover-abort-timeout", "", "")
+		r.finish(warden.VerdictUnknown, "timeout", "failover_timeout is over: another leader goes on")
+		return
+	}
+	switch s.Stage {
+	case Affirming:
+		if r.sc.Chosen {
+			r.affirmed()
+		}
+	case Changing:
+		if r.sc.Chosen {
+			r.changed()
+		}
+	case Inspecting:
+		r.inspect()
+	case Looking:
+		r.looking()
+	case Holding:
+		if !s.held && !r.waiting(warden.ActHold, s.Old) {
+			r.act(warden.ActHold, s.Old, "", holdLimit)
+		}
+	case Draining:
+		r.drain()
+	case Deciding:
+		r.decided()
+	case Claiming:
+		if !r.waiting(warden.ActClaim, s.Candidate) {
+			r.act(warden.ActClaim, s.Candidate, "", claimLimit)
+		}
+	case CatchingUp:
+		r.catchUp()
+	case Fencing:
+		r.fence()
+	case Demoting:
+		r.demote()
+	case Promoting:
+		r.promote()
+	case Publishing:
+		if r.sc.Chosen {
+			r.published()
+		}
+	case Repointing:
+		r.repoint()
+	case GoingBack:
+		if r.sc.Chosen {
+			r.note("-failover-abort", "", s.cancel)
+			r.finish(warden.VerdictRefused, "cancelled", s.cancel)
+		}
+	}
+}
+
+// affirmed: the leader's first step is chosen; now for what it is here for.
+func (r *run) affirmed() {
+	s, w, b := r.s, r.s.Want, r.sc.Base
+	if b.Phase == warden.PhasePromoting && w.Reason != warden.ReasonJoin && w.Reason != warden.ReasonForget {
+		s.Old, s.Candidate = b.Previous, b.Primary
+		r.enter(Inspecting)
+		return
+	}
+	switch w.Reason {
+	case warden.ReasonSwitchover:
+		if b.Primary != w.Primary {
+			r.finish(warden.VerdictRefused, "changed", fmt.Sprintf("the primary is %s by now", b.Primary))
+			return
+		}
+		s.Old = b.Primary
+		r.look()
+	case warden.ReasonJoin:
+		r.propose(Changing, w.Reason, func(t *warden.Topology) {
+			if !t.Lists(w.Warden) {
+				t.Wardens = append(t.Wardens, w.Warden)
+				slices.Sort(t.Wardens)
+			}
+		})
+	case warden.ReasonForget:
+		r.propose(Changing, w.Reason, func(t *warden.Topology) {
+			t.Wardens = slices.DeleteFunc(t.Wardens, func(id warden.WardenID) bool { return id == w.Warden })
+		})
+	default:
+		r.enter(Repointing)
+	}
+}
+
+// changed: a change of list or settings is chosen.
+func (r *run) changed() {
+	reason := r.s.Want.Reason
+	if (reason == warden.ReasonBirth || reason == warden.ReasonRecover) && r.sc.Base.Phase == warden.PhaseDone {
+		r.enter(Repointing)
+		return
+	}
+	r.finish(warden.VerdictDone, "", "")
+}
+
+// look asks every node for a fresh look, all at once.
+func (r *run) look() {
+	s := r.s
+	s.Looks = nil
+	s.pending = slices.DeleteFunc(s.pending, func(p pending) bool { return p.kind == warden.ActLook })
+	r.enter(Looking)
+	for _, n := range r.sc.Nodes {
+		s.Looks = append(s.Looks, Look{Node: n.ID})
+		r.act(warden.ActLook, n.ID, "", lookLimit(r.c))
+	}
+}
+
+// looking waits for the looks; nodes that are down anyway are not waited for.
+func (r *run) looking() {
+	s := r.s
+	if r.now.Sub(s.StageAt) < lookLimit(r.c)+50*warden.Millisecond {
+		for _, l := range s.Looks {
+			n := r.sc.node(l.Node)
+			if !l.Done && n != nil && !n.Down && !n.Refusing {
+				return
+			}
+		}
+	}
+	r.choose()
+}
+
+// choose decides whom to promote, or that there is nobody.
+func (r *run) choose() {
+	s, b := r.s, r.sc.Base
+	switchover := s.Want.Reason == warden.ReasonSwitchover && !s.demoted && s.Old == s.Want.Primary
+	if s.inspected && r.oldServes() {
+		r.goBack("the promotion never happened and the old primary serves")
+		return
+	}
+	oldToo := s.demoted || s.inspected
+	ask := Ask{Looks: s.Looks, Old: s.Old, OldToo: oldToo, Exclude: s.excluded, Linked: switchover, Previous: b.Previous,
+		Lineage: r.sc.Lineage, DownFor: r.sc.DownFor, DownAfter: r.c.DownAfter}
+	if s.Want.Reason == warden.ReasonSwitchover || s.Want.Reason == warden.ReasonForced {
+		ask.To = s.Want.To
+	}
+	if switchover {
+		if l := r.lookAt(s.Old); l == nil || !good(*l) || l.Seen.Role != warden.RolePrimary {
+			r.finish(warden.VerdictRefused, "no-primary", fmt.Sprintf("%s does not answer as a primary: a switchover needs it alive, use failover", s.Old))
+			return
+		}
+	}
+	ch := Choose(ask)
+	for _, line := range ch.Reasons {
+		r.say("%s", line)
+	}
+	if ch.Candidate == "" {
+		r.note("-failover-abort-no-good-slave", "", "")
+		r.finish(warden.VerdictRefused, "no-good-replica", "no replica can be promoted")
+		return
+	}
+	s.Candidate, s.furthest, s.target = ch.Candidate, ch.Furthest, ch.FurthestPosition
+	r.note("+selected-slave", ch.Candidate, "")
+	switch {
+	case ch.Already:
+		s.confirmed = r.lookAt(ch.Candidate).Seen
+		r.publish(warden.ReasonAdopt)
+	case switchover:
+		r.enter(Holding)
+	default:
+		r.decide()
+	}
+}
+
+func (r *run) lookAt(id warden.NodeID) *Look {
+	for i := range r.s.Looks {
+		if r.s.Looks[i].Node == id {
+			return &r.s.Looks[i]
+		}
+	}
+	return nil
+}
+
+// oldServes reports whether the old primary was just seen serving.
+func (r *run) oldServes() bool {
+	l := r.lookAt(r.s.Old)
+	return l != nil && good(*l) && l.Seen.Role == warden.RolePrimary && !l.Seen.Empty &&
+		lineageRank(Ask{Lineage: r.sc.Lineage, Previous: r.s.Old}, *l) >= 0
+}
+
+// decide proposes the promotion; nothing is ordered before it is chosen (S3).
+func (r *run) decide() {
+	s := r.s
+	reason := s.Want.Reason
+	if reason != warden.ReasonSwitchover && reason != warden.ReasonForced {
+		reason = warden.ReasonFailover
+	}
+	previous := s.Old
+	if previous == s.Candidate { // demoted already, and its successor refused
+		previous = r.sc.Base.Primary
+	}
+	r.propose(Deciding, reason, func(t *warden.Topology) {
+		t.Phase, t.Primary, t.Previous = warden.PhasePromoting, s.Candidate, previous
+	})
+}
+
+// decided: the promotion is chosen. If too few still say down, and nothing was
+// ordered, the change is taken back (H9).
+func (r *run) decided() {
+	s := r.s
+	if r.sc.Chosen {
+		s.StageAt = r.now
+		r.say("%s is the decision of a majority", s.Candidate)
+	} else if r.sc.Proposing || r.proposed {
+		return
+	}
+	if s.Want.Reason == warden.ReasonFailover && !s.ordered && r.sc.Downs < r.c.Quorum {
+		if r.sc.Answered < len(r.sc.Base.Wardens) && r.now.Sub(s.StageAt) < opinionWait {
+			return
+		}
+		r.goBack(fmt.Sprintf("only %d of %d Wardens still find %s down", r.sc.Downs, r.c.Quorum, s.Old))
+		return
+	}
+	if s.held && !s.demoted {
+		if s.holdUntil.Sub(r.now) < holdMargin {
+			r.goBack("the hold on writes would end too soon")
+			return
+		}
+		r.enter(Demoting)
+		return
+	}
+	r.enter(Claiming)
+}
+
+// goBack takes the change back by an accepted topology.
+func (r *run) goBack(why string) {
+	s, old := r.s, r.s.Old
+	s.cancel = why
+	r.say("going back to %s: %s", old, why)
+	r.propose(GoingBack, warden.ReasonGoBack, func(t *warden.Topology) {
+		t.Phase, t.Primary, t.Previous = warden.PhaseDone, old, ""
+	})
+}
+
+// publish proposes the finished change.
+func (r *run) publish(reason warden.Reason) {
+	s := r.s
+	r.propose(Publishing, reason, func(t *warden.Topology) {
+		*t = t.WithLineage(s.confirmed.LineageBefore, s.confirmed.Lineage)
+		t.Phase, t.Primary = warden.PhaseDone, s.Candidate
+		if s.Old != s.Candidate {
+			t.Previous = s.Old
+		}
+	})
+}
+
+// published: learned and served from now on.
+func (r *run) published() {
+	s := r.s
+	r.say("%s is agreed as the primary", s.Candidate)
+	if s.held {
+		r.release()
+	}
+	r.note("+failover-state-reconf-slaves", "", "")
+	r.enter(Repointing)
+}

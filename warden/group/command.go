@@ -1,0 +1,229 @@
+package group
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spineldb/warden/election"
+	"github.com/spineldb/warden/monitor"
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/failover"
+)
+
+func (p *step) answer(id uint64, v warden.Verdict, code, text string) {
+	p.f.Answers = append(p.f.Answers, CommandAnswer{ID: id, Answer: warden.Answer{Verdict: v, Code: code, Text: text}})
+}
+
+// commanded takes in an operator's command: refused at once, done at once, or
+// kept until this Warden leads for it.
+func (p *step) commanded(e Commanded) {
+	s := p.s
+	if e.Command.Wish == warden.WishReset {
+		p.reset()
+		p.answer(e.ID, warden.VerdictDone, "", "")
+		return
+	}
+	want, code, text := p.commandWish(e.Command)
+	switch {
+	case code == "done":
+		p.answer(e.ID, warden.VerdictDone, "", text)
+	case code != "":
+		p.answer(e.ID, warden.VerdictRefused, code, text)
+	case len(s.commands) >= maxCommands:
+		p.answer(e.ID, warden.VerdictRefused, "in-progress", "too many commands are waiting")
+	default:
+		s.commands = append(s.commands, command{id: e.ID, at: p.now, command: e.Command, want: want})
+	}
+}
+
+// commandWish turns a command into a want, or says why not. Code "done" means
+// that there is nothing left to do.
+func (p *step) commandWish(cmd warden.Command) (w election.Want, code, text string) {
+	s, t := p.s, p.s.el.Reg.Chosen
+	if q := s.el.Quiet(); q != "" {
+		return w, "abstains", "this Warden abstains: " + q
+	}
+	if t.IsZero() {
+		return w, "not-agreed", "the Wardens have not agreed on this group yet"
+	}
+	switch cmd.Wish {
+	case warden.WishPause, warden.WishResume:
+		pause := cmd.Wish == warden.WishPause
+		if t.Settings.Paused == pause {
+			return w, "done", "it was so already"
+		}
+		if pause {
+			return election.Want{Reason: warden.ReasonPause}, "", ""
+		}
+		return election.Want{Reason: warden.ReasonUnpause}, "", ""
+	case warden.WishForget:
+		return p.forgetWish(cmd, t)
+	case warden.WishRecover:
+		return p.recoverWish(cmd, t)
+	case warden.WishFailover, warden.WishSwitchover:
+		return p.moveWish(cmd, t)
+	}
+	return w, "unknown-command", fmt.Sprintf("there is no command %q", cmd.Wish)
+}
+
+func (p *step) forgetWish(cmd warden.Command, t warden.Topology) (w election.Want, code, text string) {
+	if len(cmd.Wardens) != 1 {
+		return w, "usage", "name one Warden to forget"
+	}
+	id := cmd.Wardens[0]
+	switch {
+	case !t.Lists(id):
+		return w, "unknown-warden", fmt.Sprintf("Warden %s is not in the list of this group", id)
+	case id == p.c.Self:
+		return w, "unknown-warden", "a Warden does not forget itself: ask another one"
+	case len(t.Wardens) == 1:
+		return w, "unknown-warden", "the last Warden cannot be forgotten"
+	}
+	return election.Want{Reason: warden.ReasonForget, Warden: id}, "", ""
+}
+
+func (p *step) recoverWish(cmd warden.Command, t warden.Topology) (w election.Want, code, text string) {
+	for _, id := range cmd.Wardens {
+		if !t.Lists(id) {
+			return w, "unknown-warden", fmt.Sprintf("Warden %s is not in the list of this group", id)
+		}
+		if id == p.c.Self {
+			return w, "unknown-warden", "the Warden you ask is not lost"
+		}
+	}
+	if len(cmd.Wardens) == 0 || len(cmd.Wardens) >= len(t.Wardens) {
+		return w, "usage", "name the Wardens that are lost for ever, but not all"
+	}
+	return election.Want{Reason: warden.ReasonRecover, Lost: slices.Clone(cmd.Wardens)}, "", ""
+}
+
+// moveWish is a switchover of a primary that can be reached, or a failover of
+// one that cannot.
+func (p *step) moveWish(cmd warden.Command, t warden.Topology) (w election.Want, code, text string) {
+	s := p.s
+	switch {
+	case t.Settings.Paused:
+		return w, "paused", "the group is paused: resume it first"
+	case s.mon.Tilt:
+		return w, "tilt", "this Warden is in TILT: ask another one, or again in a second"
+	case t.Phase != warden.PhaseDone, p.moving():
+		return w, "in-progress", "another change of this group is in progress"
+	case cmd.To == t.Primary:
+		return w, "done", string(cmd.To) + " is the primary already"
+	case cmd.To != "" && s.mon.Find(cmd.To) == nil:
+		return w, "no-good-replica", fmt.Sprintf("%s is not a node of this group", cmd.To)
+	}
+	some := slices.ContainsFunc(s.mon.Nodes, func(n monitor.Node) bool {
+		return n.ID != t.Primary && !n.Down && n.SeenAt != 0 && n.Seen.Role == warden.RoleReplica && (cmd.To == "" || n.ID == cmd.To)
+	})
+	if !some {
+		return w, "no-good-replica", "no replica can be promoted"
+	}
+	w = election.Want{Reason: warden.ReasonSwitchover, Primary: t.Primary, To: cmd.To}
+	if n := s.mon.Find(t.Primary); n == nil || n.Down || n.Health != warden.HealthGood {
+		if cmd.Wish == warden.WishSwitchover {
+			return w, "no-primary", fmt.Sprintf("%s cannot be reached, so a switchover could lose writes: use failover", t.Primary)
+		}
+		w.Reason = warden.ReasonForced
+	}
+	return w, "", ""
+}
+
+// moving reports whether a change of the primary is under way, here or, as far
+// as this Warden's vote tells, elsewhere.
+func (p *step) moving() bool {
+	if len(p.s.commands) > 0 {
+		return true
+	}
+	return p.s.fo.Stage != failover.Idle && p.s.fo.Stage != failover.Repointing && p.s.fo.Stage != failover.Affirming
+}
+
+// reset forgets the nodes that cannot be reached. Promises, topology and list
+// are not touched; listed nodes of the topology stay.
+func (p *step) reset() {
+	s := p.s
+	p.announce("+reset-master", warden.LevelWarning, "", "")
+	t := s.el.Reg.Chosen
+	s.el.Reg.Nodes = slices.DeleteFunc(slices.Clone(s.el.Reg.Nodes), func(id warden.NodeID) bool {
+		n := s.mon.Find(id)
+		return id != t.Primary && (n == nil || n.Down || n.Health != warden.HealthGood)
+	})
+	s.foreign, s.backoff = nil, nil
+}
+
+// commandWant is the want of the oldest waiting command.
+func (p *step) commandWant() (election.Want, bool) {
+	if len(p.s.commands) == 0 {
+		return election.Want{}, false
+	}
+	return p.s.commands[0].want, true
+}
+
+// electedCommand notes that we lead for a command, and answers those who only
+// wanted it started.
+func (p *step) electedCommand() {
+	s := p.s
+	for i := range s.commands {
+		if c := &s.commands[i]; s.el.Lead.Want.Is(c.want) {
+			c.elected = true
+			if !c.command.Wait {
+				p.answer(c.id, warden.VerdictStarted, "", "")
+			}
+			return
+		}
+	}
+}
+
+// answerLed answers the command we led for.
+func (p *step) answerLed(fin failover.Finish) {
+	p.takeLed(func(c command) {
+		if c.command.Wait {
+			p.answer(c.id, fin.Verdict, fin.Code, fin.Text)
+		}
+	})
+}
+
+func (p *step) lostCommand(why string) {
+	p.takeLed(func(c command) {
+		if c.command.Wait {
+			p.answer(c.id, warden.VerdictUnknown, "leader-lost", "this Warden lost the lead: "+why+"; another one goes on")
+		}
+	})
+}
+
+func (p *step) takeLed(do func(command)) {
+	p.s.commands = slices.DeleteFunc(p.s.commands, func(c command) bool {
+		if c.elected {
+			do(c)
+		}
+		return c.elected
+	})
+}
+
+// commandTimes refuses commands for which nobody could be elected in time, and
+// answers those that somebody else has fulfilled.
+func (p *step) commandTimes() {
+	s, t := p.s, p.s.el.Reg.Chosen
+	s.commands = slices.DeleteFunc(s.commands, func(c command) bool {
+		if c.elected {
+			return false
+		}
+		moved := (c.want.Reason == warden.ReasonSwitchover || c.want.Reason == warden.ReasonForced) && t.Primary != c.want.Primary && t.Phase == warden.PhaseDone
+		switch {
+		case moved:
+			p.answer(c.id, warden.VerdictDone, "", fmt.Sprintf("%s became the primary meanwhile", t.Primary))
+		case c.want.Reason == warden.ReasonPause && t.Settings.Paused, c.want.Reason == warden.ReasonUnpause && !t.Settings.Paused,
+			c.want.Reason == warden.ReasonForget && !t.Lists(c.want.Warden):
+			p.answer(c.id, warden.VerdictDone, "", "")
+		case p.now.Sub(c.at) > commandLimit:
+			text := "no majority of the Wardens agreed in time"
+			for _, d := range s.el.Denials {
+				text += "; " + d
+			}
+			p.answer(c.id, warden.VerdictRefused, "not-elected", text)
+		default:
+			return false
+		}
+		return true
+	})
+}

@@ -1,0 +1,120 @@
+package group
+
+import (
+	"fmt"
+
+	"github.com/spineldb/warden/election"
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/failover"
+)
+
+// Explain says in sentences what is going on in the group as this Warden sees
+// it, and why nothing more is. It also tells the story of the last attempt
+// this Warden led.
+func Explain(c Config, s State, now warden.Instant) []string {
+	p := &step{c: c, s: &s, f: &Effects{}, now: now}
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	t := s.el.Reg.Chosen
+	if q := s.el.Quiet(); q != "" {
+		say("This Warden abstains: %s.", q)
+	}
+	if s.mon.Tilt {
+		say("This Warden is in TILT since %s: it distrusts its clock and has no opinions until it has looked at every node.", now.Sub(s.mon.TiltAt))
+	}
+	if t.IsZero() {
+		p.explainBirth(say)
+		return out
+	}
+	say("Topology %s (%s): %s is the primary, by %s; %s listed.", t.Version, t.Reason, t.Primary, t.Phase, plural(len(t.Wardens), "Warden"))
+	ec := p.electionConfig()
+	if ago := s.el.HeardAgo(ec, now); ago < 0 || ago > election.StaleAfter(ec) {
+		say("A majority of the listed Wardens is not heard: nothing can be changed from here.")
+	}
+	p.explainPrimary(say, t)
+	for i := range s.mon.Nodes {
+		n := &s.mon.Nodes[i]
+		if n.ID != t.Primary && n.Down {
+			say("%s is subjectively down: %s.", n.ID, n.Why)
+		}
+		if n.Health == warden.HealthDenied {
+			say("%s refuses our credentials: correct auth_user and auth_password (%s).", n.ID, n.Detail)
+		}
+	}
+	for _, id := range s.foreign {
+		say("%s holds data of another lineage and is left alone: empty it, or name it in nodes.", id)
+	}
+	p.explainWant(say, t)
+	for _, line := range s.fo.Report {
+		say("now: %s", line)
+	}
+	for _, line := range s.fo.Last {
+		say("last: %s", line)
+	}
+	return out
+}
+
+func (p *step) explainBirth(say func(string, ...any)) {
+	primary, says := provisional(p.c, p.s)
+	if !says {
+		say("No first agreement yet: %s does not say that it is a primary.", primary)
+		return
+	}
+	heard := len(p.s.el.Hears(p.electionConfig(), p.now)) + 1
+	say("No first agreement yet: %s is served provisionally; %s known, quorum %d.", primary, plural(heard, "Warden"), p.c.Quorum)
+	for _, d := range p.s.el.Denials {
+		say("Last attempt: %s.", d)
+	}
+}
+
+func (p *step) explainPrimary(say func(string, ...any), t warden.Topology) {
+	s := p.s
+	n := s.mon.Find(t.Primary)
+	switch {
+	case n == nil:
+	case s.mon.Odown:
+		say("%s is objectively down: %s; %d of %d agree.", t.Primary, n.Why, s.mon.Agreeing, p.c.Quorum)
+	case n.Down && s.mon.Veto:
+		say("%s is %s, but a replica still receives its writes: not counted as down.", t.Primary, n.Why)
+	case n.Down:
+		say("%s is subjectively down: %s; %d of %d needed agree.", t.Primary, n.Why, s.mon.Agreeing, p.c.Quorum)
+	case n.SeenAt == 0:
+		say("%s has not been seen since this Warden started.", t.Primary)
+	default:
+		say("%s is up, last good answer %s ago.", t.Primary, age(p.now, n.GoodAt))
+	}
+}
+
+func (p *step) explainWant(say func(string, ...any), t warden.Topology) {
+	s := p.s
+	if l := s.el.Lead; l != nil {
+		say("This Warden leads epoch %d for %s, at stage %q.", l.Epoch, l.Want.Reason, stageName(s.fo.Stage))
+		return
+	}
+	if id := s.el.Leader(p.electionConfig(), p.now); id != "" {
+		say("Warden %s leads epoch %d.", id.Short(), s.el.Reg.Promise)
+	}
+	w := p.want()
+	switch {
+	case t.Settings.Paused:
+		say("The group is paused: everything is watched, nothing is done.")
+	case w.Reason != "":
+		say("This Warden would stand for %s.", w.Reason)
+		for _, d := range s.el.Denials {
+			say("Denied last time by %s.", d)
+		}
+	case s.mon.Odown && p.heldBack(warden.ReasonFailover):
+		say("The last attempt found nobody to promote; it is tried again within %s.", retryWant)
+	case s.mon.Odown:
+		say("A failover waits for failover_cooldown (%s).", p.c.FailoverCooldown)
+	default:
+		say("There is nothing to do.")
+	}
+}
+
+func stageName(st failover.Stage) string {
+	if st == failover.Idle {
+		return "idle"
+	}
+	return string(st)
+}

@@ -1,0 +1,323 @@
+package group
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spineldb/warden/election"
+	"github.com/spineldb/warden/monitor"
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/failover"
+)
+
+// Limits of one group's memory and pace.
+const (
+	maxNodes     = 64
+	maxCommands  = 8
+	commandLimit = 5 * warden.Second // to be elected for an operator's command
+	statusDown   = 500 * warden.Millisecond
+	retryWant    = warden.Second // after an attempt that could not be finished
+	dropAfter    = 2 * warden.Second
+	flapWindow   = 10 * warden.Minute
+	flapCount    = 3
+	adoptAfter   = 300 * warden.Millisecond
+	cascade      = 6 // proposals that may be chosen within one Step
+)
+
+// command is an operator's command that is not answered yet.
+type command struct {
+	id      uint64
+	at      warden.Instant
+	command warden.Command
+	want    election.Want
+	elected bool
+}
+
+type pause struct {
+	reason warden.Reason
+	until  warden.Instant
+}
+
+// State is one group's memory. It is an immutable value: Step returns a new one.
+type State struct {
+	mon monitor.State
+	el  election.State
+	fo  failover.State
+
+	peers    []warden.WardenID // those we know an address of
+	statusAt warden.Instant
+	told     warden.Status // the last status sent, without its Hears
+
+	started    warden.Instant
+	learnedAt  warden.Instant
+	confirmed  warden.NodeID // primary of the newest finished topology
+	commands   []command
+	backoff    []pause
+	failovers  []warden.Instant // automatic ones, for flapping and cool-down
+	lastMove   warden.Instant
+	wouldSaid  election.Want
+	foreign    []warden.NodeID
+	knockBad   []warden.NodeID
+	marked     warden.Epoch
+	led        warden.Epoch // newest epoch led here, 0 once its sessions are dropped
+	ledUntil   warden.Instant
+	adoptSince warden.Instant
+	adoptNode  warden.NodeID
+	crossed    string // primary conflict announced with
+	stage      failover.Stage
+}
+
+// New is the memory of a Warden that has just started with reg on its disk.
+func New(c Config, reg warden.Register, now warden.Instant) State {
+	s := State{mon: monitor.New(now), el: election.New(reg, now), fo: failover.New(), started: now, statusAt: -1}
+	if t := reg.Chosen; !t.IsZero() {
+		s.confirmed = t.Primary
+		if t.Phase != warden.PhaseDone {
+			s.confirmed = t.Previous
+		}
+	}
+	return s
+}
+
+func (s State) clone() State {
+	s.peers = slices.Clone(s.peers)
+	s.commands = slices.Clone(s.commands)
+	s.backoff = slices.Clone(s.backoff)
+	s.failovers = slices.Clone(s.failovers)
+	s.foreign = slices.Clone(s.foreign)
+	s.knockBad = slices.Clone(s.knockBad)
+	return s
+}
+
+// step is one Step in progress.
+type step struct {
+	c   Config
+	s   *State
+	f   *Effects
+	now warden.Instant
+}
+
+// Step takes one event at the instant now. s is not changed.
+func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
+	before := s.el.Reg
+	s = s.clone()
+	var f Effects
+	p := &step{c: c, s: &s, f: &f, now: now}
+	var greet []warden.WardenID
+	if known, ok := e.(PeersKnown); ok {
+		greet = p.greeting(known.IDs)
+	}
+	p.route(e)
+	p.status(greet)
+	p.mark()
+	if !s.el.Reg.Equal(before) {
+		r := s.el.Reg.Clone()
+		f.Persist = &r
+	}
+	f.Wake = p.wake()
+	return s, f
+}
+
+// route gives the event to the minds it concerns, in the order of the picture.
+func (p *step) route(e Event) {
+	var me monitor.Event = monitor.Tick{}
+	var ee election.Event = election.Tick{}
+	var fe failover.Event = failover.Tick{}
+	switch e := e.(type) {
+	case Looked:
+		me = monitor.Looked{Node: e.Node, Asked: e.Asked, Observation: e.Observation}
+	case ActionDone:
+		if e.Observation.Health != "" {
+			me = monitor.Looked{Node: p.pendingNode(e.ID), Asked: e.Asked, Observation: e.Observation}
+		}
+		fe = failover.ActionDone{ID: e.ID, Result: e.Result, Observation: e.Observation, Asked: e.Asked}
+	case Heard:
+		if st := e.Message.Status; st != nil {
+			me = monitor.Said{From: e.Message.From, Birth: e.Message.Birth, Tilt: st.Tilt, Opinions: st.Opinions}
+			p.newPeer(e.Message.From)
+		}
+		ee = election.Heard{Message: e.Message}
+	case PeersKnown:
+		p.s.peers = slices.Clone(e.IDs)
+	case StoreFailed:
+		p.announce("-store-failed", warden.LevelWarning, "", e.Why)
+		ee = election.Store{Works: false}
+	case StoreWorks:
+		p.announce("+store-works", warden.LevelNotice, "", "")
+		ee = election.Store{Works: true}
+	case Conflict:
+		ee = election.ConflictHeard{Where: e.Where}
+	case KnockFailed:
+		p.knocked(e)
+	case Commanded:
+		p.commanded(e)
+	}
+	p.monitor(me)
+	p.members()
+	p.commandTimes()
+	p.elect(ee, fe)
+}
+
+// newPeer announces a Warden heard for the first time.
+func (p *step) newPeer(id warden.WardenID) {
+	if p.s.el.Peer(id) == nil && id != p.c.Self {
+		p.announce("+sentinel", warden.LevelNotice, "", string(id))
+	}
+}
+
+func (p *step) pendingNode(id uint64) warden.NodeID { return p.s.fo.NodeOf(id) }
+
+func (p *step) monitor(e monitor.Event) {
+	var f monitor.Effects
+	p.s.mon, f = monitor.Step(monitorConfig(p.c, p.s), p.s.mon, e, p.now)
+	for _, n := range f.Notes {
+		p.monitorNote(n)
+	}
+}
+
+// elect runs the election and, while we lead, the failover; a proposal that is
+// chosen at once (a Warden alone) leads straight to the next.
+func (p *step) elect(ee election.Event, fe failover.Event) {
+	want := p.want()
+	chosen := p.electionStep(func() (election.State, election.Effects) {
+		return election.Step(p.electionConfig(), p.s.el, ee, want, p.sight(), p.now)
+	})
+	for range cascade {
+		var f failover.Effects
+		p.s.fo, f = failover.Step(p.failoverConfig(), p.s.fo, p.scene(chosen), fe, p.now)
+		p.failoverEffects(f)
+		fe, chosen = failover.Tick{}, false
+		switch {
+		case f.Finish != nil:
+			p.finished(*f.Finish)
+			return
+		case f.Propose == nil:
+			return
+		}
+		ok := true
+		chosen = p.electionStep(func() (s election.State, ef election.Effects) {
+			s, ef, ok = election.Propose(p.electionConfig(), p.s.el, *f.Propose, p.sight(), p.now)
+			return s, ef
+		})
+		if !ok {
+			// The rules of the register forbid it: hand over rather than force.
+			p.announce("-proposal-refused", warden.LevelWarning, "", string(f.Propose.Reason))
+			p.finished(failover.Finish{Verdict: warden.VerdictUnknown, Code: "not-allowed", Text: "the register does not allow this step"})
+			return
+		}
+		if !chosen {
+			return
+		}
+	}
+}
+
+// electionStep runs one call of the election mind and takes in its effects.
+func (p *step) electionStep(call func() (election.State, election.Effects)) (chosen bool) {
+	had := p.s.el.Reg.Chosen
+	var f election.Effects
+	p.s.el, f = call()
+	for _, e := range f.Send {
+		p.f.Send = append(p.f.Send, Envelope{To: e.To, Message: e.Message})
+	}
+	for _, n := range f.Notes {
+		p.electionNote(n)
+	}
+	if f.Elected {
+		p.s.led = p.s.el.Lead.Epoch
+		p.crash("elected")
+		p.electedCommand()
+	}
+	if f.Lost != "" {
+		p.lostCommand(f.Lost)
+	}
+	if f.Learned {
+		p.learned(had)
+	}
+	return f.Chosen
+}
+
+func (p *step) failoverEffects(f failover.Effects) {
+	p.f.Act = append(p.f.Act, f.Act...)
+	for _, n := range f.Notes {
+		p.failoverNote(n)
+	}
+	if p.s.fo.Stage != p.s.stage {
+		p.s.stage = p.s.fo.Stage
+		p.crash(string(p.s.stage))
+	}
+}
+
+// finished ends leading, and answers the operator whose command it was.
+func (p *step) finished(fin failover.Finish) {
+	p.answerLed(fin)
+	if fin.Verdict != warden.VerdictDone && p.s.el.Lead != nil {
+		p.hold(p.s.el.Lead.Want.Reason)
+	}
+	p.s.ledUntil = p.now
+	p.electionStep(func() (election.State, election.Effects) {
+		return election.Release(p.electionConfig(), p.s.el, p.now)
+	})
+	// The failover mind must see that it leads no more.
+	p.s.fo, _ = failover.Step(p.failoverConfig(), p.s.fo, p.scene(false), failover.Tick{}, p.now)
+	p.s.stage = p.s.fo.Stage
+}
+
+// hold keeps a want back for a while after it could not be fulfilled.
+func (p *step) hold(r warden.Reason) {
+	p.s.backoff = slices.DeleteFunc(p.s.backoff, func(x pause) bool { return x.reason == r || x.until <= p.now })
+	p.s.backoff = append(p.s.backoff, pause{r, p.now.Add(retryWant)})
+}
+
+func (p *step) heldBack(r warden.Reason) bool {
+	return slices.ContainsFunc(p.s.backoff, func(x pause) bool { return x.reason == r && p.now < x.until })
+}
+
+// crash announces a crash point; the shell exits on it. Only tests set one.
+func (p *step) crash(point string) {
+	if p.c.CrashPoint != "" && p.c.CrashPoint == point {
+		p.f.Announce = append(p.f.Announce, warden.Event{Group: p.c.Group, Name: "crash:" + point, Level: warden.LevelDebug})
+	}
+}
+
+// mark keeps the newest accepted epoch on the nodes, and drops the order
+// sessions of a leadership that is over.
+func (p *step) mark() {
+	s := p.s
+	if e := max(s.el.Reg.Accepted.Epoch, s.el.Reg.Chosen.Epoch); e > s.marked {
+		s.marked = e
+		p.f.Act = append(p.f.Act, Action{Kind: ActMark, Epoch: e})
+	}
+	if s.led != 0 && s.el.Lead == nil {
+		if s.ledUntil == 0 {
+			s.ledUntil = p.now
+		}
+		if p.now.Sub(s.ledUntil) >= dropAfter {
+			p.f.Act = append(p.f.Act, Action{Kind: ActDrop, Epoch: s.led})
+			s.led, s.ledUntil = 0, 0
+		}
+	} else {
+		s.ledUntil = 0
+	}
+}
+
+func (p *step) wake() warden.Instant {
+	s := p.s
+	next := monitor.Next(monitorConfig(p.c, s), s.mon, p.now)
+	next = min(next, failover.Next(p.failoverConfig(), s.fo, p.now), s.statusAt.Add(p.statusEvery()))
+	next = min(next, election.Next(p.electionConfig(), s.el, p.want(), p.now))
+	return max(next, p.now.Add(warden.Millisecond))
+}
+
+func (p *step) knocked(e KnockFailed) {
+	was := slices.Contains(p.s.knockBad, e.Node)
+	switch {
+	case e.Why != "" && !was:
+		p.s.knockBad = append(p.s.knockBad, e.Node)
+		if n := p.s.mon.Find(e.Node); n != nil && n.Health == warden.HealthGood {
+			p.announce("-new-connections", warden.LevelWarning, e.Node, fmt.Sprintf("old ones are served, new ones are not: %s", e.Why))
+		}
+	case e.Why == "" && was:
+		p.s.knockBad = slices.DeleteFunc(p.s.knockBad, func(n warden.NodeID) bool { return n == e.Node })
+		p.announce("+new-connections", warden.LevelNotice, e.Node, "")
+	}
+}

@@ -1,0 +1,124 @@
+package group
+
+import (
+	"slices"
+
+	"github.com/spineldb/warden/election"
+	"github.com/spineldb/warden/monitor"
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/failover"
+)
+
+func age(now, at warden.Instant) warden.Duration {
+	if at == 0 {
+		return -1
+	}
+	return now.Sub(at)
+}
+
+// View is everything that can be shown of the group, at the instant now. It
+// changes nothing.
+func View(c Config, s State, now warden.Instant) warden.GroupView {
+	p := &step{c: c, s: &s, f: &Effects{}, now: now}
+	ec := p.electionConfig()
+	t := s.el.Reg.Chosen
+	v := warden.GroupView{
+		Name: c.Group, At: now, Primary: served(c, &s), Provisional: t.IsZero(), Topology: t,
+		HeardAgo: s.el.HeardAgo(ec, now), Quorum: c.Quorum, DownAfter: c.DownAfter, FailoverTimeout: c.FailoverTimeout,
+		ParallelSyncs: c.ParallelSyncs, Promise: s.el.Reg.Promise, Grantee: s.el.Reg.Grantee, Leading: s.el.Lead != nil,
+		Leader: s.el.Leader(ec, now), Tilt: s.mon.Tilt, Mute: s.el.Mute, Paused: t.Settings.Paused,
+	}
+	v.Agreed = v.HeardAgo >= 0 && v.HeardAgo <= election.StaleAfter(ec)
+	if s.mon.Tilt {
+		v.TiltFor = now.Sub(s.mon.TiltAt)
+	}
+	if l := s.el.Lead; l != nil {
+		v.Failover = sentinelState(s.fo.Stage)
+		v.Forced = l.Want.Reason == warden.ReasonForced || l.Want.Reason == warden.ReasonSwitchover
+	}
+	for i := range s.mon.Nodes {
+		v.Nodes = append(v.Nodes, p.nodeView(&s.mon.Nodes[i], v.Primary))
+	}
+	slices.SortStableFunc(v.Nodes, func(a, b warden.NodeView) int {
+		switch {
+		case a.Primary == b.Primary:
+			return 0
+		case a.Primary:
+			return -1
+		}
+		return 1
+	})
+	v.Peers = p.peerViews(ec)
+	v.Explain = Explain(c, s, now)
+	return v
+}
+
+// sentinelState is a stage under the name Sentinel's clients know.
+func sentinelState(st failover.Stage) string {
+	switch st {
+	case failover.Inspecting, failover.Looking, failover.Holding, failover.Draining:
+		return "select_slave"
+	case failover.Deciding, failover.Claiming, failover.CatchingUp, failover.Fencing, failover.Demoting:
+		return "send_slaveof_noone"
+	case failover.Promoting, failover.Publishing:
+		return "wait_promotion"
+	}
+	return ""
+}
+
+func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView {
+	s, now := p.s, p.now
+	o := n.Seen.Clone()
+	o.Health, o.Detail = n.Health, n.Detail
+	v := warden.NodeView{
+		Node: n.ID, Primary: n.ID == primary, Observation: o, ObservedAgo: age(now, n.SeenAt), Down: n.Down, Why: n.Why,
+		Disconnected: n.Health == warden.HealthSilent || n.Health == warden.HealthRefused || n.Health == "",
+		GoodAgo:      age(now, n.GoodAt), AnsweredAgo: age(now, n.AnsweredAt), RoleFor: age(now, n.RoleSince),
+		Foreign: slices.Contains(s.foreign, n.ID),
+	}
+	if n.Down {
+		v.DownAgo = now.Sub(n.DownAt)
+	}
+	if n.Health == warden.HealthSilent || n.Health == warden.HealthRefused {
+		v.WaitingFor = n.Silence
+	}
+	if n.ID == s.el.Reg.Chosen.Primary {
+		v.Agreeing, v.Odown = s.mon.Agreeing, s.mon.Odown
+		if s.mon.Odown {
+			v.OdownAgo = now.Sub(s.mon.OdownAt)
+		}
+	} else if m := s.mon.Find(primary); m != nil && m.Seen.Lineage == o.Lineage && o.Lineage != "" {
+		v.Lag = max(m.Seen.Position-o.Position, 0)
+	}
+	if s.el.Lead != nil && n.ID == s.fo.Candidate && s.fo.Stage != failover.Idle && s.fo.Stage != failover.Repointing {
+		v.Promoted = true
+	}
+	v.Reconfiguring = s.fo.Reconfiguring(n.ID)
+	return v
+}
+
+func (p *step) peerViews(ec election.Config) []warden.PeerView {
+	s, now := p.s, p.now
+	t := s.el.Reg.Chosen
+	var out []warden.PeerView
+	for _, id := range p.everybody() {
+		q := s.el.Peer(id)
+		v := warden.PeerView{ID: id, Listed: t.Lists(id), HeardAgo: -1, Down: true}
+		if q != nil {
+			v.HeardAgo = now.Sub(q.At)
+			v.Down = v.HeardAgo > election.StaleAfter(ec)
+			if v.Down {
+				v.DownAgo = v.HeardAgo
+			}
+			v.SaysDown = s.mon.Heard(monitorConfig(p.c, s), id, t.Primary, func(o warden.Opinion) bool { return o.Down })
+		}
+		if q == nil && !v.Listed {
+			continue // an address of a Warden that may not watch this group
+		}
+		if s.el.Reg.Grantee == id {
+			v.Vote, v.VoteEpoch = id, s.el.Reg.Promise
+		}
+		out = append(out, v)
+	}
+	return out
+}

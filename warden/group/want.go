@@ -1,0 +1,289 @@
+package group
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spineldb/warden/election"
+	"github.com/spineldb/warden/monitor"
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/failover"
+)
+
+func monitorConfig(c Config, s *State) monitor.Config {
+	t := s.el.Reg.Chosen
+	m := monitor.Config{
+		DownAfter: c.DownAfter, CrashAfter: c.CrashAfter, LifeLimit: c.FailoverTimeout, Quorum: c.Quorum, Witness: c.ReplicaWitness,
+		Self: c.Self, Birth: t.Birth, Primary: t.Primary, Confirmed: t.Phase == warden.PhaseDone, Voters: t.Wardens, Lineage: t.Lineage,
+	}
+	m.Nodes = nodes(c, s)
+	if t.IsZero() {
+		m.Primary, _ = provisional(c, s)
+	}
+	return m
+}
+
+// nodes are all nodes to watch, sorted: those of the topology, those met, and
+// those configured (the configured primary only until a topology names one).
+func nodes(c Config, s *State) []warden.NodeID {
+	t := s.el.Reg.Chosen
+	out := slices.Clone(s.el.Reg.Nodes)
+	out = append(out, c.Nodes...)
+	if t.IsZero() {
+		out = append(out, c.Primary)
+	}
+	for _, id := range []warden.NodeID{t.Primary, t.Previous} {
+		if id != "" {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// provisional is the primary before the first agreement: the configured one,
+// or whom that one follows; and whether it says it is a primary.
+func provisional(c Config, s *State) (warden.NodeID, bool) {
+	id := c.Primary
+	if n := s.mon.Find(id); n != nil && n.SeenAt != 0 && n.Seen.Role == warden.RoleReplica && n.Seen.Upstream != "" {
+		id = n.Seen.Upstream
+	}
+	n := s.mon.Find(id)
+	return id, n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RolePrimary && !n.Down
+}
+
+// members remembers the nodes that belong to the group, so that they are known
+// after a restart even if the primary is dead by then.
+func (p *step) members() {
+	s := p.s
+	add := func(id warden.NodeID) {
+		if id != "" && len(s.el.Reg.Nodes) < maxNodes && !slices.Contains(s.el.Reg.Nodes, id) {
+			s.el.Reg.Nodes = append(slices.Clone(s.el.Reg.Nodes), id)
+			slices.Sort(s.el.Reg.Nodes)
+			if id != p.primary() {
+				p.announce("+slave", warden.LevelNotice, id, "")
+			}
+		}
+	}
+	mc := monitorConfig(p.c, s)
+	if s.el.Reg.Chosen.IsZero() {
+		if n := s.mon.Find(p.c.Primary); n != nil && n.Seen.Role == warden.RoleReplica {
+			add(n.Seen.Upstream)
+		}
+	}
+	n := s.mon.Find(mc.Primary)
+	if n == nil || n.SeenAt == 0 {
+		return
+	}
+	add(n.ID)
+	switch {
+	case n.Seen.Role == warden.RolePrimary && n.Lost == "":
+		for _, r := range n.Seen.Replicas {
+			add(r.Node)
+		}
+	case n.Seen.Role == warden.RoleReplica && mc.Confirmed:
+		add(n.Seen.Upstream) // perhaps to be adopted
+	}
+}
+
+func (p *step) electionConfig() election.Config {
+	return election.Config{Group: p.c.Group, Self: p.c.Self, Run: p.c.Run, NewBirth: p.c.NewBirth, Quorum: p.c.Quorum,
+		Wardens: p.c.Wardens, HelloInterval: p.c.HelloInterval}
+}
+
+func (p *step) failoverConfig() failover.Config {
+	named := slices.Clone(p.c.Nodes)
+	if slices.Contains(p.s.el.Reg.Nodes, p.c.Primary) {
+		named = append(named, p.c.Primary)
+	}
+	return failover.Config{Self: p.c.Self, NewBirth: p.c.NewBirth, Quorum: p.c.Quorum, DownAfter: p.c.DownAfter,
+		FailoverTimeout: p.c.FailoverTimeout, ParallelSyncs: p.c.ParallelSyncs, Named: named}
+}
+
+func (p *step) sight() election.Sight {
+	s := p.s
+	mc := monitorConfig(p.c, s)
+	v := election.Sight{PrimaryDown: s.mon.SaysDown(mc), Odown: s.mon.Odown, Tilt: s.mon.Tilt, Adoptable: p.adoptable()}
+	v.Provisional, v.ProvisionalSays = provisional(p.c, s)
+	return v
+}
+
+// sightings is what the failover mind is shown of the nodes.
+func (p *step) sightings() []failover.Sighting {
+	mc := monitorConfig(p.c, p.s)
+	out := make([]failover.Sighting, 0, len(p.s.mon.Nodes))
+	for i := range p.s.mon.Nodes {
+		n := &p.s.mon.Nodes[i]
+		out = append(out, failover.Sighting{ID: n.ID, Seen: n.Seen, SeenAt: n.SeenAt, Good: n.Health == warden.HealthGood,
+			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen)})
+	}
+	return out
+}
+
+func (p *step) scene(chosen bool) failover.Scene {
+	s := p.s
+	sc := failover.Scene{Chosen: chosen, Nodes: p.sightings(), Lineage: append(slices.Clone(s.el.Reg.Chosen.Lineage), s.mon.Extra...)}
+	if n := s.mon.Find(s.el.Reg.Chosen.Primary); n != nil && n.Down {
+		sc.DownFor = n.Silence
+	}
+	l := s.el.Lead
+	if l == nil {
+		return sc
+	}
+	sc.Leading, sc.Epoch, sc.Base, sc.Proposing, sc.LeaseUntil = true, l.Epoch, l.Base, l.Proposing(), l.LeaseUntil
+	sc.Downs, sc.Answered = l.Downs()
+	w := l.Want
+	sc.Want = failover.Want{Reason: w.Reason, Primary: w.Primary, List: w.List, Lost: w.Lost, Warden: w.Warden, To: w.To}
+	return sc
+}
+
+// want is what this Warden would do if it led now: the most pressing thing.
+func (p *step) want() election.Want {
+	s := p.s
+	if s.el.Lead != nil {
+		return s.el.Lead.Want
+	}
+	if s.el.Quiet() != "" {
+		return election.Want{}
+	}
+	if !s.el.Born() {
+		return p.wantBirth()
+	}
+	t := s.el.Reg.Chosen
+	cmd, commanded := p.commandWant()
+	if commanded && cmd.Reason != warden.ReasonSwitchover && cmd.Reason != warden.ReasonForced {
+		return cmd
+	}
+	w := p.wantChange(t)
+	if t.Settings.Paused {
+		p.wouldHave(w)
+		w = election.Want{}
+	}
+	if w.Reason == "" && commanded {
+		w = cmd
+	}
+	if w.Reason == "" {
+		if id := s.el.Newcomer(p.electionConfig(), p.now); id != "" {
+			w = election.Want{Reason: warden.ReasonJoin, Warden: id}
+		}
+	}
+	if p.heldBack(w.Reason) && w.Reason != "" && !commanded {
+		return election.Want{}
+	}
+	return w
+}
+
+// wantChange is the change of nodes that the sight of them asks for.
+func (p *step) wantChange(t warden.Topology) election.Want {
+	s := p.s
+	switch {
+	case s.mon.Tilt:
+		return election.Want{}
+	case s.mon.Odown:
+		if s.lastMove != 0 && p.now.Sub(s.lastMove) < p.c.FailoverCooldown && t.Phase == warden.PhaseDone {
+			return election.Want{}
+		}
+		return election.Want{Reason: warden.ReasonFailover, Primary: t.Primary}
+	case t.Phase != warden.PhaseDone || s.el.Reg.Accepted.Birth == t.Birth && s.el.Reg.Accepted.Version.Newer(t.Version):
+		return election.Want{Reason: warden.ReasonResume}
+	}
+	if id := p.adoptable(); id != "" {
+		return election.Want{Reason: warden.ReasonAdopt, Primary: id}
+	}
+	if p.needsRepair(t) {
+		return election.Want{Reason: warden.ReasonRepair}
+	}
+	return election.Want{}
+}
+
+// needsRepair reports whether some node is or follows the wrong thing, or the
+// primary's replication id is not written down yet.
+func (p *step) needsRepair(t warden.Topology) bool {
+	for _, ft := range failover.Faults(p.failoverConfig(), t, p.sightings(), p.s.learnedAt) {
+		if ft.Foreign {
+			p.foreignNode(ft.Node)
+		} else if !failover.HeldBack(p.s.fo, ft.Node, p.now) {
+			return true
+		}
+	}
+	n := p.s.mon.Find(t.Primary)
+	return n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RolePrimary && n.SeenAt > p.s.learnedAt &&
+		n.Seen.Lineage != "" && !slices.Contains(t.Lineage, n.Seen.Lineage) && slices.Contains(p.s.mon.Extra, n.Seen.Lineage)
+}
+
+func (p *step) foreignNode(id warden.NodeID) {
+	if !slices.Contains(p.s.foreign, id) {
+		p.s.foreign = append(p.s.foreign, id)
+		p.announce("-foreign-node", warden.LevelWarning, id, "its data is not this group's: left alone; empty it or name it in nodes to let it follow")
+	}
+}
+
+// adoptable is a node that the agreed primary itself says it replicates from,
+// that says it is primary, in the same lineage: an operator's own change.
+func (p *step) adoptable() warden.NodeID {
+	s := p.s
+	t := s.el.Reg.Chosen
+	id := warden.NodeID("")
+	if n := s.mon.Find(t.Primary); n != nil && t.Phase == warden.PhaseDone && n.SeenAt > s.learnedAt &&
+		n.Health == warden.HealthGood && n.Seen.Role == warden.RoleReplica {
+		b := s.mon.Find(n.Seen.Upstream)
+		if b != nil && b.Health == warden.HealthGood && b.SeenAt > s.learnedAt && b.Seen.Role == warden.RolePrimary && !b.Seen.Empty &&
+			s.mon.Belongs(monitorConfig(p.c, s), b.Seen) && p.now.Sub(n.RoleSince) >= adoptAfter && p.now.Sub(b.RoleSince) >= adoptAfter {
+			id = b.ID
+		}
+	}
+	return id
+}
+
+// wantBirth stands for the first agreement when the set of known Wardens has
+// been calm for a hello interval, or is as large as configured.
+func (p *step) wantBirth() election.Want {
+	s := p.s
+	primary, says := provisional(p.c, s)
+	if !says || s.mon.Tilt {
+		return election.Want{}
+	}
+	list := []warden.WardenID{p.c.Self}
+	same := 1
+	for _, q := range s.el.Peers {
+		if p.now.Sub(q.At) > 5*warden.Second+2*p.c.HelloInterval {
+			continue
+		}
+		list = append(list, q.ID)
+		if q.Status.Primary == primary || q.Status.Primary == "" {
+			same++
+		}
+	}
+	slices.SortFunc(list, func(a, b warden.WardenID) int { return strings.Compare(string(a), string(b)) })
+	calm := p.now.Sub(s.el.CalmSince()) >= p.c.HelloInterval
+	full := p.c.Wardens > 0 && len(list) >= p.c.Wardens
+	need := max(p.c.Quorum, max(len(list), p.c.Wardens)/2+1)
+	if (!calm && !full) || len(list) < need || len(list) == 1 && !p.c.Alone {
+		return election.Want{}
+	}
+	if same < need {
+		p.primaryConflict(primary)
+		return election.Want{}
+	}
+	return election.Want{Reason: warden.ReasonBirth, Primary: primary, List: list}
+}
+
+func (p *step) primaryConflict(primary warden.NodeID) {
+	if p.s.crossed != string(primary) {
+		p.s.crossed = string(primary)
+		p.announce("-primary-conflict", warden.LevelWarning, primary, "the Wardens are configured with different primaries and no majority is for one: correct the configuration files")
+	}
+}
+
+// wouldHave says once what pause kept from being done.
+func (p *step) wouldHave(w election.Want) {
+	if w.Reason == "" || w.Is(p.s.wouldSaid) {
+		if w.Reason == "" {
+			p.s.wouldSaid = w
+		}
+		return
+	}
+	p.s.wouldSaid = w
+	name := "+would-" + string(w.Reason)
+	p.announce(name, warden.LevelWarning, "", "the group is paused")
+}

@@ -1,0 +1,49 @@
+package group
+
+import "github.com/spineldb/warden/warden"
+
+// Watched is one node to keep a link to.
+type Watched struct {
+	Node warden.NodeID
+	// Every is how often to look at it, Deadline each look's limit.
+	Every    warden.Duration
+	Deadline warden.Duration
+}
+
+// Paces of looking.
+const (
+	paceMost  = warden.Second
+	paceLeast = 50 * warden.Millisecond
+	paceHot   = 100 * warden.Millisecond
+	paceCrash = 20 * warden.Millisecond
+)
+
+// Watch is the list of nodes to look at now, sorted, and how often: calmly
+// while all is well, every 100 ms when the primary has been silent for half of
+// down_after (replicas are witnesses then) or something is being changed, and
+// faster where refused connections are to be told from a short restart.
+func Watch(c Config, s State, now warden.Instant) []Watched {
+	pace := min(max(c.DownAfter/4, paceLeast), paceMost)
+	deadline := min(max(c.DownAfter/2, 200*warden.Millisecond), 2*warden.Second)
+	hot := s.el.Lead != nil || s.el.Reg.Chosen.Phase == warden.PhasePromoting || now < s.el.HoldUntil
+	t := s.el.Reg.Chosen
+	if p := s.mon.Find(t.Primary); p != nil && (p.Silence >= c.DownAfter/2 || p.Refusing) && !p.Down {
+		hot = true
+	}
+	if s.mon.Odown {
+		hot = true
+	}
+	ids := nodes(c, &s)
+	out := make([]Watched, 0, len(ids))
+	for _, id := range ids {
+		w := Watched{Node: id, Every: pace, Deadline: deadline}
+		if hot {
+			w.Every = min(w.Every, paceHot)
+		}
+		if n := s.mon.Find(id); n != nil && n.Refusing && !n.Down {
+			w.Every = min(w.Every, max(c.CrashAfter/4, paceCrash))
+		}
+		out = append(out, w)
+	}
+	return out
+}
