@@ -187,7 +187,7 @@ func (w *World) writable() *server {
 		}
 		n := 0
 		for _, p := range w.processes {
-			if p.up && primaryMind(p.state) == s.id {
+			if p.up && p.serves() == s.id {
 				n++
 			}
 		}

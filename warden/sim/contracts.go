@@ -127,7 +127,8 @@ func (c *contracts) freshEvidence(p *process, does string, ask *warden.VoteReque
 		w.fail("S6", "%s %s for a failover %s after its clock was disturbed", p.name, does, calm)
 	}
 	if p.seen.looked[s.index] < p.seen.disturbed && p.seen.looked[s.index] != 0 {
-		w.fail("S6", "%s %s for a failover and has not looked at %s since its clock was disturbed", p.name, does, s.name)
+		w.fail("S6", "%s %s for a failover; it looked at %s at %s, its clock was disturbed at %s", p.name, does, s.name,
+			p.seen.looked[s.index].Sub(origin), p.seen.disturbed.Sub(origin))
 	}
 	limit := min(p.config.DownAfter, p.config.CrashAfter) - 50*warden.Millisecond
 	if ago := w.now.Sub(p.seen.good[s.index]); p.seen.good[s.index] != 0 && ago < limit {
@@ -197,7 +198,7 @@ func (c *contracts) ordered(p *process, a *group.Action) {
 
 // stepped is called after every step: S9.
 func (c *contracts) stepped(p *process) {
-	id := primaryMind(p.state)
+	id := p.serves()
 	if id == p.seen.served {
 		return
 	}

@@ -84,6 +84,7 @@ type server struct {
 type history struct {
 	branches []branch
 	runs     uint64
+	first    string // the replication id that the group began with
 }
 
 func (h *history) grow(parent int, fork int64) int {
@@ -116,6 +117,7 @@ func (w *World) furnish() {
 	first := w.servers[0]
 	first.branch = w.history.grow(-1, 0)
 	first.offset, first.replid, first.runID = 100, w.freshID("repl-"), w.freshID("server-")
+	w.history.first = first.replid
 	for _, s := range w.servers[1:] {
 		s.runID = w.freshID("server-")
 		if s.upstream == first.id {
@@ -128,7 +130,8 @@ func (w *World) furnish() {
 	}
 }
 
-// group root: the data the group began with.
+// ofLineage reports whether a server's data descends from what the group
+// began with.
 func (w *World) ofLineage(s *server) bool {
 	return s.branch >= 0 && w.history.branches[s.branch].root == w.history.branches[0].root
 }
@@ -279,7 +282,7 @@ func (c *client) write(w *World) {
 		if !p.up || p.paused {
 			return
 		}
-		if id := primaryMind(p.state); id != "" {
+		if id := p.serves(); id != "" {
 			c.at = w.serverAt(id)
 		}
 		return

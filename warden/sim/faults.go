@@ -126,7 +126,7 @@ func (w *World) anyServer() *server {
 	if w.rng.IntN(2) == 0 {
 		p := w.anyProcess()
 		if p.up {
-			if id := primaryMind(p.state); id != "" {
+			if id := p.serves(); id != "" {
 				if s := w.serverAt(id); !s.phantom {
 					return s
 				}

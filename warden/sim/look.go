@@ -65,8 +65,8 @@ func (p *process) armLook(x *watched) {
 		return
 	}
 	due := p.world.now
-	if x.asked != 0 {
-		due = max(due, x.asked.Add(-p.offset).Add(x.want.Every))
+	if x.began != 0 {
+		due = max(due, x.began.Add(x.want.Every))
 	}
 	if x.due > p.world.now && x.due <= due {
 		return
@@ -87,7 +87,7 @@ func (p *process) lookDue(server int, at warden.Instant) {
 // look asks a node how it is.
 func (p *process) look(x *watched) {
 	w := p.world
-	x.id, x.asked = w.id(), p.clock()
+	x.id, x.asked, x.began = w.id(), p.clock(), w.now
 	it := item{process: int16(p.index), server: int16(x.server), id: x.id}
 	if w.passes(p.index, serverBase+x.server) {
 		it.kind, it.at = lookArrives, w.now.Add(w.delay())

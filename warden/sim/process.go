@@ -95,7 +95,13 @@ func (w *World) addProcess(name string, id warden.WardenID) *process {
 }
 
 // clock is what the process reads from its own clock.
-func (p *process) clock() warden.Instant { return p.world.now.Add(p.offset) }
+func (p *process) clock() warden.Instant {
+	now := p.world.now.Add(p.offset)
+	if p.world.sabotage.Clock != nil {
+		return p.world.sabotage.Clock(p, now)
+	}
+	return now
+}
 
 // start begins a run from what is on disk.
 func (p *process) start() {
@@ -340,8 +346,8 @@ func (p *process) performEffects(next group.State, e *group.Effects) {
 		return
 	}
 	for i := range e.Announce {
-		if w.tell != nil || w.trace != nil {
-			w.say(p.name, "%s %s", e.Announce[i].Name, e.Announce[i].Payload)
+		if a := &e.Announce[i]; (w.tell != nil || w.trace != nil) && a.Level != warden.LevelDebug {
+			w.say(p.name, "%s %s", a.Name, a.Payload)
 		}
 	}
 	for i := range e.Answers {
@@ -353,3 +359,6 @@ func (p *process) performEffects(next group.State, e *group.Effects) {
 	}
 	p.scheduleTick()
 }
+
+// serves is the address that this Warden gives its clients.
+func (p *process) serves() warden.NodeID { return primaryMind(p.config, p.state) }

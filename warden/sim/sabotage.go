@@ -19,6 +19,8 @@ type Sabotage struct {
 	Message func(from, to *process, m *warden.Message) bool
 	// Observe alters what a server says of itself.
 	Observe func(s *server, o *warden.Observation)
+	// Clock alters what a process reads from its clock.
+	Clock func(p *process, now warden.Instant) warden.Instant
 	// DeafToClaims: servers take orders of any session, claimed or killed.
 	DeafToClaims bool
 	// HoldNothing: a hold is answered and not done. HoldForEver: it never ends.

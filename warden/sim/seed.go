@@ -20,6 +20,8 @@ type Options struct {
 	// Trace receives every line of what happens; nil: nothing is formatted.
 	Trace    func(line string)
 	Sabotage Sabotage
+	// Only looks at this one contract; empty: at all.
+	Only string
 	// NoStorm leaves the storm out, for sabotages of the calm.
 	NoStorm bool
 }
@@ -88,7 +90,7 @@ func drawWorld(rng *rand.Rand, o Options) *World {
 		c.Nodes = nodes[1:]
 	}
 	w := newWorld(rng, c, nodes)
-	w.trace, w.sabotage = o.Trace, o.Sabotage
+	w.trace, w.sabotage, w.only = o.Trace, o.Sabotage, o.Only
 	w.weather = weather{least: warden.Millisecond, most: 3 * warden.Millisecond}
 	for i, s := range w.servers {
 		s.named = i == 0 || len(c.Nodes) > 0

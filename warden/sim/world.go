@@ -52,6 +52,7 @@ type World struct {
 	ids       uint64 // of looks, lives, server runs
 	steps     int
 	failure   *Violation
+	only      string // look at this contract alone, empty: at all
 	trace     func(string)
 	// tap sees every message between Wardens when it is sent; a message it
 	// takes is not delivered. Conversations hold messages back with it.
@@ -96,7 +97,7 @@ func newWorld(rng *rand.Rand, c group.Config, servers []warden.NodeID) *World {
 
 // fail records the first broken promise; the run ends there.
 func (w *World) fail(contract, format string, args ...any) {
-	if w.failure != nil {
+	if w.failure != nil || w.only != "" && w.only != contract {
 		return
 	}
 	w.failure = &Violation{Contract: contract, At: w.now, What: fmt.Sprintf(format, args...)}

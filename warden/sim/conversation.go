@@ -1,0 +1,250 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
+)
+
+// Conversation plays a schedule that somebody wrote down: one world without
+// chance (every way takes one millisecond), driven by verbs. Each verb answers
+// with what everybody did and said because of it, one line each:
+//
+//	who  at  what
+//
+// A conversation checks the promises as every run does.
+type Conversation struct {
+	world *World
+	out   []string
+	quiet bool
+	taps  []tapRule
+	held  []heldMessage
+}
+
+// tapRule says which messages are held back.
+type tapRule struct {
+	kind     string
+	from, to string
+}
+
+// heldMessage is a message that was held back, under its number.
+type heldMessage struct {
+	from, to *process
+	message  warden.Message
+}
+
+// verbs are the words of the language. Arguments are "name=value", the rest
+// are names of Wardens and nodes.
+var verbs = map[string]func(*Conversation, words) error{
+	"group":     (*Conversation).group,
+	"pass":      (*Conversation).pass,
+	"silence":   (*Conversation).silence,
+	"cut":       (*Conversation).cutOff,
+	"heal":      (*Conversation).heal,
+	"crash":     (*Conversation).crash,
+	"restart":   (*Conversation).restart,
+	"start":     (*Conversation).startNew,
+	"hang":      (*Conversation).hang,
+	"wake":      (*Conversation).wake,
+	"pause":     (*Conversation).pause,
+	"resume":    (*Conversation).resume,
+	"clock":     (*Conversation).clock,
+	"disk":      (*Conversation).disk,
+	"exclude":   (*Conversation).exclude,
+	"outsider":  (*Conversation).outsider,
+	"write":     (*Conversation).write,
+	"command":   (*Conversation).command,
+	"explain":   (*Conversation).explain,
+	"topology":  (*Conversation).topology,
+	"registers": (*Conversation).registers,
+	"nodes":     (*Conversation).nodes,
+	"hold":      (*Conversation).hold,
+	"deliver":   (*Conversation).deliver,
+	"release":   (*Conversation).release,
+}
+
+// words is one line: the arguments without a name, and those with one.
+type words struct {
+	plain []string
+	named map[string]string
+}
+
+func (a words) list(name string) []string {
+	if a.named[name] == "" {
+		return nil
+	}
+	return strings.Split(a.named[name], ",")
+}
+
+func (a words) duration(name string, otherwise warden.Duration) (warden.Duration, error) {
+	if a.named[name] == "" {
+		return otherwise, nil
+	}
+	return parseDuration(a.named[name])
+}
+
+// parseDuration reads "2s" or "150ms".
+func parseDuration(text string) (warden.Duration, error) {
+	unit := warden.Second
+	number, ok := strings.CutSuffix(text, "ms")
+	if ok {
+		unit = warden.Millisecond
+	} else if number, ok = strings.CutSuffix(text, "s"); !ok {
+		return 0, fmt.Errorf("read duration %q: write seconds or milliseconds, 2s or 150ms", text)
+	}
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read duration %q: %w", text, err)
+	}
+	return warden.Duration(f * float64(unit)), nil
+}
+
+// Do performs one line and returns what was said because of it.
+func (c *Conversation) Do(line string) ([]string, error) {
+	fields := strings.Fields(line)
+	args := words{named: map[string]string{}}
+	for _, f := range fields[1:] {
+		if name, value, ok := strings.Cut(f, "="); ok {
+			args.named[name] = value
+		} else {
+			args.plain = append(args.plain, f)
+		}
+	}
+	do := verbs[fields[0]]
+	if do == nil {
+		return nil, fmt.Errorf("no verb %q", fields[0])
+	}
+	if c.world == nil && fields[0] != "group" {
+		return nil, fmt.Errorf("%s: the first verb is group", fields[0])
+	}
+	c.out = nil
+	if err := do(c, args); err != nil {
+		return nil, fmt.Errorf("%s: %w", line, err)
+	}
+	if v := c.world.failure; v != nil {
+		return nil, fmt.Errorf("%s: %w", line, v)
+	}
+	return c.out, nil
+}
+
+// hear collects what somebody did or said.
+func (c *Conversation) hear(who, what string) {
+	if c.quiet {
+		return
+	}
+	c.out = append(c.out, fmt.Sprintf("%-3s %7.3fs  %s", who, float64(c.world.now-origin)/1e9, strings.TrimRight(what, " ")))
+}
+
+func node(name string) warden.NodeID { return warden.NodeID(name + ":6379") }
+
+// group makes the world. With the word "agreed" it also waits, in silence,
+// for the first agreement.
+func (c *Conversation) group(a words) error {
+	config, nodes, err := c.configure(a)
+	if err != nil {
+		return err
+	}
+	w := newWorld(rand.New(rand.NewPCG(1, 1)), config, nodes)
+	c.world, c.quiet = w, slices.Contains(a.plain, "agreed")
+	w.tell, w.tap = c.hear, c.holdBack
+	for i, s := range w.servers {
+		s.named = i == 0 || len(config.Nodes) > 0
+	}
+	c.positions(a)
+	for _, name := range a.list("wardens") {
+		w.addProcess(name, warden.WardenID(name))
+	}
+	for _, p := range w.processes {
+		p.start()
+	}
+	if c.quiet {
+		w.run(w.now.Add(5 * warden.Second))
+		c.quiet = false
+		return c.topology(words{})
+	}
+	return nil
+}
+
+func (c *Conversation) configure(a words) (group.Config, []warden.NodeID, error) {
+	config := group.Config{
+		Group: groupName, Primary: node(a.named["primary"]), HelloInterval: 2 * warden.Second,
+		FailoverTimeout: 10 * warden.Second, ParallelSyncs: 1, ReplicaWitness: a.named["witness"] != "no",
+	}
+	nodes := []warden.NodeID{config.Primary}
+	for _, r := range a.list("replicas") {
+		name, _, _ := strings.Cut(r, ":")
+		nodes = append(nodes, node(name))
+	}
+	for _, n := range a.list("named") {
+		config.Nodes = append(config.Nodes, node(n))
+	}
+	var err error
+	if config.Quorum, err = strconv.Atoi(a.named["quorum"]); err != nil {
+		return config, nil, fmt.Errorf("read quorum: %w", err)
+	}
+	if config.DownAfter, err = a.duration("down-after", 2*warden.Second); err != nil {
+		return config, nil, err
+	}
+	if config.CrashAfter, err = a.duration("crash-after", config.DownAfter); err != nil {
+		return config, nil, err
+	}
+	config.Wardens = len(a.list("wardens"))
+	return config, nodes, nil
+}
+
+// positions sets where each replica is. One that is behind receives nothing
+// from the primary until "heal".
+func (c *Conversation) positions(a words) {
+	w := c.world
+	for i, r := range a.list("replicas") {
+		_, at, ok := strings.Cut(r, ":")
+		if n, err := strconv.ParseInt(at, 10, 64); ok && err == nil {
+			w.servers[i+1].offset = n
+			w.servers[0].offset = max(w.servers[0].offset, n)
+		}
+	}
+	for _, s := range w.servers[1:] {
+		if s.offset < w.servers[0].offset {
+			w.block(serverBase+s.index, serverBase)
+			w.block(serverBase, serverBase+s.index)
+		}
+		s.remember()
+	}
+	w.servers[0].remember()
+}
+
+// warden and server find who is meant.
+func (c *Conversation) warden(name string) (*process, error) {
+	for _, p := range c.world.processes {
+		if p.name == name {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("no Warden is called %q", name)
+}
+
+func (c *Conversation) server(name string) (*server, error) {
+	for _, s := range c.world.servers {
+		if s.name == name && !s.phantom {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("no node is called %q", name)
+}
+
+// endpoint is the number of a Warden or a node in the table of cut ways.
+func (c *Conversation) endpoint(name string) (int, error) {
+	if p, err := c.warden(name); err == nil {
+		return p.index, nil
+	}
+	s, err := c.server(name)
+	if err != nil {
+		return 0, fmt.Errorf("nobody is called %q", name)
+	}
+	return serverBase + s.index, nil
+}
