@@ -1,0 +1,8 @@
+package embeddednode
+
+import "syscall"
+
+// dieWithParent makes a child end with the test, also when the test panics.
+func dieWithParent() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
