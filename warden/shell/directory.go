@@ -54,7 +54,8 @@ func (s *Shell) Primary(name warden.GroupName) (node warden.NodeID, known bool) 
 	if l == nil {
 		return "", false
 	}
-	return l.shown.Load().mind.Primary(), true
+	shown := l.shown.Load()
+	return shown.mind.Primary(shown.config), true
 }
 
 // Group is everything there is to show of a group.

@@ -85,11 +85,13 @@ func (m fakeMind) Step(_ group.Config, e group.Event, now warden.Instant) (Mind,
 }
 
 func (m fakeMind) View(c group.Config, now warden.Instant) warden.GroupView {
-	return warden.GroupView{Name: c.Group, At: now, Primary: m.Primary(), Quorum: c.Quorum,
+	return warden.GroupView{Name: c.Group, At: now, Primary: m.Primary(c), Quorum: c.Quorum,
 		Promise: warden.Epoch(m.steps), Topology: warden.Topology{Version: warden.Version{Epoch: 7}}}
 }
 
-func (m fakeMind) Primary() warden.NodeID { return warden.NodeID(fmt.Sprintf("step%d:1", m.steps)) }
+func (m fakeMind) Primary(group.Config) warden.NodeID {
+	return warden.NodeID(fmt.Sprintf("step%d:1", m.steps))
+}
 
 func (m fakeMind) Watch(group.Config, warden.Instant) []Watched {
 	m.script.mu.Lock()

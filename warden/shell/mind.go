@@ -13,7 +13,7 @@ type Mind interface {
 	Step(c group.Config, e group.Event, now warden.Instant) (Mind, group.Effects)
 	View(c group.Config, now warden.Instant) warden.GroupView
 	// Primary is the address served to clients, without building a view.
-	Primary() warden.NodeID
+	Primary(c group.Config) warden.NodeID
 	// Watch lists the nodes to keep links to, sorted.
 	Watch(c group.Config, now warden.Instant) []Watched
 }

@@ -293,5 +293,5 @@ func (m *quietMind) Step(group.Config, group.Event, warden.Instant) (Mind, group
 	return m, group.Effects{}
 }
 func (m *quietMind) View(group.Config, warden.Instant) warden.GroupView { return warden.GroupView{} }
-func (m *quietMind) Primary() warden.NodeID                             { return "" }
+func (m *quietMind) Primary(group.Config) warden.NodeID                 { return "" }
 func (m *quietMind) Watch(group.Config, warden.Instant) []Watched       { return m.watch }
