@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,7 +19,7 @@ type statusAnswer struct {
 	Groups []warden.GroupView `json:"groups"`
 }
 
-// wardenID is a complete Warden id.
+// wardenIDLength is the length of a complete Warden id.
 const wardenIDLength = 40
 
 // change is the action of failover and switchover.
@@ -176,6 +177,10 @@ func (p *program) order(c *cli.Context, group string, tail func(group string, s 
 	if err != nil {
 		return err
 	}
+	// Unless the operator is in a hurry, wait until the Warden itself gives up.
+	if !c.IsSet("timeout") {
+		t.timeout = max(t.timeout, s.patience(group))
+	}
 	ctx, cancel := context.WithTimeout(c.Context, t.timeout)
 	defer cancel()
 	text, err := r.ask(ctx, append([]any{"WARDEN", word, group}, rest...)...)
@@ -193,6 +198,16 @@ func (p *program) order(c *cli.Context, group string, tail func(group string, s 
 		return err
 	}
 	return verdictError(answer.Verdict)
+}
+
+// patience is a little more than a Warden spends on a change of the group.
+func (s statusAnswer) patience(group string) time.Duration {
+	for _, g := range s.Groups {
+		if string(g.Name) == group {
+			return time.Duration(g.FailoverTimeout) + 30*time.Second
+		}
+	}
+	return 0
 }
 
 // readAnswer makes sense of the reply to an order. Once the order is sent,

@@ -141,8 +141,9 @@ func isDenied(err error) bool {
 // why words a failed question for people.
 func why(err error) string {
 	var operation *net.OpError
+	var network net.Error
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return "no answer in time"
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
@@ -152,8 +153,6 @@ func why(err error) string {
 		return "is not a Warden (" + shown(err.Error()) + "): name the client port of one"
 	case isReply(err):
 		return "answered " + shown(err.Error())
-	case errors.As(err, &operation) && operation.Timeout():
-		return "no answer in time"
 	case errors.As(err, &operation):
 		return shown(operation.Err.Error())
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -238,4 +240,31 @@ func TestExplainCommand(t *testing.T) {
 	}
 	spineldb(t, "explain", "mymaster", "--json", "-s", fakes[idA].addr).has(t, exitDone, `"explain":["I lead.","Wait."]`)
 	spineldb(t, "explain", "nope", "-s", fakes[idA].addr).has(t, exitRefused, "there is no group")
+}
+
+// Watching goes on while Wardens come and go, and ends with ctx.
+func TestStatusWatch(t *testing.T) {
+	f := startFake(t, idA, healthyView(idA, nil))
+	out := &page{}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ended := make(chan int, 1)
+	go func() {
+		p := &program{out: out, errs: &page{}}
+		ended <- p.run(ctx, []string{"spineldb", "status", "--watch", "-s", f.addr})
+	}()
+	eventually(t, "the first look", func() bool { return strings.Contains(out.String(), "mymaster  primary") })
+	f.restart(func() {
+		eventually(t, "an error", func() bool { return strings.Contains(out.String(), "no Warden answers") })
+	})
+	eventually(t, "another look", func() bool { return strings.Count(out.String(), "mymaster  primary") >= 2 })
+	cancel()
+	select {
+	case code := <-ended:
+		if code != exitDone {
+			t.Errorf("exit code %d", code)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("watching did not end")
+	}
 }
