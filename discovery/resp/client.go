@@ -34,8 +34,9 @@ type client struct {
 	linger     bool
 	frameSince time.Time // when the request being read began to arrive
 
-	// subscriptions counts channels and patterns; the hub writes it.
-	subscriptions atomic.Int32
+	// subscriptions counts channels and patterns, patternCount only the
+	// latter; the hub writes them.
+	subscriptions, patternCount atomic.Int32
 	// channels and patterns belong to the hub and its lock.
 	channels, patterns map[string]struct{}
 

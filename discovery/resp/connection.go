@@ -228,12 +228,18 @@ func clientList(c *call) {
 	c.text(b.String())
 }
 
-// line describes a client as CLIENT LIST does, with the fields that exist here.
+// line describes a client as CLIENT LIST does, with the fields that exist here
+// and no others: go-redis refuses a line with a word it does not know.
 func (c *client) line(now time.Time) string {
 	i := c.snapshot()
-	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=N db=0 subs=%d cmd=%s user=default lib-name=%s lib-ver=%s resp=%d",
+	all, patterns := c.subscriptions.Load(), c.patternCount.Load()
+	kind := "N"
+	if all > 0 {
+		kind = "P"
+	}
+	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d cmd=%s user=default lib-name=%s lib-ver=%s resp=%d",
 		c.id, c.conn.RemoteAddr(), c.conn.LocalAddr(), i.name, int64(now.Sub(c.born).Seconds()),
-		int64(now.Sub(i.active).Seconds()), c.subscriptions.Load(), i.command, i.libName, i.libVersion, i.proto)
+		int64(now.Sub(i.active).Seconds()), kind, max(all-patterns, 0), patterns, i.command, i.libName, i.libVersion, i.proto)
 }
 
 func commandAll(c *call) {
@@ -255,7 +261,7 @@ func commandInfo(c *call) {
 			c.describe(cmd, name[:len(name)-len(cmd.name)])
 			continue
 		}
-		c.nilArray()
+		c.nilBulk()
 	}
 }
 
@@ -269,12 +275,19 @@ func (c *call) describe(cmd *command, prefix string) {
 	if cmd.free {
 		flags = append(flags, "no_auth")
 	}
-	c.lines(flags)
+	c.set(len(flags))
+	for _, flag := range flags {
+		c.simple(flag)
+	}
 	for range 3 {
 		c.number(0)
 	}
 	for range 3 {
-		c.array(0)
+		c.set(0)
+	}
+	if len(cmd.subs) == 0 {
+		c.set(0)
+		return
 	}
 	c.array(len(cmd.subs))
 	for i := range cmd.subs {

@@ -260,7 +260,7 @@ func readFrame(br *bufio.Reader) (string, error) {
 		return head, fmt.Errorf("bad line %q", head)
 	}
 	n := 0
-	if strings.ContainsRune("$=*%>", rune(text[0])) {
+	if strings.ContainsRune("$=*%>~", rune(text[0])) {
 		if n, err = strconv.Atoi(text[1:]); err != nil {
 			return head, err
 		}
@@ -279,7 +279,7 @@ func readFrame(br *bufio.Reader) (string, error) {
 		return head + string(body), nil
 	case '%':
 		n *= 2
-	case '*', '>':
+	case '*', '>', '~':
 	default:
 		return head, fmt.Errorf("bad type in %q", head)
 	}

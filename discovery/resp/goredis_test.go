@@ -76,6 +76,23 @@ func TestGoRedisAsks(t *testing.T) {
 	}
 }
 
+// Goal: the line that describes a client is one that a real library can read.
+func TestGoRedisClientInfo(t *testing.T) {
+	s := startServer(t, newFake(), nil)
+	client := redis.NewClient(&redis.Options{Addr: s.Addr().String(), ClientName: "probe"})
+	t.Cleanup(func() { _ = client.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	info, err := client.ClientInfo(ctx).Result()
+	if err != nil || info.Name != "probe" || info.LastCmd != "client|info" || info.Resp != 3 || info.LibName == "" {
+		t.Errorf("got %+v, %v", info, err)
+	}
+	list, err := client.Command(ctx).Result()
+	if err != nil || list["sentinel"] == nil {
+		t.Errorf("got %v, %v", list, err)
+	}
+}
+
 // Goal: a real client library gets the events, and its pings in subscribe mode
 // are answered.
 func TestGoRedisListens(t *testing.T) {

@@ -184,6 +184,7 @@ func (h *hub) drop(all map[string]map[*client]struct{}, own map[string]struct{},
 func (h *hub) confirm(w *writer, c *client, word string, name *string) {
 	count := len(c.channels) + len(c.patterns)
 	c.subscriptions.Store(int32(count))
+	c.patternCount.Store(int32(len(c.patterns)))
 	w.push(3)
 	w.bulk(word)
 	if name == nil {
@@ -206,6 +207,7 @@ func (h *hub) remove(c *client) {
 	}
 	delete(h.subs, c)
 	c.subscriptions.Store(0)
+	c.patternCount.Store(0)
 }
 
 // counts are for INFO.

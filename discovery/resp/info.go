@@ -76,7 +76,7 @@ func infoServer(b *strings.Builder, s *Server) {
 	line(b, "redis_mode", "sentinel")
 	line(b, "server_mode", "sentinel")
 	line(b, "warden_version", s.options.Version)
-	line(b, "os", runtime.GOOS+" "+runtime.GOARCH)
+	line(b, "os", runtime.GOOS+"/"+runtime.GOARCH)
 	line(b, "arch_bits", strconv.IntSize)
 	line(b, "process_id", os.Getpid())
 	line(b, "run_id", self.RunID)

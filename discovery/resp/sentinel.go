@@ -166,6 +166,10 @@ func (c *call) order(cmd warden.Command) warden.Answer {
 }
 
 func sentinelFailover(c *call) {
+	if _, known := c.server.dir.Primary(warden.GroupName(c.words[2])); !known {
+		c.fail(unknownPrimary)
+		return
+	}
 	a := c.order(warden.Command{Group: warden.GroupName(c.words[2]), Wish: warden.WishFailover})
 	switch {
 	case a.Verdict == warden.VerdictStarted || a.Verdict == warden.VerdictDone:
@@ -187,11 +191,14 @@ func sentinelReset(c *call) {
 	c.number(int64(len(c.reset(c.words[2]))))
 }
 
-// reset resets every group whose name matches.
+// reset resets every group whose name matches, all within one deadline.
 func (c *call) reset(glob string) []ResetAnswer {
+	var cancel context.CancelFunc
+	c.ctx, cancel = context.WithTimeout(c.ctx, c.server.options.CommandTimeout)
+	defer cancel()
 	answers := []ResetAnswer{}
 	for _, g := range c.server.dir.Groups() {
-		if c.ctx.Err() == nil && matchGlob(glob, string(g)) {
+		if matchGlob(glob, string(g)) {
 			answers = append(answers, ResetAnswer{Group: g, Answer: c.order(warden.Command{Group: g, Wish: warden.WishReset})})
 		}
 	}

@@ -64,6 +64,15 @@ func (w *writer) text(s string) {
 // array opens an array of n elements.
 func (w *writer) array(n int) { w.header('*', int64(n)) }
 
+// set opens a set of n elements.
+func (w *writer) set(n int) {
+	if w.proto < 3 {
+		w.header('*', int64(n))
+		return
+	}
+	w.header('~', int64(n))
+}
+
 // pairs opens a map of n pairs.
 func (w *writer) pairs(n int) {
 	if w.proto < 3 {
