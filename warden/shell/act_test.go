@@ -179,11 +179,11 @@ func TestActionDeadlines(t *testing.T) {
 func TestLookAndMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.script.setWatch(Watched{Node: "a:1", Every: warden.Minute})
+		b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Minute})
 		b.start(t)
 		b.give(t, group.Action{ID: 1, Kind: group.ActLook, Node: "a:1"}, group.Action{ID: 2, Kind: group.ActLook, Node: "b:1"},
 			group.Action{Kind: group.ActMark, Epoch: 8})
-		b.script.setWatch(Watched{Node: "a:1", Every: warden.Minute}, Watched{Node: "b:1", Every: warden.Minute})
+		b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Minute}, group.Watched{Node: "b:1", Every: warden.Minute})
 		b.heard("w2")
 		synctest.Wait()
 		expect(t, b.all(), "open a:1", "mark a:1 8", "open b:1", "mark b:1 8")
@@ -227,7 +227,7 @@ func TestActionsAreBounded(t *testing.T) {
 func TestStopClosesEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.script.setWatch(Watched{Node: "a:1"})
+		b.script.setWatch(group.Watched{Node: "a:1"})
 		b.adapter.order = func(ctx context.Context, _ string) warden.Result {
 			<-ctx.Done()
 			return warden.Result{Outcome: warden.Unknown}

@@ -53,7 +53,7 @@ type fakeMind struct {
 type script struct {
 	mu     sync.Mutex
 	think  func(e group.Event, now warden.Instant) group.Effects
-	watch  []Watched
+	watch  []group.Watched
 	events journal
 	reg    warden.Register
 }
@@ -64,7 +64,7 @@ func (s *script) set(think func(e group.Event, now warden.Instant) group.Effects
 	s.think = think
 }
 
-func (s *script) setWatch(w ...Watched) {
+func (s *script) setWatch(w ...group.Watched) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watch = w
@@ -93,7 +93,7 @@ func (m fakeMind) Primary(group.Config) warden.NodeID {
 	return warden.NodeID(fmt.Sprintf("step%d:1", m.steps))
 }
 
-func (m fakeMind) Watch(group.Config, warden.Instant) []Watched {
+func (m fakeMind) Watch(group.Config, warden.Instant) []group.Watched {
 	m.script.mu.Lock()
 	defer m.script.mu.Unlock()
 	return m.script.watch
@@ -193,6 +193,7 @@ type fakeAdapter struct {
 	claim   func(ctx context.Context, node warden.NodeID) warden.Result
 	order   func(ctx context.Context, what string) warden.Result
 	knock   func(node warden.NodeID) error
+	over    func(ctx context.Context, node warden.NodeID) warden.Observation // looks over sessions
 }
 
 func (a *fakeAdapter) Open(node warden.NodeID, events warden.LinkEvents) warden.Link {
@@ -292,6 +293,9 @@ func (s *fakeSession) Look(ctx context.Context) warden.Observation {
 	s.adapter.journal.add("session look %s", s.node)
 	if ctx.Err() != nil {
 		return warden.Observation{Health: warden.HealthSilent}
+	}
+	if s.adapter.over != nil {
+		return s.adapter.over(ctx, s.node)
 	}
 	return warden.Observation{Health: warden.HealthGood, Role: warden.RolePrimary}
 }

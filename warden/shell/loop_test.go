@@ -26,7 +26,7 @@ func TestEffectsInOrder(t *testing.T) {
 				Announce: []warden.Event{{Group: "g", Name: "+one"}, {Group: "g", Name: "+two"}},
 			}
 		})
-		b.script.setWatch(Watched{Node: "a:1"})
+		b.script.setWatch(group.Watched{Node: "a:1"})
 		b.start(t)
 		synctest.Wait()
 		before, _ := b.shell.Group("g")

@@ -25,8 +25,8 @@ type watch struct {
 	// helloEvery is the Duration between two hellos on one node.
 	helloEvery atomic.Int64
 
-	wanted []Watched    // of the last sync
-	claim  warden.Claim // the newest mark; zero epoch: none yet
+	wanted []group.Watched // of the last sync
+	claim  warden.Claim    // the newest mark; zero epoch: none yet
 
 	mu      sync.Mutex
 	adapter warden.Adapter
@@ -46,7 +46,7 @@ func (w *watch) wait() { w.wg.Wait() }
 
 // sync opens and closes links so that they are those of wanted, which is
 // sorted by node. It costs one comparison when nothing has changed.
-func (w *watch) sync(wanted []Watched) {
+func (w *watch) sync(wanted []group.Watched) {
 	if slices.Equal(w.wanted, wanted) || w.ctx.Err() != nil {
 		return
 	}
@@ -69,7 +69,7 @@ func (w *watch) sync(wanted []Watched) {
 }
 
 // open begins the watch on one node.
-func (w *watch) open(want Watched) *vigil {
+func (w *watch) open(want group.Watched) *vigil {
 	v := newVigil(w, want)
 	ctx, cancel := context.WithCancel(w.ctx)
 	v.cancel = cancel

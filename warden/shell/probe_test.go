@@ -38,8 +38,8 @@ func TestSlowNodeDelaysNobody(t *testing.T) {
 			}
 			return group.Effects{}
 		})
-		b.script.setWatch(Watched{Node: "dead:1", Every: 100 * warden.Millisecond, Deadline: 2 * warden.Second},
-			Watched{Node: "good:1", Every: 100 * warden.Millisecond, Deadline: 2 * warden.Second})
+		b.script.setWatch(group.Watched{Node: "dead:1", Every: 100 * warden.Millisecond, Deadline: 2 * warden.Second},
+			group.Watched{Node: "good:1", Every: 100 * warden.Millisecond, Deadline: 2 * warden.Second})
 		b.start(t)
 		time.Sleep(10 * time.Second)
 		b.stop(t)
@@ -55,10 +55,10 @@ func TestSlowNodeDelaysNobody(t *testing.T) {
 func TestWatchFollowsTheMind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.script.setWatch(Watched{Node: "a:1", Every: 10 * warden.Second}, Watched{Node: "b:1", Every: 10 * warden.Second})
+		b.script.setWatch(group.Watched{Node: "a:1", Every: 10 * warden.Second}, group.Watched{Node: "b:1", Every: 10 * warden.Second})
 		b.start(t)
 		time.Sleep(time.Second)
-		b.script.setWatch(Watched{Node: "a:1", Every: 100 * warden.Millisecond})
+		b.script.setWatch(group.Watched{Node: "a:1", Every: 100 * warden.Millisecond})
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n := b.script.events.count("Looked a:1"); n < 9 {
@@ -83,7 +83,7 @@ func TestWatchFollowsTheMind(t *testing.T) {
 func TestLinkEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.script.setWatch(Watched{Node: "a:1", Every: 10 * warden.Second})
+		b.script.setWatch(group.Watched{Node: "a:1", Every: 10 * warden.Second})
 		b.start(t)
 		time.Sleep(300 * time.Millisecond)
 		n := len(b.script.events.all())
@@ -117,7 +117,7 @@ func TestLinkEnded(t *testing.T) {
 func TestKnock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.script.setWatch(Watched{Node: "a:1", Every: warden.Second}, Watched{Node: "dead:1", Every: warden.Second})
+		b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Second}, group.Watched{Node: "dead:1", Every: warden.Second})
 		b.adapter.look = func(_ context.Context, node warden.NodeID) warden.Observation {
 			if node == "dead:1" {
 				return warden.Observation{Health: warden.HealthRefused}
@@ -158,7 +158,7 @@ func TestHello(t *testing.T) {
 		b := newBench(t)
 		var heard []warden.WardenID
 		b.options.Introduce = func(h warden.Hello) { heard = append(heard, h.ID) }
-		b.script.setWatch(Watched{Node: "a:1", Every: warden.Second})
+		b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Second})
 		b.start(t)
 		time.Sleep(time.Duration(firstLook))
 		synctest.Wait()

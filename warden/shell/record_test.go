@@ -24,7 +24,7 @@ func TestRecordReplays(t *testing.T) {
 		b = newBench(t)
 		b.options.RecordDir = dir
 		b.store.regs["g"] = warden.Register{Promise: 3}
-		b.script.setWatch(Watched{Node: "a:1", Every: warden.Second})
+		b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Second})
 		b.onHeard("write", func(warden.Instant) group.Effects { return group.Effects{Persist: &warden.Register{}} })
 		b.start(t)
 		b.heard("w2")

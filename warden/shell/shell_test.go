@@ -18,7 +18,7 @@ import (
 func TestReconfigure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.script.setWatch(Watched{Node: "a:1"})
+		b.script.setWatch(group.Watched{Node: "a:1"})
 		b.store.regs["h"] = warden.Register{Promise: 6}
 		b.options.Groups = append(b.options.Groups, b.group("h"))
 		b.start(t)
@@ -96,7 +96,7 @@ func TestReconfigureAllOrNothing(t *testing.T) {
 func TestReconfigureAdapter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.script.setWatch(Watched{Node: "a:1", Every: warden.Minute})
+		b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Minute})
 		b.start(t)
 		synctest.Wait()
 		same := []GroupOptions{b.group("g")}
@@ -241,7 +241,7 @@ func BenchmarkGroups300(b *testing.B) {
 	for i := range 300 {
 		bench.options.Groups = append(bench.options.Groups, bench.group(warden.GroupName(fmt.Sprintf("g%d", i))))
 	}
-	quiet := &quietMind{watch: []Watched{{Node: "a:1"}, {Node: "b:1"}, {Node: "c:1"}}}
+	quiet := &quietMind{watch: []group.Watched{{Node: "a:1"}, {Node: "b:1"}, {Node: "c:1"}}}
 	bench.options.NewMind = func(group.Config, warden.Register, warden.Instant) Mind { return quiet }
 	bench.start(b)
 	time.Sleep(500 * time.Millisecond) // the first looks and hellos
@@ -287,11 +287,11 @@ func processorTime(b *testing.B) time.Duration {
 }
 
 // quietMind never changes.
-type quietMind struct{ watch []Watched }
+type quietMind struct{ watch []group.Watched }
 
 func (m *quietMind) Step(group.Config, group.Event, warden.Instant) (Mind, group.Effects) {
 	return m, group.Effects{}
 }
 func (m *quietMind) View(group.Config, warden.Instant) warden.GroupView { return warden.GroupView{} }
 func (m *quietMind) Primary(group.Config) warden.NodeID                 { return "" }
-func (m *quietMind) Watch(group.Config, warden.Instant) []Watched       { return m.watch }
+func (m *quietMind) Watch(group.Config, warden.Instant) []group.Watched { return m.watch }

@@ -55,7 +55,7 @@ type vigil struct {
 	greeted bool           // the first hello went out
 }
 
-func newVigil(w *watch, want Watched) *vigil {
+func newVigil(w *watch, want group.Watched) *vigil {
 	v := &vigil{
 		watch: w, node: want.Node, phase: phase(w.group, want.Node),
 		kick: make(chan struct{}, 1), paced: make(chan struct{}, 1),
@@ -66,7 +66,7 @@ func newVigil(w *watch, want Watched) *vigil {
 }
 
 // pace takes over how often to look.
-func (v *vigil) pace(want Watched) {
+func (v *vigil) pace(want group.Watched) {
 	every, deadline := want.Every, want.Deadline
 	if every <= 0 {
 		every = defaultEvery
