@@ -76,15 +76,15 @@ func TestUsage(t *testing.T) {
 		"status --password x --password-file /etc/hostname": "keep one",
 	} {
 		t.Run(args, func(t *testing.T) {
-			spineldb(t, strings.Fields(args)...).has(t, exitUsage, want)
+			runCommand(t, strings.Fields(args)...).has(t, exitUsage, want)
 		})
 	}
 }
 
 func TestVersion(t *testing.T) {
-	spineldb(t, "version").has(t, exitDone, "spineldb ", "go1.")
+	runCommand(t, "version").has(t, exitDone, "spineldb ", "go1.")
 	var v versionInfo
-	if err := json.Unmarshal([]byte(spineldb(t, "version", "--json").out), &v); err != nil || v.Version == "" {
+	if err := json.Unmarshal([]byte(runCommand(t, "version", "--json").out), &v); err != nil || v.Version == "" {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
@@ -172,7 +172,7 @@ func TestOrders(t *testing.T) {
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			f.change(func() { f.answer, f.asked = tt.answer, nil })
-			o := spineldb(t, append(strings.Fields(tt.args), "--server", f.addr)...)
+			o := runCommand(t, append(strings.Fields(tt.args), "--server", f.addr)...)
 			o.has(t, tt.code, tt.want, f.addr)
 			if got := f.orders(); len(got) != 1 || got[0] != tt.order {
 				t.Errorf("sent %q, want %q once", got, tt.order)
@@ -184,26 +184,26 @@ func TestOrders(t *testing.T) {
 			f.asked = nil
 			f.status.Groups[0].Topology.Wardens = append(f.status.Groups[0].Topology.Wardens, warden.WardenID("bbbc"+idB[4:]))
 		})
-		spineldb(t, "forget", "d", "-s", f.addr).has(t, exitRefused, "no Warden of group mymaster")
-		spineldb(t, "forget", "bbb", "-s", f.addr).has(t, exitRefused, "2 Wardens")
-		spineldb(t, "pause", "nope", "-s", f.addr).has(t, exitRefused, `there is no group "nope": choose one of mymaster`)
+		runCommand(t, "forget", "d", "-s", f.addr).has(t, exitRefused, "no Warden of group mymaster")
+		runCommand(t, "forget", "bbb", "-s", f.addr).has(t, exitRefused, "2 Wardens")
+		runCommand(t, "pause", "nope", "-s", f.addr).has(t, exitRefused, `there is no group "nope": choose one of mymaster`)
 		if got := f.orders(); len(got) != 0 {
 			t.Errorf("sent %q", got)
 		}
 	})
 	t.Run("json", func(t *testing.T) {
 		f.change(func() { f.answer = `{"verdict":"refused","code":"paused","text":"x"}` })
-		o := spineldb(t, "failover", "--json", "-s", f.addr)
+		o := runCommand(t, "failover", "--json", "-s", f.addr)
 		o.has(t, exitRefused, `{"server":"`+f.addr+`","group":"mymaster","verdict":"refused","code":"paused","text":"x"}`)
 	})
 }
 
 func TestCkquorum(t *testing.T) {
 	f := startFake(t, idA, healthyView(idA, nil))
-	spineldb(t, "ckquorum", "-s", f.addr).has(t, exitDone, "mymaster: OK 3 usable Wardens")
+	runCommand(t, "ckquorum", "-s", f.addr).has(t, exitDone, "mymaster: OK 3 usable Wardens")
 	f.change(func() { f.ckquorum = "NOQUORUM 1 usable" })
-	spineldb(t, "ckquorum", "mymaster", "-s", f.addr).has(t, exitRefused, "NOQUORUM 1 usable")
-	spineldb(t, "ckquorum", "--json", "-s", f.addr).has(t, exitRefused, `"ok":false`)
+	runCommand(t, "ckquorum", "mymaster", "-s", f.addr).has(t, exitRefused, "NOQUORUM 1 usable")
+	runCommand(t, "ckquorum", "--json", "-s", f.addr).has(t, exitRefused, `"ok":false`)
 }
 
 // nobody is an address at which nothing listens.
@@ -221,13 +221,13 @@ func nobody(t *testing.T) string {
 // says whom it tried.
 func TestServers(t *testing.T) {
 	f, gone := startFake(t, idA, healthyView(idA, nil)), nobody(t)
-	spineldb(t, "pause", "-s", gone, "-s", f.addr).has(t, exitDone, f.addr)
-	spineldb(t, "pause", "-s", gone+","+f.addr).has(t, exitDone, f.addr)
+	runCommand(t, "pause", "-s", gone, "-s", f.addr).has(t, exitDone, f.addr)
+	runCommand(t, "pause", "-s", gone+","+f.addr).has(t, exitDone, f.addr)
 	t.Setenv("WARDEN_SERVER", gone+","+f.addr)
-	spineldb(t, "pause").has(t, exitDone, f.addr)
+	runCommand(t, "pause").has(t, exitDone, f.addr)
 	t.Setenv("WARDEN_SERVER", gone)
 	for _, command := range []string{"status", "events", "explain", "pause", "ckquorum"} {
-		spineldb(t, command).has(t, exitUnreachable, gone+": ", "connection refused", "--server or WARDEN_SERVER")
+		runCommand(t, command).has(t, exitUnreachable, gone+": ", "connection refused", "--server or WARDEN_SERVER")
 	}
 }
 
@@ -238,7 +238,7 @@ func TestSilentServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	spineldb(t, "status", "--timeout", "100ms", "-s", l.Addr().String()).has(t, exitUnreachable, "no answer in time")
+	runCommand(t, "status", "--timeout", "100ms", "-s", l.Addr().String()).has(t, exitUnreachable, "no answer in time")
 }
 
 // A server that is not a Warden is told apart from one that is away.
@@ -248,7 +248,7 @@ func TestNotAWarden(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer srv.Close()
-	spineldb(t, "status", "-s", srv.Addr().String()).has(t, exitUnreachable, "is not a Warden (ERR unknown command")
+	runCommand(t, "status", "-s", srv.Addr().String()).has(t, exitUnreachable, "is not a Warden (ERR unknown command")
 }
 
 // Passwords come from a flag, a variable or a file, and a wrong one is told
@@ -260,14 +260,14 @@ func TestPassword(t *testing.T) {
 	if err := os.WriteFile(file, []byte("right\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	spineldb(t, "pause", "-s", f.addr, "--password", "right").has(t, exitDone)
-	spineldb(t, "pause", "-s", f.addr, "--password-file", file).has(t, exitDone)
-	spineldb(t, "pause", "-s", f.addr).has(t, exitRefused, "NOAUTH", "check --password-file or WARDEN_PASSWORD")
-	o := spineldb(t, "pause", "-s", f.addr, "--password", "Tr0ub4dor")
+	runCommand(t, "pause", "-s", f.addr, "--password", "right").has(t, exitDone)
+	runCommand(t, "pause", "-s", f.addr, "--password-file", file).has(t, exitDone)
+	runCommand(t, "pause", "-s", f.addr).has(t, exitRefused, "NOAUTH", "check --password-file or WARDEN_PASSWORD")
+	o := runCommand(t, "pause", "-s", f.addr, "--password", "Tr0ub4dor")
 	o.has(t, exitRefused, "WRONGPASS", "check --password-file")
 	if strings.Contains(o.out+o.errs, "Tr0ub4dor") {
 		t.Error("the password is shown")
 	}
 	t.Setenv("WARDEN_PASSWORD", "right")
-	spineldb(t, "pause", "-s", f.addr).has(t, exitDone)
+	runCommand(t, "pause", "-s", f.addr).has(t, exitDone)
 }

@@ -135,91 +135,93 @@ auth_password_file = "pw"
 	}
 }
 
+// wrongConfigs are files with mistakes, and what is said about each.
+var wrongConfigs = []struct {
+	name string
+	text string
+	want []string // each is one line: a prefix, then " ... ", then what must follow
+}{
+	{"empty", "", []string{"w.toml: masters: no group is configured ... [[masters]]"}},
+	{"quorum missing", "[[masters]]\nname = 'm'\nip = '10.0.0.1'\nport = 1\n", []string{
+		`w.toml:1: group "m": quorum: is missing ... N/2+1`}},
+	{"all missing", "\n[[masters]]\n", []string{
+		"w.toml:2: name: is missing", "w.toml:2: ip: is missing", "w.toml:2: port: is missing", "w.toml:2: quorum: is missing"}},
+	{"unknown top key", "prot = 1\n" + minimal, []string{`w.toml:1: prot: unknown key: did you mean "port"?`}},
+	{"unknown group key", minimal + "qourum = 2\n", []string{`w.toml:6: group "m": qourum: unknown key: did you mean "quorum"?`}},
+	{"key with dashes", minimal + "down-after-milliseconds = 2\n", []string{`w.toml:6: group "m": down-after-milliseconds: unknown key: did you mean "down_after"?`}},
+	{"nothing like it", "zzzzzz = 1\n" + minimal, []string{"w.toml:1: zzzzzz: unknown key: remove it"}},
+	{"group key at the top", "quorum = 2\n" + minimal, []string{"w.toml:1: quorum: does not belong here: move it under [[masters]]"}},
+	{"top key in a group", minimal + "requirepass = 'x'\n", []string{`w.toml:6: group "m": requirepass: does not belong here: move it to the top`}},
+	{"misspelt masters", "[[master]]\nname = 'm'\n", []string{`w.toml:1: master: unknown key: did you mean "masters"?`}},
+	{"one bracket", "[masters]\nname = 'm'\n", []string{"w.toml:1: masters: is a single table: write [[masters]]"}},
+	{"masters is text", "masters = 'm'\n", []string{"w.toml:1: masters: is text, but blocks are wanted"}},
+	{"masters of numbers", "masters = [1]\n", []string{
+		"w.toml:1: masters: entry 1 is a whole number, but a block is wanted"}},
+	{"wrong types", "host = 5\nport = 'x'\njoin = 'a'\nmaxclients = 1.5\nrequirepass = []\n" + minimal, []string{
+		"w.toml:1: host: is a whole number, but text is wanted", "w.toml:2: port: is text, but a whole number is wanted",
+		"w.toml:3: join: is text, but a list is wanted", "w.toml:4: maxclients: is a decimal number, but a whole number",
+		"w.toml:5: requirepass: is a list, but text is wanted"}},
+	{"wrong type in a list", "join = [\n 'a',\n 7,\n 'b c',\n]\n" + minimal, []string{
+		"w.toml:3: join: entry 2 is a whole number", `w.toml:4: join: address "b c" has no port`}},
+	{"duration without unit", minimal + "down_after = 30\n", []string{
+		`w.toml:6: group "m": down_after: is the number 30 without a unit ... "30s"`}},
+	{"duration without quotes", minimal + "down_after = 30s\nhello_interval = 2s # often\n", []string{
+		`w.toml:6: down_after: write durations in quotes: "30s"`, `w.toml:7: hello_interval: write durations in quotes: "2s"`}},
+	{"bad duration", minimal + "down_after = '30 parsecs'\nhello_interval = '-1s'\ncrash_after = '7'\nfailover_cooldown = ''\n", []string{
+		`w.toml:6: group "m": down_after: duration "30 parsecs" has an unknown unit "parsecs"`, "w.toml:7: ... is negative",
+		`w.toml:8: group "m": crash_after: duration "7" lacks a unit`, "w.toml:9: ... duration is empty"}},
+	{"durations too short", minimal + "down_after = '99ms'\nhello_interval = '0s'\n", []string{
+		"w.toml:6: ... must be at least 100ms", "w.toml:7: ... must be at least 10ms"}},
+	{"crash_after too long", minimal + "down_after = '5s'\ncrash_after = '6s'\n", []string{
+		`w.toml:7: group "m": crash_after: is 6s, but must not be above down_after (5s)`}},
+	{"failover_timeout too short", minimal + "failover_timeout = '20s'\n", []string{
+		`w.toml:6: group "m": failover_timeout: is 20s, but must be at least down_after (30s)`}},
+	{"down_after beyond the default time-out", minimal + "down_after = '4m'\n", []string{
+		`w.toml:6: group "m": down_after: is 4m, but must not be above failover_timeout (3m unless set) ... set failover_timeout`}},
+	{"quorum above wardens", minimal + "wardens = 1\n", []string{
+		`w.toml:5: group "m": quorum: is 2, but there are only 1 Wardens`}},
+	{"quorum zero", strings.Replace(minimal, "quorum = 2", "quorum = 0", 1), []string{
+		`w.toml:5: group "m": quorum: is 0, but must be at least 1`}},
+	{"ports", "port = 70000\ngossip_port = 0\n" + minimal, []string{
+		"w.toml:1: port: is 70000, but must be from 1 to 65535", "w.toml:2: gossip_port: is 0"}},
+	{"same ports", "port = 26379\ngossip_port = 26379\n" + minimal, []string{
+		"w.toml:2: gossip_port: is 26379, the same as port"}},
+	{"no room for the gossip port", "port = 65000\n" + minimal, []string{
+		"w.toml:1: port: is 65000, so gossip_port (port + 1000) would be 66000 ... set gossip_port"}},
+	{"address with port", strings.Replace(minimal, "10.0.0.1", "10.0.0.1:6379", 1), []string{
+		`w.toml:3: group "m": ip: "10.0.0.1:6379" contains a port`}},
+	{"no address", strings.Replace(minimal, "10.0.0.1", "10.0.0.300", 1), []string{
+		`w.toml:3: group "m": ip: "10.0.0.300" is neither an IP address nor a host name`}},
+	{"any address", "announce_ip = '::'\n" + strings.Replace(minimal, "10.0.0.1", "0.0.0.0", 1), []string{
+		"w.toml:1: announce_ip: is ::, which nobody can connect to", `w.toml:4: group "m": ip: is 0.0.0.0`}},
+	{"bad name", strings.Replace(minimal, `"m"`, `"m m"`, 1), []string{`w.toml:2: group "m m": name: ... contains ' '`}},
+	{"two groups alike", minimal + "\n" + minimal, []string{
+		`w.toml:8: group "m": name: is also the name of the group on line 2`,
+		`w.toml:9: group "m": ip: 10.0.0.1:6379 is already watched by the group m on line 3`}},
+	{"a node of another group", minimal + "[[masters]]\nname='n'\nip='10.0.0.2'\nport=1\nquorum=2\nnodes=['x:1',\n'10.0.0.1:6379']\n", []string{
+		`w.toml:12: group "n": nodes: 10.0.0.1:6379 is already watched by the group m on line 3`}},
+	{"node twice", minimal + "nodes = ['a:1', 'A:1']\n", []string{`w.toml:6: group "m": nodes: a:1 is listed twice`}},
+	{"adapter", minimal + "adapter = 'spinel'\n", []string{`w.toml:6: group "m": adapter: "spinel" is not a kind of database ... "spineldb"`}},
+	{"log level", "log_level = 'loud'\n" + minimal, []string{"w.toml:1: log_level: ... choose debug, info, warn or error"}},
+	{"user alone", minimal + "auth_user = 'u'\n", []string{`w.toml:6: group "m": auth_user: is set without a password`}},
+	{"password twice", minimal + "auth_password = 'x'\nauth_password_file = 'y'\n", []string{
+		`w.toml:7: group "m": auth_password_file: read password file: file does not exist`, "w.toml:7: ... keep one of the two"}},
+	{"gossip keys", "gossip_secret_key = ['AAAA', '!']\n" + minimal, []string{
+		"w.toml:1: gossip_secret_key: key 1 is 3 bytes long: ... urandom", "w.toml:1: gossip_secret_key: key 2 is not base64"}},
+	{"syntax and more", "prot = 1\nport =\nhost = 0.0.0.0\n" + minimal + "quorum2 = 1\n", []string{
+		"w.toml:1: prot: unknown", "w.toml:2: port: not valid TOML", "w.toml:3: host: not valid TOML",
+		`w.toml:9: group "m": quorum2: unknown key: did you mean "quorum"?`}},
+	{"broken line", minimal + "oops\n", []string{"w.toml:6: not valid TOML"}},
+	{"broken table", "[[masters]\nname = 'm'\n", []string{"w.toml:1: not valid TOML"}},
+	{"key twice", minimal + "quorum = 3\n", []string{"w.toml:6: quorum: not valid TOML: key quorum is already defined"}},
+	{"inline", "masters = [\n {name='m', ip='10.0.0.1', port=1, quorum=1},\n {name='n', ip='10.0.0.2', port=1, quorum=0},\n]\n", []string{
+		`w.toml:3: group "n": quorum: is 0`}},
+	{"windows lines", "port = 26379\r\nprot = 1\r\n" + minimal, []string{"w.toml:2: prot: unknown"}},
+}
+
 // Each mistake is reported on its line with its key and a remedy.
 func TestConfigMistakes(t *testing.T) {
-	tests := []struct {
-		name string
-		text string
-		want []string // each is one line: a prefix, then " ... ", then what must follow
-	}{
-		{"empty", "", []string{"w.toml: masters: no group is configured ... [[masters]]"}},
-		{"quorum missing", "[[masters]]\nname = 'm'\nip = '10.0.0.1'\nport = 1\n", []string{
-			`w.toml:1: group "m": quorum: is missing ... N/2+1`}},
-		{"all missing", "\n[[masters]]\n", []string{
-			"w.toml:2: name: is missing", "w.toml:2: ip: is missing", "w.toml:2: port: is missing", "w.toml:2: quorum: is missing"}},
-		{"unknown top key", "prot = 1\n" + minimal, []string{`w.toml:1: prot: unknown key: did you mean "port"?`}},
-		{"unknown group key", minimal + "qourum = 2\n", []string{`w.toml:6: group "m": qourum: unknown key: did you mean "quorum"?`}},
-		{"key with dashes", minimal + "down-after-milliseconds = 2\n", []string{`w.toml:6: group "m": down-after-milliseconds: unknown key: did you mean "down_after"?`}},
-		{"nothing like it", "zzzzzz = 1\n" + minimal, []string{"w.toml:1: zzzzzz: unknown key: remove it"}},
-		{"group key at the top", "quorum = 2\n" + minimal, []string{"w.toml:1: quorum: does not belong here: move it under [[masters]]"}},
-		{"top key in a group", minimal + "requirepass = 'x'\n", []string{`w.toml:6: group "m": requirepass: does not belong here: move it to the top`}},
-		{"misspelt masters", "[[master]]\nname = 'm'\n", []string{`w.toml:1: master: unknown key: did you mean "masters"?`}},
-		{"one bracket", "[masters]\nname = 'm'\n", []string{"w.toml:1: masters: is a single table: write [[masters]]"}},
-		{"masters is text", "masters = 'm'\n", []string{"w.toml:1: masters: is text, but blocks are wanted"}},
-		{"masters of numbers", "masters = [1]\n", []string{
-			"w.toml:1: masters: entry 1 is a whole number, but a block is wanted"}},
-		{"wrong types", "host = 5\nport = 'x'\njoin = 'a'\nmaxclients = 1.5\nrequirepass = []\n" + minimal, []string{
-			"w.toml:1: host: is a whole number, but text is wanted", "w.toml:2: port: is text, but a whole number is wanted",
-			"w.toml:3: join: is text, but a list is wanted", "w.toml:4: maxclients: is a decimal number, but a whole number",
-			"w.toml:5: requirepass: is a list, but text is wanted"}},
-		{"wrong type in a list", "join = [\n 'a',\n 7,\n 'b c',\n]\n" + minimal, []string{
-			"w.toml:3: join: entry 2 is a whole number", `w.toml:4: join: address "b c" has no port`}},
-		{"duration without unit", minimal + "down_after = 30\n", []string{
-			`w.toml:6: group "m": down_after: is the number 30 without a unit ... "30s"`}},
-		{"duration without quotes", minimal + "down_after = 30s\nhello_interval = 2s # often\n", []string{
-			`w.toml:6: down_after: write durations in quotes: "30s"`, `w.toml:7: hello_interval: write durations in quotes: "2s"`}},
-		{"bad duration", minimal + "down_after = '30 parsecs'\nhello_interval = '-1s'\ncrash_after = '7'\nfailover_cooldown = ''\n", []string{
-			`w.toml:6: group "m": down_after: duration "30 parsecs" has an unknown unit "parsecs"`, "w.toml:7: ... is negative",
-			`w.toml:8: group "m": crash_after: duration "7" lacks a unit`, "w.toml:9: ... duration is empty"}},
-		{"durations too short", minimal + "down_after = '99ms'\nhello_interval = '0s'\n", []string{
-			"w.toml:6: ... must be at least 100ms", "w.toml:7: ... must be at least 10ms"}},
-		{"crash_after too long", minimal + "down_after = '5s'\ncrash_after = '6s'\n", []string{
-			`w.toml:7: group "m": crash_after: is 6s, but must not be above down_after (5s)`}},
-		{"failover_timeout too short", minimal + "failover_timeout = '20s'\n", []string{
-			`w.toml:6: group "m": failover_timeout: is 20s, but must be at least down_after (30s)`}},
-		{"down_after beyond the default time-out", minimal + "down_after = '4m'\n", []string{
-			`w.toml:6: group "m": down_after: is 4m, but must not be above failover_timeout (3m unless set) ... set failover_timeout`}},
-		{"quorum above wardens", minimal + "wardens = 1\n", []string{
-			`w.toml:5: group "m": quorum: is 2, but there are only 1 Wardens`}},
-		{"quorum zero", strings.Replace(minimal, "quorum = 2", "quorum = 0", 1), []string{
-			`w.toml:5: group "m": quorum: is 0, but must be at least 1`}},
-		{"ports", "port = 70000\ngossip_port = 0\n" + minimal, []string{
-			"w.toml:1: port: is 70000, but must be from 1 to 65535", "w.toml:2: gossip_port: is 0"}},
-		{"same ports", "port = 26379\ngossip_port = 26379\n" + minimal, []string{
-			"w.toml:2: gossip_port: is 26379, the same as port"}},
-		{"no room for the gossip port", "port = 65000\n" + minimal, []string{
-			"w.toml:1: port: is 65000, so gossip_port (port + 1000) would be 66000 ... set gossip_port"}},
-		{"address with port", strings.Replace(minimal, "10.0.0.1", "10.0.0.1:6379", 1), []string{
-			`w.toml:3: group "m": ip: "10.0.0.1:6379" contains a port`}},
-		{"no address", strings.Replace(minimal, "10.0.0.1", "10.0.0.300", 1), []string{
-			`w.toml:3: group "m": ip: "10.0.0.300" is neither an IP address nor a host name`}},
-		{"any address", "announce_ip = '::'\n" + strings.Replace(minimal, "10.0.0.1", "0.0.0.0", 1), []string{
-			"w.toml:1: announce_ip: is ::, which nobody can connect to", `w.toml:4: group "m": ip: is 0.0.0.0`}},
-		{"bad name", strings.Replace(minimal, `"m"`, `"m m"`, 1), []string{`w.toml:2: group "m m": name: ... contains ' '`}},
-		{"two groups alike", minimal + "\n" + minimal, []string{
-			`w.toml:8: group "m": name: is also the name of the group on line 2`,
-			`w.toml:9: group "m": ip: 10.0.0.1:6379 is already watched by the group m on line 3`}},
-		{"a node of another group", minimal + "[[masters]]\nname='n'\nip='10.0.0.2'\nport=1\nquorum=2\nnodes=['x:1',\n'10.0.0.1:6379']\n", []string{
-			`w.toml:12: group "n": nodes: 10.0.0.1:6379 is already watched by the group m on line 3`}},
-		{"node twice", minimal + "nodes = ['a:1', 'A:1']\n", []string{`w.toml:6: group "m": nodes: a:1 is listed twice`}},
-		{"adapter", minimal + "adapter = 'spinel'\n", []string{`w.toml:6: group "m": adapter: "spinel" is not a kind of database ... "spineldb"`}},
-		{"log level", "log_level = 'loud'\n" + minimal, []string{"w.toml:1: log_level: ... choose debug, info, warn or error"}},
-		{"user alone", minimal + "auth_user = 'u'\n", []string{`w.toml:6: group "m": auth_user: is set without a password`}},
-		{"password twice", minimal + "auth_password = 'x'\nauth_password_file = 'y'\n", []string{
-			`w.toml:7: group "m": auth_password_file: read password file: file does not exist`, "w.toml:7: ... keep one of the two"}},
-		{"gossip keys", "gossip_secret_key = ['AAAA', '!']\n" + minimal, []string{
-			"w.toml:1: gossip_secret_key: key 1 is 3 bytes long: ... urandom", "w.toml:1: gossip_secret_key: key 2 is not base64"}},
-		{"syntax and more", "prot = 1\nport =\nhost = 0.0.0.0\n" + minimal + "quorum2 = 1\n", []string{
-			"w.toml:1: prot: unknown", "w.toml:2: port: not valid TOML", "w.toml:3: host: not valid TOML",
-			`w.toml:9: group "m": quorum2: unknown key: did you mean "quorum"?`}},
-		{"broken line", minimal + "oops\n", []string{"w.toml:6: not valid TOML"}},
-		{"broken table", "[[masters]\nname = 'm'\n", []string{"w.toml:1: not valid TOML"}},
-		{"key twice", minimal + "quorum = 3\n", []string{"w.toml:6: quorum: not valid TOML: key quorum is already defined"}},
-		{"inline", "masters = [\n {name='m', ip='10.0.0.1', port=1, quorum=1},\n {name='n', ip='10.0.0.2', port=1, quorum=0},\n]\n", []string{
-			`w.toml:3: group "n": quorum: is 0`}},
-		{"windows lines", "port = 26379\r\nprot = 1\r\n" + minimal, []string{"w.toml:2: prot: unknown"}},
-	}
-	for _, tt := range tests {
+	for _, tt := range wrongConfigs {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := parseConfig("w.toml", []byte(tt.text), noFiles)
 			if err == nil {

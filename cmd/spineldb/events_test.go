@@ -49,23 +49,23 @@ func TestEventsOnce(t *testing.T) {
 	other := event(10, 4000, "+other")
 	other.Group = "another"
 	fakes[idB].past = append(fakes[idB].past, other)
-	o := spineldb(t, "events", "--once", "-s", fakes[idA].addr)
+	o := runCommand(t, "events", "--once", "-s", fakes[idA].addr)
 	o.has(t, exitDone, "master mymaster 10.0.0.1 6379")
 	if got := names(o.out); got != "a+one b+two a+three a+four b+other" {
 		t.Errorf("order: %s", got)
 	}
-	if got := names(spineldb(t, "events", "mymaster", "--once", "-n", "7", "-s", fakes[idA].addr).out); got != "a+one b+two a+three a+four" {
+	if got := names(runCommand(t, "events", "mymaster", "--once", "-n", "7", "-s", fakes[idA].addr).out); got != "a+one b+two a+three a+four" {
 		t.Errorf("of one group: %s", got)
 	}
 	if got := strings.Join(fakes[idA].orders(), ", "); got != "EVENTS 20, EVENTS 7" {
 		t.Errorf("asked %s", got)
 	}
-	if o = spineldb(t, "events", "--once", "-n", "0", "-s", fakes[idA].addr); o.code != exitDone || o.out != "" {
+	if o = runCommand(t, "events", "--once", "-n", "0", "-s", fakes[idA].addr); o.code != exitDone || o.out != "" {
 		t.Errorf("none: %+v", o)
 	}
-	spineldb(t, "events", "nope", "--once", "-s", fakes[idA].addr).has(t, exitRefused, "there is no group")
+	runCommand(t, "events", "nope", "--once", "-s", fakes[idA].addr).has(t, exitRefused, "there is no group")
 
-	lines := strings.Split(strings.TrimSpace(spineldb(t, "events", "--once", "--json", "-s", fakes[idA].addr).out), "\n")
+	lines := strings.Split(strings.TrimSpace(runCommand(t, "events", "--once", "--json", "-s", fakes[idA].addr).out), "\n")
 	var h happening
 	if err := json.Unmarshal([]byte(lines[1]), &h); err != nil || h.Event != "+two" || h.Warden != idB || h.Server != fakes[idB].addr {
 		t.Errorf("%v: %s", err, lines[1])

@@ -202,8 +202,8 @@ type outcome struct {
 	out, errs string
 }
 
-// spineldb runs the command as a shell would, without colours.
-func spineldb(t *testing.T, args ...string) outcome {
+// runCommand runs the command as a shell would, without colours.
+func runCommand(t *testing.T, args ...string) outcome {
 	t.Helper()
 	var out, errs bytes.Buffer
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

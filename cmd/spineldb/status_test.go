@@ -79,79 +79,83 @@ func TestRenderStatus(t *testing.T) {
 	}
 }
 
+// groupIn is what the Warden of one report says of its only group.
+func groupIn(rs []report, i int) *warden.GroupView { return &rs[i].Groups[0] }
+
+// judgements are changes to three reports of one mind, and what follows.
+var judgements = []struct {
+	name   string
+	change func(rs []report) []report
+	agreed bool
+	want   []string
+}{
+	{"healthy", func(rs []report) []report { return rs }, true, nil},
+	{"one alone", func(rs []report) []report {
+		groupIn(rs, 2).Agreed, groupIn(rs, 2).HeardAgo = false, 12*warden.Second
+		return rs
+	}, true, []string{"Warden cccccccc is not fresh: it has heard no majority for 12s"}},
+	{"all alone", func(rs []report) []report {
+		for i := range rs {
+			groupIn(rs, i).Agreed, groupIn(rs, i).HeardAgo = false, 12*warden.Second
+		}
+		return rs
+	}, false, []string{"not fresh: no Warden asked has heard a majority for 12s"}},
+	{"provisional", func(rs []report) []report {
+		for i := range rs {
+			g := groupIn(rs, i)
+			g.Provisional, g.Agreed, g.Topology = true, false, warden.Topology{}
+		}
+		groupIn(rs, 1).Primary = "10.0.0.9:1"
+		return rs
+	}, false, []string{"no first agreement yet; 10.0.0.1:6379 is served provisionally", "Warden bbbbbbbb provisionally names 10.0.0.9:1"}},
+	{"newcomer", func(rs []report) []report {
+		g := groupIn(rs, 0)
+		g.Provisional, g.Agreed, g.Topology = true, false, warden.Topology{}
+		return rs
+	}, true, []string{"Warden aaaaaaaa has not joined the agreement yet"}},
+	{"behind", func(rs []report) []report {
+		groupIn(rs, 0).Topology.Step, groupIn(rs, 0).Primary = 1, "10.0.0.2:6379"
+		return rs
+	}, true, []string{"Warden aaaaaaaa is behind: it knows topology 3.1 with primary 10.0.0.2:6379, others 3.2"}},
+	{"two births", func(rs []report) []report {
+		groupIn(rs, 1).Topology.Birth, groupIn(rs, 1).Primary = "b2", "10.0.0.2:6379"
+		return rs
+	}, false, []string{"Warden bbbbbbbb belongs to another agreement, with primary 10.0.0.2:6379"}},
+	{"same topology, other primary", func(rs []report) []report {
+		groupIn(rs, 1).Primary = "10.0.0.2:6379"
+		return rs
+	}, false, []string{"Warden bbbbbbbb names 10.0.0.2:6379 as primary for the same topology"}},
+	{"promoting", func(rs []report) []report {
+		for i := range rs {
+			top := &groupIn(rs, i).Topology
+			top.Phase, top.Primary, top.Previous = warden.PhasePromoting, "10.0.0.2:6379", "10.0.0.1:6379"
+		}
+		groupIn(rs, 2).Failover = "wait_promotion"
+		return rs
+	}, true, []string{"10.0.0.2:6379 is being promoted in place of 10.0.0.1:6379 (failover)", "Warden cccccccc is changing the primary: wait_promotion"}},
+	{"paused, tilted, mute", func(rs []report) []report {
+		for i := range rs {
+			groupIn(rs, i).Paused = true
+		}
+		groupIn(rs, 0).Tilt, groupIn(rs, 0).TiltFor, groupIn(rs, 1).Mute = true, 2*warden.Second, true
+		return rs
+	}, true, []string{"paused: nothing will be changed until spineldb resume mymaster", "Warden aaaaaaaa distrusts its clock (TILT, for 2s)", "Warden bbbbbbbb cannot write its data_dir"}},
+	{"absent", func(rs []report) []report {
+		rs[1].Groups = nil
+		return rs[:2]
+	}, true, []string{"Warden bbbbbbbb is listed but does not watch this group", "Warden cccccccc is listed, but no Warden asked knows its address"}},
+	{"nobody watches", func(rs []report) []report {
+		for i := range rs {
+			rs[i].Groups = nil
+		}
+		return rs
+	}, false, []string{"no Warden that answers watches group mymaster"}},
+}
+
 // What is not agreed, not fresh or not normal is said in words, and only what
 // is not agreed makes the command fail.
 func TestJudge(t *testing.T) {
-	group := func(rs []report, i int) *warden.GroupView { return &rs[i].Groups[0] }
-	tests := []struct {
-		name   string
-		change func(rs []report) []report
-		agreed bool
-		want   []string
-	}{
-		{"healthy", func(rs []report) []report { return rs }, true, nil},
-		{"one alone", func(rs []report) []report {
-			group(rs, 2).Agreed, group(rs, 2).HeardAgo = false, 12*warden.Second
-			return rs
-		}, true, []string{"Warden cccccccc is not fresh: it has heard no majority for 12s"}},
-		{"all alone", func(rs []report) []report {
-			for i := range rs {
-				group(rs, i).Agreed, group(rs, i).HeardAgo = false, 12*warden.Second
-			}
-			return rs
-		}, false, []string{"not fresh: no Warden asked has heard a majority for 12s"}},
-		{"provisional", func(rs []report) []report {
-			for i := range rs {
-				g := group(rs, i)
-				g.Provisional, g.Agreed, g.Topology = true, false, warden.Topology{}
-			}
-			group(rs, 1).Primary = "10.0.0.9:1"
-			return rs
-		}, false, []string{"no first agreement yet; 10.0.0.1:6379 is served provisionally", "Warden bbbbbbbb provisionally names 10.0.0.9:1"}},
-		{"newcomer", func(rs []report) []report {
-			g := group(rs, 0)
-			g.Provisional, g.Agreed, g.Topology = true, false, warden.Topology{}
-			return rs
-		}, true, []string{"Warden aaaaaaaa has not joined the agreement yet"}},
-		{"behind", func(rs []report) []report {
-			group(rs, 0).Topology.Step, group(rs, 0).Primary = 1, "10.0.0.2:6379"
-			return rs
-		}, true, []string{"Warden aaaaaaaa is behind: it knows topology 3.1 with primary 10.0.0.2:6379, others 3.2"}},
-		{"two births", func(rs []report) []report {
-			group(rs, 1).Topology.Birth, group(rs, 1).Primary = "b2", "10.0.0.2:6379"
-			return rs
-		}, false, []string{"Warden bbbbbbbb belongs to another agreement, with primary 10.0.0.2:6379"}},
-		{"same topology, other primary", func(rs []report) []report {
-			group(rs, 1).Primary = "10.0.0.2:6379"
-			return rs
-		}, false, []string{"Warden bbbbbbbb names 10.0.0.2:6379 as primary for the same topology"}},
-		{"promoting", func(rs []report) []report {
-			for i := range rs {
-				top := &group(rs, i).Topology
-				top.Phase, top.Primary, top.Previous = warden.PhasePromoting, "10.0.0.2:6379", "10.0.0.1:6379"
-			}
-			group(rs, 2).Failover = "wait_promotion"
-			return rs
-		}, true, []string{"10.0.0.2:6379 is being promoted in place of 10.0.0.1:6379 (failover)", "Warden cccccccc is changing the primary: wait_promotion"}},
-		{"paused, tilted, mute", func(rs []report) []report {
-			for i := range rs {
-				group(rs, i).Paused = true
-			}
-			group(rs, 0).Tilt, group(rs, 0).TiltFor, group(rs, 1).Mute = true, 2*warden.Second, true
-			return rs
-		}, true, []string{"paused: nothing will be changed until spineldb resume mymaster", "Warden aaaaaaaa distrusts its clock (TILT, for 2s)", "Warden bbbbbbbb cannot write its data_dir"}},
-		{"absent", func(rs []report) []report {
-			rs[1].Groups = nil
-			return rs[:2]
-		}, true, []string{"Warden bbbbbbbb is listed but does not watch this group", "Warden cccccccc is listed, but no Warden asked knows its address"}},
-		{"nobody watches", func(rs []report) []report {
-			for i := range rs {
-				rs[i].Groups = nil
-			}
-			return rs
-		}, false, []string{"no Warden that answers watches group mymaster"}},
-	}
-	for _, tt := range tests {
+	for _, tt := range judgements {
 		t.Run(tt.name, func(t *testing.T) {
 			j := judge("mymaster", tt.change(threeReports()))
 			if j.Agreed != tt.agreed {
@@ -173,16 +177,16 @@ func TestJudge(t *testing.T) {
 func TestStatusCommand(t *testing.T) {
 	fakes := startQuorum(t)
 	one := fakes[idB].addr
-	o := spineldb(t, "status", "--server", one)
+	o := runCommand(t, "status", "--server", one)
 	o.has(t, exitDone, "agreed", "up 3/3", fakes[idA].addr, fakes[idC].addr)
 	if strings.Contains(o.out, "\x1b") {
 		t.Error("colours without a terminal")
 	}
-	spineldb(t, "status", "mymaster", "--server", one).has(t, exitDone, "mymaster")
-	spineldb(t, "status", "nope", "--server", one).has(t, exitRefused, "choose one of mymaster")
+	runCommand(t, "status", "mymaster", "--server", one).has(t, exitDone, "mymaster")
+	runCommand(t, "status", "nope", "--server", one).has(t, exitRefused, "choose one of mymaster")
 
 	var s statusReport
-	o = spineldb(t, "status", "--json", "-s", one)
+	o = runCommand(t, "status", "--json", "-s", one)
 	if err := json.Unmarshal([]byte(o.out), &s); err != nil || !s.Agreed || len(s.Groups) != 1 || len(s.Wardens) != 3 {
 		t.Errorf("%v: %s", err, o.out)
 	}
@@ -191,14 +195,14 @@ func TestStatusCommand(t *testing.T) {
 	}
 
 	fakes[idC].srv.Close()
-	spineldb(t, "status", "-s", one).has(t, exitDone, "Warden cccccccc at "+fakes[idC].addr+" could not be asked: connect: connection refused", "up 2/2")
+	runCommand(t, "status", "-s", one).has(t, exitDone, "Warden cccccccc at "+fakes[idC].addr+" could not be asked: connect: connection refused", "up 2/2")
 	for _, id := range []string{idA, idB} {
 		fakes[id].change(func() {
 			fakes[id].status.Groups[0].Agreed = false
 			fakes[id].status.Groups[0].HeardAgo = 5 * warden.Second
 		})
 	}
-	spineldb(t, "status", "-s", one).has(t, exitRefused, "NOT FRESH", "heard a majority for 5s")
+	runCommand(t, "status", "-s", one).has(t, exitRefused, "NOT FRESH", "heard a majority for 5s")
 }
 
 // Text from the network cannot move the cursor of the terminal.
@@ -232,14 +236,14 @@ func TestStatusColours(t *testing.T) {
 func TestExplainCommand(t *testing.T) {
 	fakes := startQuorum(t)
 	fakes[idC].change(func() { fakes[idC].status.Groups[0].Explain = []string{"I lead.", "Wait."} })
-	o := spineldb(t, "explain", "-s", fakes[idA].addr)
+	o := runCommand(t, "explain", "-s", fakes[idA].addr)
 	o.has(t, exitDone)
 	const want = "Wardens aaaaaaaa, bbbbbbbb say:\n  All is well.\nWarden cccccccc says:\n  I lead.\n  Wait.\n"
 	if o.out != want {
 		t.Errorf("got\n%s\nwant\n%s", o.out, want)
 	}
-	spineldb(t, "explain", "mymaster", "--json", "-s", fakes[idA].addr).has(t, exitDone, `"explain":["I lead.","Wait."]`)
-	spineldb(t, "explain", "nope", "-s", fakes[idA].addr).has(t, exitRefused, "there is no group")
+	runCommand(t, "explain", "mymaster", "--json", "-s", fakes[idA].addr).has(t, exitDone, `"explain":["I lead.","Wait."]`)
+	runCommand(t, "explain", "nope", "-s", fakes[idA].addr).has(t, exitRefused, "there is no group")
 }
 
 // Watching goes on while Wardens come and go, and ends with ctx.
