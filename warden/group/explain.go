@@ -12,6 +12,7 @@ import (
 // it, and why nothing more is. It also tells the story of the last attempt
 // this Warden led.
 func Explain(c Config, s State, now warden.Instant) []string {
+	s = s.clone()
 	p := &step{c: c, s: &s, f: &Effects{}, now: now}
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }

@@ -19,6 +19,7 @@ func age(now, at warden.Instant) warden.Duration {
 // View is everything that can be shown of the group, at the instant now. It
 // changes nothing.
 func View(c Config, s State, now warden.Instant) warden.GroupView {
+	s = s.clone()
 	p := &step{c: c, s: &s, f: &Effects{}, now: now}
 	ec := p.electionConfig()
 	t := s.el.Reg.Chosen
