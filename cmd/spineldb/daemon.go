@@ -27,8 +27,6 @@ import (
 // stopLimit bounds a clean shutdown as a whole.
 const stopLimit = 3 * time.Second
 
-func init() { runDaemon = daemonMain }
-
 // daemonMain runs one Warden until ctx ends. SIGHUP re-reads the file.
 func daemonMain(ctx context.Context, c Config) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))

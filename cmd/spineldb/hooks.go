@@ -6,6 +6,6 @@ import "context"
 // with the arguments after the word "demo". nil: this build has none, and says
 // so. An error made with exitWith chooses the exit code, any other gives 1.
 var (
-	runDaemon func(ctx context.Context, c Config) error
+	runDaemon = daemonMain
 	runDemo   func(ctx context.Context, args []string) error
 )
