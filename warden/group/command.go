@@ -159,6 +159,13 @@ func (p *step) commandWant() (election.Want, bool) {
 	return p.s.commands[0].want, true
 }
 
+// startOnly reports whether the operator wants to know only that the change has
+// begun. A change of the list or of a setting takes milliseconds: its end is
+// always waited for.
+func (c command) startOnly() bool {
+	return !c.command.Wait && (c.want.Reason == warden.ReasonSwitchover || c.want.Reason == warden.ReasonForced)
+}
+
 // electedCommand notes that we lead for a command, and answers those who only
 // wanted it started.
 func (p *step) electedCommand() {
@@ -166,7 +173,7 @@ func (p *step) electedCommand() {
 	for i := range s.commands {
 		if c := &s.commands[i]; s.el.Lead.Want.Is(c.want) {
 			c.elected = true
-			if !c.command.Wait {
+			if c.startOnly() {
 				p.answer(c.id, warden.VerdictStarted, "", "")
 			}
 			return
@@ -177,7 +184,7 @@ func (p *step) electedCommand() {
 // answerLed answers the command we led for.
 func (p *step) answerLed(fin failover.Finish) {
 	p.takeLed(func(c command) {
-		if c.command.Wait {
+		if !c.startOnly() {
 			p.answer(c.id, fin.Verdict, fin.Code, fin.Text)
 		}
 	})
@@ -185,7 +192,7 @@ func (p *step) answerLed(fin failover.Finish) {
 
 func (p *step) lostCommand(why string) {
 	p.takeLed(func(c command) {
-		if c.command.Wait {
+		if !c.startOnly() {
 			p.answer(c.id, warden.VerdictUnknown, "leader-lost", "this Warden lost the lead: "+why+"; another one goes on")
 		}
 	})
