@@ -99,6 +99,7 @@ func (c *contracts) sent(p *process, e *group.Envelope) {
 			c.world.fail("S1", "%s tells %s a vote in epoch %d; on its disk is %d for %s", p.name, c.world.nameOf(e.To),
 				m.Vote.Epoch, r.Promise, c.world.nameOf(r.Grantee))
 		}
+		c.ledger.told(p, e, r.GranteeRun)
 		if q := c.world.process(e.To); q != nil && p.seen.asked[q.index].Epoch == m.Vote.Epoch {
 			c.freshEvidence(p, "votes", &p.seen.asked[q.index])
 		}

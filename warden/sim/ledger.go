@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
 )
 
 // ledger is the omniscient record of every register: who accepted what, what
@@ -12,8 +13,9 @@ type ledger struct {
 	world   *World
 	entries map[versionKey]*entry
 	leaders map[epochKey]leader
-	grants  map[grantKey]leader
-	chosen  []*entry // oldest first
+	grants  map[grantKey]leader // as they stood on disks
+	votes   map[grantKey]leader // as they were told
+	chosen  []*entry            // oldest first
 	birth   warden.Birth
 }
 
@@ -51,7 +53,7 @@ type entry struct {
 
 func newLedger(w *World) ledger {
 	return ledger{
-		world: w, entries: map[versionKey]*entry{}, leaders: map[epochKey]leader{}, grants: map[grantKey]leader{},
+		world: w, entries: map[versionKey]*entry{}, leaders: map[epochKey]leader{}, grants: map[grantKey]leader{}, votes: map[grantKey]leader{},
 	}
 }
 
@@ -78,18 +80,35 @@ func (l *ledger) find(t *warden.Topology) *entry {
 	return e
 }
 
-// granted checks S1: one grantee per Warden, Birth and epoch, for ever.
+// granted checks S1: one grantee per Warden, Birth and epoch, for ever. Only
+// accepting the topology of an epoch's leader moves the vote there (rule A2);
+// a vote that was told to somebody else by then is caught by told.
 func (l *ledger) granted(p *process, r *warden.Register) {
 	if r.Grantee == "" {
 		return
 	}
 	key := grantKey{p.index, r.Accepted.Birth, r.Promise}
 	now := leader{r.Grantee, r.GranteeRun}
-	if have, ok := l.grants[key]; ok && have != now {
-		l.world.fail("S1", "%s voted in epoch %d for run %d of %s and for run %d of %s", p.name, r.Promise,
-			have.run, l.world.nameOf(have.id), now.run, l.world.nameOf(now.id))
+	spent := r.Accepted.Epoch == r.Promise && now == leader{r.Accepted.Leader, r.Accepted.LeaderRun}
+	if have, ok := l.grants[key]; ok && have != now && !spent {
+		l.doubleVote(p, r.Promise, have, now)
 	}
 	l.grants[key] = now
+}
+
+// told checks S1 where it counts: at the votes that leave a Warden.
+func (l *ledger) told(p *process, e *group.Envelope, run warden.Run) {
+	key := grantKey{p.index, e.Message.Birth, e.Message.Vote.Epoch}
+	now := leader{e.To, run}
+	if have, ok := l.votes[key]; ok && have != now {
+		l.doubleVote(p, key.epoch, have, now)
+	}
+	l.votes[key] = now
+}
+
+func (l *ledger) doubleVote(p *process, e warden.Epoch, a, b leader) {
+	l.world.fail("S1", "%s voted in epoch %d for run %d of %s and for run %d of %s", p.name, e,
+		a.run, l.world.nameOf(a.id), b.run, l.world.nameOf(b.id))
 }
 
 // proposed notes what a topology was derived from: the leader's own step

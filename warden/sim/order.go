@@ -121,11 +121,15 @@ func (o *order) lookNow() {
 	w.toServer(o.p, o.s, func() {
 		seen := w.observe(o.s)
 		w.toProcess(o.p, o.s, func() {
-			w.check.looked(o.p, o.s.index, o.began, seen)
+			if !o.ended {
+				w.check.looked(o.p, o.s.index, o.began, seen)
+			}
 			o.end(warden.Result{Outcome: warden.Done}, *seen, o.asked)
 		})
 	}, func() {
-		w.check.looked(o.p, o.s.index, o.began, refusal)
+		if !o.ended {
+			w.check.looked(o.p, o.s.index, o.began, refusal)
+		}
 		o.end(warden.Result{Outcome: warden.Done}, *refusal, o.asked)
 	})
 }

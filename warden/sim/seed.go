@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/group"
@@ -43,10 +45,16 @@ type Report struct {
 }
 
 // RunSeed runs one simulated minute. It is deterministic.
-func RunSeed(o Options) Report {
+func RunSeed(o Options) (r Report) {
 	rng := rand.New(rand.NewPCG(o.Seed, 0x5eed))
 	w := drawWorld(rng, o)
-	r := Report{Seed: o.Seed}
+	r.Seed = o.Seed
+	defer func() {
+		// A mind that panics broke a promise too; the seed must be told.
+		if broken := recover(); broken != nil {
+			r.Violation = &Violation{Contract: "panic", At: w.now, What: fmt.Sprintf("%v\n%s", broken, debug.Stack())}
+		}
+	}()
 	start := w.now
 	storm := start.Add(stormTime)
 	if !o.NoStorm {
