@@ -163,6 +163,7 @@ type State struct {
 	Denials []string
 	// known changes of the set of Wardens, for the first agreement.
 	calmSince warden.Instant
+	lastStep  warden.Instant
 }
 
 // New is the memory of a Warden that has just started with reg on its disk.
@@ -189,6 +190,21 @@ func (s State) clone() State {
 		s.Lead = &l
 	}
 	return s
+}
+
+// rewind keeps the memory sane when the clock jumped backwards: nothing that
+// happened lies in the future, and no wait is longer than it can be.
+func (s *State) rewind(now warden.Instant) {
+	if now < s.lastStep {
+		s.HoldUntil = min(s.HoldUntil, now.Add(voterHold))
+		s.quietTil = min(s.quietTil, now.Add(quietAfter))
+		s.standAt, s.calmSince, s.started = 0, min(s.calmSince, now), min(s.started, now)
+		for i := range s.Peers {
+			p := &s.Peers[i]
+			p.At, p.Since, p.CommonAt = min(p.At, now), min(p.Since, now), min(p.CommonAt, now)
+		}
+	}
+	s.lastStep = now
 }
 
 // Born reports whether a topology is known to be chosen.

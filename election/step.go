@@ -77,6 +77,7 @@ func (f *Effects) send(c Config, s *State, to warden.WardenID, m warden.Message)
 func Step(c Config, s State, e Event, want Want, sight Sight, now warden.Instant) (State, Effects) {
 	s = s.clone()
 	var f Effects
+	s.rewind(now)
 	switch e := e.(type) {
 	case Heard:
 		if e.Message.From != c.Self && e.Message.Group == c.Group {
@@ -92,6 +93,7 @@ func Step(c Config, s State, e Event, want Want, sight Sight, now warden.Instant
 	}
 	s.common(c, now)
 	s.leading(c, sight, now, &f)
+	f.Elected = f.Elected && s.Lead != nil
 	s.turn(c, want, sight, now, &f)
 	return s, f
 }

@@ -93,6 +93,11 @@ func (s *State) passTime(c Config, now warden.Instant, f *Effects) {
 			n := &s.Nodes[i]
 			n.Silence, n.Refusing, n.RefusedFor = 0, false, 0
 			n.positionAt, n.GrewAt = 0, 0
+			n.AskedAt = 0
+			// After a jump backwards what was seen lies in the future.
+			for _, at := range []*warden.Instant{&n.Since, &n.GoodAt, &n.AnsweredAt, &n.SeenAt, &n.RoleSince, &n.UnfitSince, &n.LostSince, &n.DownAt} {
+				*at = min(*at, now)
+			}
 		}
 		s.heard = nil
 		s.Odown, s.Agreeing, s.Veto = false, 0, false
@@ -133,8 +138,8 @@ func (s *State) said(e Said, now warden.Instant) {
 
 func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
 	n := s.Find(e.Node)
-	if n == nil || e.Asked < n.AskedAt {
-		return // forgotten meanwhile, or an older look that came late
+	if n == nil || e.Asked < n.AskedAt || e.Asked > now {
+		return // forgotten meanwhile, an older look that came late, or of a clock that jumped
 	}
 	n.AskedAt = e.Asked
 	o := e.Observation

@@ -65,6 +65,7 @@ type State struct {
 	adoptNode  warden.NodeID
 	crossed    string // primary conflict announced with
 	stage      failover.Stage
+	lastStep   warden.Instant
 }
 
 // New is the memory of a Warden that has just started with reg on its disk.
@@ -103,6 +104,7 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	s = s.clone()
 	var f Effects
 	p := &step{c: c, s: &s, f: &f, now: now}
+	p.rewind()
 	var greet []warden.WardenID
 	if known, ok := e.(PeersKnown); ok {
 		greet = p.greeting(known.IDs)
@@ -116,6 +118,20 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	}
 	f.Wake = p.wake()
 	return s, f
+}
+
+// rewind keeps the memory sane when the clock jumped backwards.
+func (p *step) rewind() {
+	s := p.s
+	if p.now < s.lastStep {
+		s.statusAt, s.backoff, s.failovers = -1, nil, nil
+		s.learnedAt, s.started, s.lastMove = min(s.learnedAt, p.now), min(s.started, p.now), min(s.lastMove, p.now)
+		s.ledUntil = min(s.ledUntil, p.now)
+		for i := range s.commands {
+			s.commands[i].at = min(s.commands[i].at, p.now)
+		}
+	}
+	s.lastStep = p.now
 }
 
 // route gives the event to the minds it concerns, in the order of the picture.
