@@ -20,8 +20,9 @@ const (
 	conflictFor = 10 * time.Second
 	// staleAfter is when a peer that was not heard is greeted.
 	staleAfter = 5 * time.Second
-	// maxGreetPause bounds the pause between greetings of a silent peer.
-	maxGreetPause = 30 * time.Second
+	// maxGreetPause bounds the pause between greetings of a silent peer. It is
+	// below the 10 s in which a healed quorum is to agree (L2).
+	maxGreetPause = 5 * time.Second
 	// lostAfter is when a peer may leave a full book for another one.
 	lostAfter = time.Minute
 )

@@ -12,6 +12,18 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
+func testID(i int) warden.WardenID { return warden.WardenID(fmt.Sprintf("%040x", i)) }
+
+func message(from int, group warden.GroupName) warden.Message {
+	return warden.Message{
+		Group: group, From: testID(from), Run: 3, Birth: "b",
+		Vote: &warden.Vote{Epoch: 4, Granted: true, Newest: warden.Topology{
+			Group: group, Birth: "b", Phase: warden.PhaseDone, Primary: "10.0.0.1:6379",
+			Wardens: []warden.WardenID{testID(1), testID(2), testID(3)},
+		}},
+	}
+}
+
 func pack(t testing.TB, from int, messages ...warden.Message) []byte {
 	t.Helper()
 	e := Envelope{From: testID(from), Life: "l", Number: 1, To: testID(2), Gossip: "10.0.0.1:7946", Client: "10.0.0.1:26379"}

@@ -17,8 +17,11 @@ import (
 const (
 	// maxCalls bounds the calls that wait or were just made.
 	maxCalls = 256
-	// callPause is between two calls of the same kind to one address.
+	// callPause is between two calls of the same kind to one address, askPause
+	// if they want an answer: a hello of a Warden that will never answer, of
+	// another quorum, say, is heard every two seconds on every node.
 	callPause = 250 * time.Millisecond
+	askPause  = time.Second
 	// joinPause is between two looks at a join entry that is well.
 	joinPause = 10 * time.Second
 	// joinRetry is the first pause after a failed join, maxJoinRetry the last.
@@ -67,7 +70,11 @@ func (g *Gossip) call(c call) {
 		g.greet(c)
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.calls[key] = time.Now().Add(callPause)
+		pause := callPause
+		if c.ask {
+			pause = askPause
+		}
+		g.calls[key] = time.Now().Add(pause)
 	})
 }
 

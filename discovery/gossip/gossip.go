@@ -31,6 +31,7 @@ const (
 
 // Options configure a Gossip. Self, ClientAddr and OnMessage are required.
 // The callbacks other than OnMessage come one at a time, from one goroutine.
+// No callback may call Close.
 type Options struct {
 	Self warden.WardenID
 	// BindAddr is an IP address or a name of this host, empty for all IPv4

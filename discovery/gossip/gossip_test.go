@@ -21,8 +21,6 @@ import (
 // patience is how long a test waits for what must happen in the end.
 const patience = 20 * time.Second
 
-func testID(i int) warden.WardenID { return warden.WardenID(fmt.Sprintf("%040x", i)) }
-
 // node is a Gossip that remembers what it was told.
 type node struct {
 	*Gossip
@@ -136,16 +134,6 @@ func (n *node) got(from int, group warden.GroupName) int {
 		}
 	}
 	return count
-}
-
-func message(from int, group warden.GroupName) warden.Message {
-	return warden.Message{
-		Group: group, From: testID(from), Run: 3, Birth: "b",
-		Vote: &warden.Vote{Epoch: 4, Granted: true, Newest: warden.Topology{
-			Group: group, Birth: "b", Phase: warden.PhaseDone, Primary: "10.0.0.1:6379",
-			Wardens: []warden.WardenID{testID(1), testID(2), testID(3)},
-		}},
-	}
 }
 
 // sends repeats a message until it arrived, as the minds do.
