@@ -4,10 +4,11 @@
 // One Link keeps up to three connections to its node, and each has one job, so
 // that none can hold up another:
 //
-//	watch   PING and INFO, in one write; its name carries the epoch mark
+//	watch   PING and INFO, in one write
 //	listen  subscribed to __warden__:hello; its reader hears the server's end
 //	speak   PUBLISH, which a paused server may keep waiting (opened on use)
 //
+// Their names carry the newest accepted epoch, as the mark for later leaders.
 // Orders never travel on these. They travel on a claimed session: a connection
 // of its own, named for the leader's epoch, behind which every order session
 // with a lower epoch has been killed (see claim.go). What a killed connection

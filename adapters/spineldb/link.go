@@ -25,6 +25,8 @@ type link struct {
 
 	// name is what the kept connections are to be called (see Mark).
 	name atomic.Pointer[mark]
+	// rename ends the listening connection, which comes back under the name.
+	rename atomic.Pointer[context.CancelCauseFunc]
 
 	watch *seat
 	speak *seat
@@ -167,12 +169,16 @@ func (l *link) Mark(claim warden.Claim) {
 	m := markOf(claim, true)
 	for {
 		old := l.name.Load()
-		if old != nil && old.group == m.group && old.epoch > m.epoch {
+		if old != nil && (*old == m || old.group == m.group && old.epoch > m.epoch) {
 			return
 		}
-		if l.name.CompareAndSwap(old, &m) {
-			return
+		if !l.name.CompareAndSwap(old, &m) {
+			continue
 		}
+		if end := l.rename.Load(); end != nil {
+			(*end)(errRenamed)
+		}
+		return
 	}
 }
 

@@ -31,6 +31,8 @@ func (l *link) listen() {
 		switch {
 		case l.ctx.Err() != nil:
 			return
+		case errors.Is(err, errRenamed):
+			continue
 		case stood:
 			pause = listenFirst
 			l.ended(err)
@@ -49,10 +51,22 @@ func (l *link) listen() {
 	}
 }
 
+// errRenamed ends a listening connection that has to bear another name: while
+// it is subscribed it cannot be given one.
+var errRenamed = errors.New("the mark has changed")
+
 // listenOnce subscribes and reads until the connection ends. stood: it had
 // been subscribed.
 func (l *link) listenOnce() (stood bool, err error) {
-	begin, cancel := context.WithTimeout(l.ctx, l.adapter.opts.DialTimeout+l.adapter.opts.Timeout)
+	life, end := context.WithCancelCause(l.ctx)
+	defer end(nil)
+	l.rename.Store(&end) // before the name is read, so that no change is missed
+	defer func() {
+		if context.Cause(life) == errRenamed {
+			err = errRenamed
+		}
+	}()
+	begin, cancel := context.WithTimeout(life, l.adapter.opts.DialTimeout+l.adapter.opts.Timeout)
 	defer cancel()
 	w, err := l.adapter.dial(begin, l.node, l.wanted())
 	if err != nil {
@@ -60,7 +74,7 @@ func (l *link) listenOnce() (stood bool, err error) {
 	}
 	defer w.close()
 	// Reads of go-redis do not watch their context; closing ends them.
-	stop := context.AfterFunc(l.ctx, func() { w.tap.Close() })
+	stop := context.AfterFunc(life, func() { w.tap.Close() })
 	defer stop()
 	sub := w.client.Subscribe(begin, helloChannel)
 	defer sub.Close()

@@ -28,7 +28,6 @@ type redisServer struct {
 	cmd    *exec.Cmd
 	client *redis.Client
 	once   sync.Once
-	paused bool
 }
 
 var _ adaptertest.Server = (*redisServer)(nil)
@@ -70,6 +69,14 @@ func startRedisIn(t *testing.T, dir, host string, lines ...string) *redisServer 
 		return err == nil
 	})
 	return s
+}
+
+// breakConfig removes the directory of the configuration file, so that it
+// cannot be written again.
+func (s *redisServer) breakConfig() {
+	if err := os.RemoveAll(s.dir); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func freePort(t *testing.T, host string) int {
@@ -118,8 +125,7 @@ func (s *redisServer) Count(ctx context.Context) (int, error) {
 	return int(n), err
 }
 
-// Clients counts the connections that are not the harness's own: its client
-// has no name and no subscription, and one that may be told by its address.
+// Clients counts the connections that are not those of the harness's own pool.
 func (s *redisServer) Clients(ctx context.Context) (int, error) {
 	text, err := s.client.ClientList(ctx).Result()
 	return strings.Count(text, "\n") - int(s.client.PoolStats().TotalConns), err
