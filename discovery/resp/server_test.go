@@ -206,7 +206,7 @@ func TestTotalBound(t *testing.T) {
 	b := newOutbox(Options{QueueBytes: 1 << 20, QueueEntries: 1 << 20, QueueBytesTotal: 100_000}, &s.queued)
 	event := make([]byte, 1000)
 	n := 0
-	for b.event(event, event) {
+	for n < 1000 && b.event(event, event) {
 		n++
 	}
 	if n != 100 {
@@ -214,7 +214,7 @@ func TestTotalBound(t *testing.T) {
 	}
 	second := newOutbox(Options{QueueBytes: 1 << 20, QueueEntries: 1 << 20, QueueBytesTotal: 100_000}, &s.queued)
 	n = 0
-	for second.event(event, event) {
+	for n < 1000 && second.event(event, event) {
 		n++
 	}
 	if n != shareWhenFull/1000+1 {
