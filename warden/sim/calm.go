@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/spineldb/warden/warden"
 )
 
@@ -53,7 +55,7 @@ func (w *World) recoverable() bool {
 		return s.up && s.role == warden.RolePrimary && w.ofLineage(s)
 	}
 	p := w.serverAt(t.Primary)
-	if p.up && w.ofLineage(p) && !p.empty() {
+	if p.up && w.ofLineage(p) && !p.empty() && (p.role == warden.RolePrimary || knows(t, p)) {
 		return true
 	}
 	for _, s := range w.servers {
@@ -67,7 +69,14 @@ func (w *World) recoverable() bool {
 // eligible reports whether a server could be promoted.
 func (w *World) eligible(s *server, t *warden.Topology) bool {
 	return s.id != t.Primary && s.up && !s.phantom && s.role == warden.RoleReplica && w.ofLineage(s) && !s.empty() &&
-		s.priority > 0 && s.synced && !s.odd
+		s.priority > 0 && s.synced && !s.odd && knows(t, s)
+}
+
+// knows reports whether the Wardens can tell from its replication ids that a
+// server's data is the group's. A server that restarted twice as a primary
+// while nobody looked has ids that nobody knows.
+func knows(t *warden.Topology, s *server) bool {
+	return slices.Contains(t.Lineage, s.replid) || s.before != "" && slices.Contains(t.Lineage, s.before)
 }
 
 // settledNow is L2.
@@ -99,15 +108,15 @@ func (w *World) settledNow() {
 		w.fail("L2", "%s should be the primary and is a replica of %s", primary.name, short(primary.upstream))
 	}
 	for _, s := range w.servers {
-		if s != primary && s.serving() && w.canFollow(s) && (s.role != warden.RoleReplica || s.upstream != t.Primary) {
+		if s != primary && s.serving() && w.canFollow(s, t) && (s.role != warden.RoleReplica || s.upstream != t.Primary) {
 			w.fail("L2", "%s should follow %s and is a %s of %q", s.name, primary.name, s.role, short(s.upstream))
 		}
 	}
 }
 
 // canFollow reports whether the promises let a server be made to follow.
-func (w *World) canFollow(s *server) bool {
-	return !s.phantom && (w.ofLineage(s) || s.empty() || s.named)
+func (w *World) canFollow(s *server, t *warden.Topology) bool {
+	return !s.phantom && (w.ofLineage(s) && knows(t, s) || s.empty() || s.named)
 }
 
 // mayFailOver reports whether L1 applies: a candidate, a majority, no pause.

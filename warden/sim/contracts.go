@@ -41,6 +41,7 @@ type contracts struct {
 	bases [serverBase]struct {
 		epoch  warden.Epoch
 		newest warden.Topology
+		frozen bool // elected: later grants are not counted any more
 	}
 	forked    [endpoints]forkPoint
 	alone     []standing // S10: how the servers stood when the last Warden stopped
@@ -150,13 +151,16 @@ func (c *contracts) delivered(p *process, m *warden.Message) {
 	case m.Vote != nil && m.Vote.Granted:
 		b := &c.bases[p.index]
 		if m.Vote.Epoch > b.epoch {
-			b.epoch, b.newest = m.Vote.Epoch, warden.Topology{}
+			b.epoch, b.newest, b.frozen = m.Vote.Epoch, warden.Topology{}, false
 		}
-		if m.Vote.Epoch == b.epoch && (b.newest.IsZero() || m.Vote.Newest.Version.Newer(b.newest.Version)) {
+		if m.Vote.Epoch == b.epoch && !b.frozen && (b.newest.IsZero() || m.Vote.Newest.Version.Newer(b.newest.Version)) {
 			b.newest = m.Vote.Newest
 		}
 	}
 }
+
+// elected is called when a process announces that it leads.
+func (c *contracts) elected(p *process) { c.bases[p.index].frozen = true }
 
 // looked is called before a process is told what a look saw.
 func (c *contracts) looked(p *process, server int, began warden.Instant, seen *warden.Observation) {

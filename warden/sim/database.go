@@ -76,8 +76,10 @@ type server struct {
 	newest     warden.Epoch // highest epoch that ever claimed it
 	promotedBy warden.Epoch // of the last promotion by order, 0 when undone
 	excludedAt warden.Instant
-	odd        bool // came back with less or other data than it had
-	touched    int  // counts what others than Wardens did to it
+	// strangeSince is since when its data is not the group's, or none.
+	strangeSince warden.Instant
+	odd          bool // came back with less or other data than it had
+	touched      int  // counts what others than Wardens did to it
 }
 
 // history is the tree of everything ever written.
@@ -136,6 +138,17 @@ func (w *World) ofLineage(s *server) bool {
 	return s.branch >= 0 && w.history.branches[s.branch].root == w.history.branches[0].root
 }
 
+// extinct reports whether no server that runs has the group's data any more.
+// What the Wardens do then is no matter of lineage.
+func (w *World) extinct() bool {
+	for _, s := range w.servers {
+		if s.up && !s.phantom && !s.empty() && w.ofLineage(s) {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *server) empty() bool { return s.offset == 0 }
 
 // serving reports whether a client's command would be read now.
@@ -145,6 +158,10 @@ func (s *server) serving() bool { return s.up && !s.hung && s.world.now >= s.rea
 func (s *server) copyFrom(u *server) {
 	s.branch, s.offset = u.branch, u.offset
 	s.replid, s.before, s.beforeEnd = u.replid, u.before, u.beforeEnd
+	s.odd, s.shy = false, false
+	if !s.world.ofLineage(s) || s.empty() {
+		s.strangeSince = s.world.now
+	}
 }
 
 // remember takes a snapshot, to come back with after a crash.

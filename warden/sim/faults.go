@@ -213,7 +213,7 @@ func (w *World) pauseFor(p *process, d warden.Duration) {
 	life := p.life
 	w.after(d, func() {
 		if p.life == life {
-			p.resume(d >= 1500*warden.Millisecond)
+			p.resume()
 		}
 	})
 }
@@ -385,7 +385,7 @@ func (w *World) heal() {
 	for _, p := range w.processes {
 		p.disk.failing = false
 		p.diesAt, p.pauseAtOrder = aliveThrough, 0
-		p.resume(true)
+		p.resume()
 		p.revive()
 	}
 }

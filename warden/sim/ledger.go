@@ -178,7 +178,11 @@ func (l *ledger) accepted(p *process, t *warden.Topology) {
 			n++
 		}
 	}
-	if n >= t.Majority() {
+	need := max(t.Majority(), l.world.base.Quorum)
+	if t.Reason == warden.ReasonBirth {
+		need = max(need, l.world.base.Wardens/2+1)
+	}
+	if n >= need {
 		l.choose(e)
 	}
 }

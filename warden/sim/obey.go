@@ -182,7 +182,7 @@ func (s *server) start(how returning) {
 	s.up, s.hung, s.shy, s.runID = true, false, false, w.freshID("server-")
 	s.readyAt = w.now.Add(loadingTime)
 	s.link, s.linkSince, s.synced = linkNone, w.now.Add(-reconnect), false
-	s.odd, s.touched = how != withRecent, s.touched+1
+	s.odd, s.touched = s.odd || how != withRecent, s.touched+1
 	switch how {
 	case withOld:
 		k := &s.snapshot
@@ -190,7 +190,7 @@ func (s *server) start(how returning) {
 	case withNothing, asAnother:
 		s.branch, s.offset = w.history.grow(-1, 0), 0
 		s.replid, s.before, s.beforeEnd = w.freshID("repl-"), "", 0
-		s.promotedBy = 0
+		s.promotedBy, s.strangeSince = 0, w.now
 		if how == asAnother {
 			s.offset, s.shy = 5000, true
 			s.role, s.upstream = warden.RolePrimary, ""

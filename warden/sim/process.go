@@ -10,6 +10,9 @@ import (
 const (
 	tickMax = 100 * warden.Millisecond
 	tickMin = warden.Millisecond
+	// longPause is a pause that every Warden must notice (TILT), whatever its
+	// down_after is in these worlds.
+	longPause = 1500 * warden.Millisecond
 )
 
 // stage is a place between two effects at which a process can die.
@@ -45,12 +48,14 @@ type process struct {
 	disk   disk
 	state  group.State
 
-	up      bool
-	paused  bool
-	life    uint64
-	backlog []item
-	offset  warden.Duration // own clock = world clock + offset
-	gone    bool            // left for good
+	up     bool
+	paused bool
+	// pausedAt is when the running pause began.
+	pausedAt warden.Instant
+	life     uint64
+	backlog  []item
+	offset   warden.Duration // own clock = world clock + offset
+	gone     bool            // left for good
 
 	lastTick warden.Instant // world times
 	tickAt   warden.Instant
@@ -117,7 +122,7 @@ func (p *process) start() {
 	p.backlog, p.sessions, p.watching = nil, nil, nil
 	p.storeBad, p.diesAt, p.pauseAtOrder = false, aliveThrough, 0
 	p.marks = [endpoints]warden.Epoch{}
-	p.seen = evidence{disturbed: w.now}
+	p.seen = evidence{}
 	p.state = newMind(p.config, p.disk.kept.Clone(), p.clock())
 	p.lastTick, p.tickAt, p.tickWait, p.wake = 0, 0, 0, 0
 	if w.trace != nil {
@@ -165,16 +170,16 @@ func (p *process) crash(why string) {
 }
 
 // pause stops the process like SIGSTOP does; its clock goes on.
-func (p *process) pause() { p.paused = true }
+func (p *process) pause() { p.paused, p.pausedAt = true, p.world.now }
 
 // resume delivers what piled up, in the order in which it came. A tick that
 // became due meanwhile is among it, so it is sometimes first and mostly not.
-func (p *process) resume(long bool) {
+func (p *process) resume() {
 	if !p.paused {
 		return
 	}
 	p.paused = false
-	if long {
+	if p.world.now.Sub(p.pausedAt) >= longPause {
 		p.seen.disturbed = p.world.now
 	}
 	waiting := p.backlog
@@ -346,6 +351,9 @@ func (p *process) performEffects(next group.State, e *group.Effects) {
 		return
 	}
 	for i := range e.Announce {
+		if e.Announce[i].Name == "+elected-leader" {
+			w.check.elected(p)
+		}
 		if a := &e.Announce[i]; (w.tell != nil || w.trace != nil) && a.Level != warden.LevelDebug {
 			w.say(p.name, "%s %s", a.Name, a.Payload)
 		}

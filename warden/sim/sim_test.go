@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,6 +44,7 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	n, from := seeds(t), number(t, "WARDEN_SIM_FROM", 1)
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	var sum Report
 	failovers, failed := 0, map[string][]uint64{}
 	began := time.Now()

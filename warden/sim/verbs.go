@@ -196,7 +196,7 @@ func (c *Conversation) pause(a words) error {
 }
 
 func (c *Conversation) resume(a words) error {
-	return c.withWarden(a, func(p *process) { p.resume(true) })
+	return c.withWarden(a, (*process).resume)
 }
 
 func (c *Conversation) withWarden(a words, do func(*process)) error {
