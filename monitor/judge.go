@@ -158,14 +158,15 @@ func (s *State) judgeReturn(c Config, p *Node, before warden.Observation, now wa
 			lost, hard = "came back with older data than its replicas have", true
 		}
 	case s.othersHold(c, p):
-		lost, hard = "came back as another server", false
+		// Waiting would only let the replicas copy it over their own data.
+		lost, hard = "came back as another server", true
 		if o.Empty {
-			lost, hard = "came back empty", true
+			lost = "came back empty"
 		}
 	}
 	if lost == "" {
 		p.Lost, p.LostSince, p.lostHard = "", 0, false
-		if o.Role == warden.RolePrimary && c.Confirmed {
+		if o.Role == warden.RolePrimary && c.Confirmed && (s.Belongs(c, o) || s.allSeen(p)) {
 			s.extend(c, o)
 		}
 		return
@@ -182,6 +183,14 @@ func (s *State) othersHold(c Config, p *Node) bool {
 	})
 }
 
+// allSeen reports whether every other node answers: only then is it sure that
+// nobody holds the group's older data.
+func (s *State) allSeen(p *Node) bool {
+	return !slices.ContainsFunc(s.Nodes, func(n Node) bool {
+		return n.ID != p.ID && (n.Health != warden.HealthGood || n.Down || n.Seen.Syncing)
+	})
+}
+
 // othersAhead reports whether a living replica of the lineage has more than
 // position.
 func (s *State) othersAhead(c Config, p *Node, position int64) bool {
@@ -193,7 +202,7 @@ func (s *State) othersAhead(c Config, p *Node, position int64) bool {
 }
 
 // extend learns the replication ids that followed from known ones, and those
-// of a primary that nobody contradicts.
+// of a primary beside which nobody holds older data of the group.
 func (s *State) extend(c Config, o warden.Observation) {
 	for _, id := range []string{o.LineageBefore, o.Lineage} {
 		if id != "" && !slices.Contains(c.Lineage, id) && !slices.Contains(s.Extra, id) {
