@@ -259,6 +259,25 @@ func TestHealthOfAnswers(t *testing.T) {
 	}
 }
 
+// Goal: the caller's deadline counts, not the default for callers without one.
+func TestCallersDeadlineCounts(t *testing.T) {
+	const slow, fallback = 200 * time.Millisecond, 50 * time.Millisecond
+	f := startFake(t, func(f *fake, id int, command string) string {
+		if command == "PING" {
+			<-time.After(slow)
+		}
+		return script(nil)(f, id, command)
+	})
+	link := New(Options{Timeout: fallback}).Open(f.node, warden.LinkEvents{})
+	defer link.Close()
+	if o := link.Look(soon(t)); o.Health != warden.HealthGood {
+		t.Errorf("with a long deadline: %s (%s), want good", o.Health, o.Detail)
+	}
+	if o := link.Look(t.Context()); o.Health != warden.HealthSilent {
+		t.Errorf("without a deadline: %s (%s), want silent", o.Health, o.Detail)
+	}
+}
+
 // Goal: passwords do not turn up in what is reported.
 func TestNoSecretInReports(t *testing.T) {
 	const secret = "correct-horse-battery"

@@ -94,7 +94,7 @@ func (l *link) hear(sub *redis.PubSub) error {
 		case err == nil:
 			asked = false
 		case errors.As(err, &timeout) && timeout.Timeout() && !asked:
-			if err := sub.Ping(l.ctx); err != nil {
+			if err := l.pingListening(sub); err != nil {
 				return err
 			}
 			asked = true
@@ -110,4 +110,10 @@ func (l *link) hear(sub *redis.PubSub) error {
 			}
 		}
 	}
+}
+
+func (l *link) pingListening(sub *redis.PubSub) error {
+	ctx, cancel := context.WithTimeout(l.ctx, l.adapter.opts.Timeout)
+	defer cancel()
+	return sub.Ping(ctx)
 }

@@ -1,7 +1,6 @@
 package spineldb
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -166,8 +165,8 @@ func (a *Adapter) clientOptions(node warden.NodeID) *redis.Options {
 		MaxRetries:            -1,
 		DialerRetries:         1,
 		DialTimeout:           a.opts.DialTimeout,
-		ReadTimeout:           a.opts.Timeout,
-		WriteTimeout:          a.opts.Timeout,
+		ReadTimeout:           -1, // none: every context has a deadline,
+		WriteTimeout:          -1, // and it alone counts
 		ContextTimeoutEnabled: true,
 
 		PoolSize:         1,
@@ -207,7 +206,10 @@ func (w *wire) ask(ctx context.Context, commands ...[]any) ([]reply, error) {
 		// The login failed and nothing was asked. go-redis then leaves the
 		// commands without value and without error.
 		w.tap.Close()
-		return nil, w.explain(cmp.Or(err, errLost))
+		if err == nil {
+			err = errLost
+		}
+		return nil, w.explain(err)
 	}
 	replies := make([]reply, len(commands))
 	for i, c := range asked {
