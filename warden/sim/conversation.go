@@ -21,6 +21,7 @@ import (
 type Conversation struct {
 	world *World
 	out   []string
+	heard []remark // since the last verb
 	quiet bool
 	taps  []tapRule
 	held  []heldMessage
@@ -32,10 +33,12 @@ type tapRule struct {
 	from, to string
 }
 
-// heldMessage is a message that was held back, under its number.
+// heldMessage is a message that was held back, under its number. The same
+// message sent again has the same number.
 type heldMessage struct {
 	from, to *process
 	message  warden.Message
+	text     string
 }
 
 // verbs are the words of the language. Arguments are "name=value", the rest
@@ -123,21 +126,55 @@ func (c *Conversation) Do(line string) ([]string, error) {
 		return nil, fmt.Errorf("%s: the first verb is group", fields[0])
 	}
 	c.out = nil
-	if err := do(c, args); err != nil {
-		return nil, fmt.Errorf("%s: %w", line, err)
+	err := do(c, args)
+	if err == nil && c.world.failure != nil {
+		err = c.world.failure
 	}
-	if v := c.world.failure; v != nil {
-		return nil, fmt.Errorf("%s: %w", line, v)
+	said := append(c.lines(), c.out...)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", line, err)
 	}
-	return c.out, nil
+	return said, err
 }
 
-// hear collects what somebody did or said.
+// remark is one thing somebody did or said, and how often.
+type remark struct {
+	who, what string
+	at        warden.Instant
+	times     int
+}
+
+// smallTalk are events that repeat what the lines around them say.
+var smallTalk = []string{"+new-epoch", "+vote-for-leader", "+role-change", "-role-change", "+slave", "+sentinel"}
+
+// hear collects what somebody did or said. What is said again with the same
+// words is counted and not repeated.
 func (c *Conversation) hear(who, what string) {
-	if c.quiet {
+	name, _, _ := strings.Cut(what, " ")
+	if c.quiet || slices.Contains(smallTalk, name) {
 		return
 	}
-	c.out = append(c.out, fmt.Sprintf("%-3s %7.3fs  %s", who, float64(c.world.now-origin)/1e9, strings.TrimRight(what, " ")))
+	for i := range c.heard {
+		if r := &c.heard[i]; r.who == who && r.what == what {
+			r.times++
+			return
+		}
+	}
+	c.heard = append(c.heard, remark{who, what, c.world.now, 1})
+}
+
+// lines are the remarks since the last call, as text.
+func (c *Conversation) lines() []string {
+	var out []string
+	for _, r := range c.heard {
+		line := fmt.Sprintf("%-3s %7.3fs  %s", r.who, float64(r.at-origin)/1e9, strings.TrimRight(r.what, " "))
+		if r.times > 1 {
+			line += fmt.Sprintf(" (%d times)", r.times)
+		}
+		out = append(out, line)
+	}
+	c.heard = nil
+	return out
 }
 
 func node(name string) warden.NodeID { return warden.NodeID(name + ":6379") }

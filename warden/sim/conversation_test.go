@@ -60,7 +60,7 @@ func play(text string) (string, error) {
 			more, err := c.Do(line)
 			said = append(said, more...)
 			if err != nil {
-				return out.String() + "----\n" + strings.Join(said, "\n") + "\n" + strings.Join(c.out, "\n"), err
+				return out.String() + "----\n" + strings.Join(said, "\n"), err
 			}
 			if i == len(lines) || lines[i] == "" {
 				break

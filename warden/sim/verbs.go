@@ -401,8 +401,9 @@ func (c *Conversation) hold(a words) error {
 func (c *Conversation) holdBack(from, to *process, m *warden.Message) bool {
 	for _, r := range c.taps {
 		if r.kind == m.Kind() && (r.from == "" || r.from == from.name) && (r.to == "" || r.to == to.name) {
-			c.held = append(c.held, heldMessage{from, to, *m})
-			if text := c.world.messageText(m); text != "" {
+			text := c.world.messageText(m)
+			if !slices.ContainsFunc(c.held, func(h heldMessage) bool { return h.from == from && h.to == to && h.text == text }) {
+				c.held = append(c.held, heldMessage{from, to, *m, text})
 				c.hear(from.name, fmt.Sprintf("held back as %d, to %s: %s", len(c.held), to.name, text))
 			}
 			return true
