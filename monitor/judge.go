@@ -35,16 +35,16 @@ func (s *State) downWhy(c Config, n *Node, now warden.Instant) (why string, cras
 		return fmt.Sprintf("refuses connections for %s", n.RefusedFor), true
 	case n.Silence >= c.DownAfter:
 		return fmt.Sprintf("silent for %s", n.Silence), false
-	case n.UnfitSince != 0 && n.Health != warden.HealthDenied && now.Sub(n.UnfitSince) > c.LifeLimit:
+	case n.UnfitSince != 0 && now.Sub(n.UnfitSince) > c.LifeLimit:
 		return fmt.Sprintf("not fit to serve for %s (%s)", now.Sub(n.UnfitSince), n.Health), false
 	}
-	if n.ID != c.Primary || !c.Confirmed {
+	if n.ID != c.Primary {
 		return "", false
 	}
 	switch {
 	case n.Lost != "" && (n.lostHard || now.Sub(n.LostSince) >= c.DownAfter):
 		return n.Lost, true
-	case n.Seen.Role == warden.RoleReplica && now.Sub(n.RoleSince) >= c.DownAfter:
+	case c.Confirmed && n.Seen.Role == warden.RoleReplica && now.Sub(n.RoleSince) >= c.DownAfter:
 		return "says it is a replica of " + string(n.Seen.Upstream), true
 	}
 	return "", false
@@ -125,7 +125,7 @@ func Opinions(c Config, s State) []warden.Opinion {
 	return out
 }
 
-// Said reports whether the named Warden lately said of a node what ok wants.
+// Heard reports whether the named Warden lately said of a node what ok wants.
 func (s *State) Heard(c Config, from warden.WardenID, node warden.NodeID, ok func(warden.Opinion) bool) bool {
 	for _, h := range s.heard {
 		if h.from == from && h.birth == c.Birth && h.opinion.Node == node && ok(h.opinion) {
@@ -149,7 +149,7 @@ func (s *State) judgeReturn(c Config, p *Node, before warden.Observation, now wa
 	o := p.Seen
 	lost, hard := "", false
 	switch {
-	case o.Role != warden.RolePrimary || !c.Confirmed || len(c.Lineage) == 0:
+	case o.Role != warden.RolePrimary || len(c.Lineage) == 0:
 	case s.Belongs(c, o):
 		if p.Lost != "" && p.lostHard && s.othersAhead(c, p, o.Position) {
 			return // still behind the replicas it came back to

@@ -94,8 +94,11 @@ func (s *State) passTime(c Config, now warden.Instant, f *Effects) {
 			n.Silence, n.Refusing, n.RefusedFor = 0, false, 0
 			n.positionAt, n.GrewAt = 0, 0
 			n.AskedAt = 0
+			if n.UnfitSince != 0 {
+				n.UnfitSince = now // what happened meanwhile nobody saw
+			}
 			// After a jump backwards what was seen lies in the future.
-			for _, at := range []*warden.Instant{&n.Since, &n.GoodAt, &n.AnsweredAt, &n.SeenAt, &n.RoleSince, &n.UnfitSince, &n.LostSince, &n.DownAt} {
+			for _, at := range []*warden.Instant{&n.Since, &n.GoodAt, &n.AnsweredAt, &n.SeenAt, &n.RoleSince, &n.LostSince, &n.DownAt} {
 				*at = min(*at, now)
 			}
 		}
@@ -150,6 +153,9 @@ func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
 	switch {
 	case o.Health == warden.HealthGood:
 		s.good(c, n, e, now, f)
+		n.UnfitSince = 0
+	case o.Health == warden.HealthDenied:
+		// A mistake in a configuration file: it adds to no limit.
 		n.UnfitSince = 0
 	case o.Health.Alive():
 		if n.UnfitSince == 0 {

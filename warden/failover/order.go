@@ -75,6 +75,11 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			r.say("%s cannot be claimed: %s", p.node, why(d))
 			s.excluded = append(s.excluded, p.node)
 			r.look()
+		case !r.ours(o):
+			// Never ordered to be promoted, so it is merely not eligible.
+			r.say("%s is another server now, or lost its data", p.node)
+			s.excluded = append(s.excluded, p.node)
+			r.look()
 		case o.Role == warden.RolePrimary:
 			s.confirmed = o
 			r.publish(r.sc.Base.Reason)
@@ -98,6 +103,8 @@ func (r *run) claimDone(p pending, d ActionDone) {
 		switch {
 		case !seen:
 			s.pollAt = r.now.Add(retryClaim)
+		case !r.ours(o):
+			r.strange(p.node)
 		case o.Role == warden.RolePrimary:
 			r.confirm(o)
 		default:
@@ -105,6 +112,20 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			r.say("%s is still a replica", p.node)
 		}
 	}
+}
+
+// ours reports whether an observation is of the group's lineage.
+func (r *run) ours(o warden.Observation) bool {
+	return lineageRank(Ask{Lineage: r.sc.Lineage}, Look{Seen: o}) >= 0
+}
+
+// strange: what answers at the candidate's address is not of the lineage as
+// far as it is known. It may be another server, or our candidate promoted and
+// restarted since. It counts as the primary (S4); the Wardens find it down for
+// what it is, and fail over away from it.
+func (r *run) strange(node warden.NodeID) {
+	r.finish(warden.VerdictUnknown, "candidate-strange",
+		fmt.Sprintf("%s is another server now, or was promoted and restarted: it counts as the primary", node))
 }
 
 func why(d ActionDone) string {
@@ -122,6 +143,8 @@ func (r *run) inspected(d ActionDone, seen bool) {
 	case !seen:
 		r.finish(warden.VerdictUnknown, "candidate-unreachable",
 			fmt.Sprintf("%s may have been promoted and cannot be looked at: it counts as the primary", s.Candidate))
+	case !r.ours(d.Observation):
+		r.strange(s.Candidate)
 	case d.Observation.Role == warden.RolePrimary:
 		r.say("%s was promoted already", s.Candidate)
 		r.confirm(d.Observation)
@@ -286,6 +309,8 @@ func (r *run) promoteDone(p pending, d ActionDone) {
 		return
 	}
 	switch {
+	case d.Observation.Health == warden.HealthGood && !r.ours(d.Observation):
+		r.strange(p.node)
 	case d.Observation.Health == warden.HealthGood && d.Observation.Role == warden.RolePrimary:
 		r.confirm(d.Observation)
 	case d.Result.Outcome == warden.Refused:

@@ -217,6 +217,9 @@ func (r *run) choose() {
 		return
 	}
 	oldToo := s.demoted || s.inspected
+	if l := r.lookAt(s.Old); l != nil && good(*l) && l.Seen.Role == warden.RoleReplica {
+		oldToo = true // a primary that came back as a replica is one like the others
+	}
 	ask := Ask{Looks: s.Looks, Old: s.Old, OldToo: oldToo, Exclude: s.excluded, Linked: switchover, Previous: b.Previous,
 		Lineage: r.sc.Lineage, DownFor: r.sc.DownFor, DownAfter: r.c.DownAfter}
 	if s.Want.Reason == warden.ReasonSwitchover || s.Want.Reason == warden.ReasonForced {
