@@ -122,7 +122,7 @@ func (w *World) canFollow(s *server, t *warden.Topology) bool {
 // mayFailOver reports whether L1 applies: a candidate, a majority, no pause.
 func (w *World) mayFailOver() bool {
 	t := w.check.ledger.newest(^warden.Epoch(0))
-	if t.Settings.Paused || !w.serverAt(t.Primary).serving() {
+	if t == nil || t.Settings.Paused || !w.serverAt(t.Primary).serving() {
 		return false
 	}
 	up := 0

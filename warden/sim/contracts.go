@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/group"
 )
@@ -166,7 +168,10 @@ func (c *contracts) elected(p *process) { c.bases[p.index].frozen = true }
 func (c *contracts) looked(p *process, server int, began warden.Instant, seen *warden.Observation) {
 	s := c.world.servers[server]
 	p.seen.looked[server] = max(p.seen.looked[server], began)
-	if seen.Health == warden.HealthGood && seen.Role == warden.RolePrimary && c.world.ofLineage(s) && !s.odd && !seen.Empty {
+	// A primary whose replication ids this Warden has no record of proves
+	// nothing to it: it may be anybody (S7), and is rightly held for lost.
+	known := slices.Contains(p.disk.kept.Chosen.Lineage, seen.Lineage) || slices.Contains(p.disk.kept.Chosen.Lineage, seen.LineageBefore)
+	if seen.Health == warden.HealthGood && seen.Role == warden.RolePrimary && c.world.ofLineage(s) && !s.odd && !seen.Empty && known {
 		p.seen.good[server] = c.world.now
 		return
 	}

@@ -173,13 +173,14 @@ func (s *server) remember() {
 // pulse moves data: clients write, replicas receive.
 func (w *World) pulse() {
 	w.after(pulse, w.pulse)
-	for i := range w.clients {
-		w.clients[i].write(w)
-	}
+	// Replicas receive what was written one pulse ago: replication lags.
 	for _, s := range w.servers {
 		if s.up && !s.hung && s.role == warden.RoleReplica {
 			w.replicate(s)
 		}
+	}
+	for i := range w.clients {
+		w.clients[i].write(w)
 	}
 	if w.now%(5*warden.Instant(warden.Second)) < warden.Instant(pulse) {
 		for _, s := range w.servers {

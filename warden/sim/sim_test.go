@@ -23,14 +23,15 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
-// seeds is how many seeds to run. WARDEN_SIM_SEEDS sets it.
+// seeds is how many seeds to run: about a minute of one core. scripts/sim runs
+// more, WARDEN_SIM_SEEDS sets it.
 func seeds(t *testing.T) uint64 {
-	n := uint64(5000)
+	n := uint64(1000)
 	switch {
 	case underRace:
 		n = 100
 	case testing.Short():
-		n = 300
+		n = 100
 	}
 	return number(t, "WARDEN_SIM_SEEDS", n)
 }
