@@ -281,6 +281,11 @@ func (r *run) decide() {
 		previous = r.sc.Base.Primary
 	}
 	r.propose(Deciding, reason, func(t *warden.Topology) {
+		if l := r.lookAt(s.Candidate); l != nil {
+			// Once promoted the candidate shows its present id only as the one
+			// before: without this nobody could tell it from a stranger.
+			*t = t.WithLineage(l.Seen.LineageBefore, l.Seen.Lineage)
+		}
 		t.Phase, t.Primary, t.Previous = warden.PhasePromoting, s.Candidate, previous
 	})
 }
