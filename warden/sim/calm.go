@@ -55,7 +55,7 @@ func (w *World) recoverable() bool {
 		return s.up && s.role == warden.RolePrimary && w.ofLineage(s)
 	}
 	p := w.serverAt(t.Primary)
-	if p.up && w.ofLineage(p) && !p.empty() && (p.role == warden.RolePrimary || knows(t, p)) {
+	if p.up && w.ofLineage(p) && !p.empty() && knows(t, p) {
 		return true
 	}
 	for _, s := range w.servers {
@@ -75,8 +75,10 @@ func (w *World) eligible(s *server, t *warden.Topology) bool {
 // knows reports whether the Wardens can tell from its replication ids that a
 // server's data is the group's. A server that restarted twice as a primary
 // while nobody looked has ids that nobody knows.
-func knows(t *warden.Topology, s *server) bool {
-	return slices.Contains(t.Lineage, s.replid) || s.before != "" && slices.Contains(t.Lineage, s.before)
+func knows(t *warden.Topology, s *server) bool { return knowsIDs(t, s.replid, s.before) }
+
+func knowsIDs(t *warden.Topology, id, before string) bool {
+	return slices.Contains(t.Lineage, id) || before != "" && slices.Contains(t.Lineage, before)
 }
 
 // settledNow is L2.
