@@ -1,11 +1,9 @@
 package main
 
-import "context"
-
 // runDaemon runs one Warden until ctx ends; runDemo runs the demonstration
 // with the arguments after the word "demo". nil: this build has none, and says
 // so. An error made with exitWith chooses the exit code, any other gives 1.
 var (
 	runDaemon = daemonMain
-	runDemo   func(ctx context.Context, args []string) error
+	runDemo   = demoMain
 )

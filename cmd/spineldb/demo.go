@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// The demo is one process that plays three parts: it starts the cast
+// (demochild.go, demonode.go), does what a story needs (demoact.go) while a
+// client writes (demowriter.go), and shows what the Wardens say of it. What
+// they say arrives in demowatch.go, is worded in demostory.go and kept in
+// demomodel.go; demoview.go makes rows of text of it and demoscreen.go puts
+// them on a terminal.
+
+// demoOptions are the flags of `spineldb demo`.
+type demoOptions struct {
+	engine     string
+	downAfter  time.Duration
+	keep       bool
+	plain      bool
+	switchover bool
+}
+
+const demoHelp = `usage: spineldb demo [flags]
+
+Start three Wardens, a primary and two replicas on this machine, write through
+an ordinary Sentinel client, kill the primary and watch what happens. Nothing
+listens beyond loopback, nothing is left behind. The last line on the standard
+output says how many writes were acknowledged and how many of them were lost.
+
+The client writes one key, waits for the answer, then waits 2ms; the kill comes
+at the end of such a wait. Replication is asynchronous: a write acknowledged in
+the last instant before a crash can be lost. If one is, the last line says so.
+
+flags:
+  --engine NAME       embedded (default; needs nothing), redis or valkey (a real
+                      server, from PATH)
+  --down-after TIME   how long the primary may be silent (default 1s)
+  --switchover        then change the primary once more, as planned work
+  --keep              leave everything running for you to play with, until Ctrl-C
+  --plain             print plain lines even on a terminal
+
+exit codes: 0 done and nothing lost, 1 no failover or something lost, 2 usage
+`
+
+// Bounds of --down-after. Warden accepts no less; with more than a minute
+// nobody waits for the end.
+const (
+	demoShortest = time.Duration(minDownAfter)
+	demoLongest  = time.Minute
+)
+
+// demoMain is `spineldb demo`. It returns when everything it started has ended.
+func demoMain(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == demoNodeWord {
+		return demoNode(ctx, args[1:])
+	}
+	o, err := parseDemo(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, err = io.WriteString(os.Stdout, demoHelp)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	// A closed terminal or a closed pipe must not leave the temporary directory.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
+	defer stop()
+	return playDemo(ctx, o, os.Stdout)
+}
+
+func parseDemo(args []string) (demoOptions, error) {
+	var o demoOptions
+	downAfter := "1s"
+	f := flag.NewFlagSet("demo", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&o.engine, "engine", "embedded", "")
+	f.StringVar(&downAfter, "down-after", downAfter, "")
+	f.BoolVar(&o.keep, "keep", false, "")
+	f.BoolVar(&o.plain, "plain", false, "")
+	f.BoolVar(&o.switchover, "switchover", false, "")
+	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return o, err
+	} else if err != nil {
+		return o, usage("%v: see spineldb demo --help", err)
+	}
+	if f.NArg() > 0 {
+		return o, usage("demo takes flags only, but %q was given: see spineldb demo --help", shown(f.Arg(0)))
+	}
+	if _, ok := demoEngines()[o.engine]; !ok {
+		return o, usage("--engine is %q: choose embedded, redis or valkey", shown(o.engine))
+	}
+	span, err := parseSpan(downAfter)
+	if err != nil {
+		return o, usage("--down-after: %v", err)
+	}
+	o.downAfter = time.Duration(span)
+	if o.downAfter < demoShortest || o.downAfter > demoLongest {
+		return o, usage("--down-after is %s: write a time from %s to %s", span, warden.Duration(demoShortest), warden.Duration(demoLongest))
+	}
+	return o, nil
+}
+
+// playDemo shows the story on out, and ends what it started.
+func playDemo(ctx context.Context, o demoOptions, out *os.File) error {
+	_, _, terminal := terminalSize(out)
+	live := terminal && !o.plain && os.Getenv("TERM") != "dumb"
+	model := newDemoModel(o.engine, o.downAfter, time.Now())
+	show := &demoPlain{out: out, brush: brush(wantsColour(out) && terminal)}
+	cast, err := newDemoCast(o.engine)
+	if err != nil {
+		return err
+	}
+	p := &demoPlay{options: o, model: model, cast: cast, live: live, show: show}
+	showing, hide := context.WithCancel(context.WithoutCancel(ctx))
+	var shown sync.WaitGroup
+	if live {
+		shown.Go(func() { showScreen(showing, out, model, show.brush) })
+	} else {
+		model.tell = show.moment
+		shown.Go(func() { show.tell(showing) })
+	}
+	err = p.run(ctx)
+	closing := cast.end()
+	hide()
+	shown.Wait()
+	if live {
+		show.frame(model.picture(), out)
+	}
+	return p.close(ctx, err, closing)
+}
+
+// close says how it ended: err is what stopped the play, closing what could
+// not be ended. The result comes last, after everything has ended.
+func (p *demoPlay) close(ctx context.Context, err, closing error) error {
+	if err != nil && ctx.Err() != nil {
+		err = exitWith(exitRefused, "demo: interrupted; everything was stopped")
+	} else if err != nil {
+		_, _ = io.WriteString(os.Stderr, p.cast.lastWords)
+		err = fmt.Errorf("demo: %w", err)
+	}
+	if p.counted {
+		p.show.result(p.model.picture(), p.tally, p.planned)
+		if err == nil && p.tally.lost > 0 {
+			err = &exitError{code: exitRefused}
+		}
+	}
+	if err == nil && closing != nil {
+		err = fmt.Errorf("demo: %w", closing)
+	}
+	return err
+}

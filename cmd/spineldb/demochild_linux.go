@@ -1,0 +1,9 @@
+package main
+
+import "syscall"
+
+// demoProcess keeps a terminal's Ctrl-C from the children, because the demo
+// ends them in order, and has the kernel end them if the demo cannot.
+func demoProcess() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}

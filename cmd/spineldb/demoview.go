@@ -1,0 +1,281 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// More tones, for the demo only.
+const (
+	toneAccent  tone = "36"
+	toneGoodTag tone = "1;32"
+	toneBadTag  tone = "1;31"
+)
+
+// span is text of one tone, row a line of the screen.
+type (
+	span struct {
+		tone tone
+		text string
+	}
+	row []span
+)
+
+// width is how many cells a row takes. Only characters of one cell are used.
+func (r row) width() int {
+	n := 0
+	for _, s := range r {
+		n += utf8.RuneCountInString(s.text)
+	}
+	return n
+}
+
+// to fills a row with blanks up to a width, or cuts it.
+func (r row) to(width int) row {
+	if have := r.width(); have < width {
+		return append(r[:len(r):len(r)], span{tonePlain, strings.Repeat(" ", width-have)})
+	}
+	return r.cut(width)
+}
+
+// cut is the part of a row that fits.
+func (r row) cut(width int) row {
+	var out row
+	for _, s := range r {
+		n := utf8.RuneCountInString(s.text)
+		if n > width {
+			out = append(out, span{s.tone, string([]rune(s.text)[:max(width, 0)])})
+			break
+		}
+		out, width = append(out, s), width-n
+	}
+	return out
+}
+
+// text is the row for a terminal.
+func (r row) text(b brush, width int) string {
+	var s strings.Builder
+	for _, part := range r.cut(width) {
+		s.WriteString(b.paint(part.tone, part.text))
+	}
+	return s.String()
+}
+
+// Sizes of the layout, in cells.
+const (
+	wideEnough = 112 // nodes and Wardens beside one another
+	tallEnough = 30  // the strip is higher, and gaps are wider
+)
+
+// demoView lays a picture out for a terminal of this size.
+func demoView(p demoPicture, width, height int) []row {
+	width = max(width, 20)
+	rows := head(p, width)
+	nodes := titled("NODES", "", nodeRows(p))
+	wardens := titled("WARDENS", "", wardenRows(p))
+	if width >= wideEnough {
+		left := width/2 - 1
+		nodes, wardens = ruled(nodes, left), ruled(wardens, width-left-2)
+		for i := range nodes {
+			rows = append(rows, append(append(nodes[i].to(left), span{tonePlain, "  "}), wardens[i]...))
+		}
+	} else {
+		rows = append(rows, ruled(nodes, width)...)
+		rows = append(rows, row{})
+		rows = append(rows, ruled(wardens, width)...)
+	}
+	rows = append(rows, row{})
+	stripHeight := 2
+	if height >= tallEnough {
+		stripHeight = 4
+	}
+	rows = append(rows, ruled(titled("WRITES", writesNote(p), strip(p, width-2, stripHeight)), width)...)
+	rows = append(rows, row{})
+	if len(p.hint) > 0 {
+		var lines []row
+		for _, line := range p.hint {
+			lines = append(lines, row{{toneAccent, " " + line}})
+		}
+		rows = append(rows, ruled(titled("YOUR TURN", "Ctrl-C ends it", lines), width)...)
+		rows = append(rows, row{})
+	}
+	room := max(height-len(rows)-1, 3)
+	rows = append(rows, ruled(titled("SINCE "+strings.ToUpper(p.zeroName), "", storyRows(p, room)), width)...)
+	return rows
+}
+
+// head is the title and the sentence that says what is going on.
+func head(p demoPicture, width int) []row {
+	title := row{{toneBold, " spineldb demo"}, {toneFaint, "  three Wardens watch three nodes"}}
+	facts := fmt.Sprintf("engine %s, down_after %s, %4.1fs ", p.engine, p.downAfter, p.now.Sub(p.began).Seconds())
+	if gap := width - title.width() - len(facts); gap > 1 {
+		title = append(title, span{tonePlain, strings.Repeat(" ", gap)}, span{toneFaint, facts})
+	}
+	t := toneAccent
+	switch {
+	case !p.marks[markKill].IsZero() && p.marks[markFirstWrite].IsZero():
+		t = toneBadTag
+	case !p.marks[markFirstWrite].IsZero():
+		t = toneGoodTag
+	}
+	return []row{title, {{t, " ▶ " + p.headline}}, {}}
+}
+
+// titled is a block under a title; its first row is drawn as a rule by ruled.
+func titled(title, note string, rows []row) []row {
+	first := row{{toneFaint, "── "}, {toneBold, title}}
+	if note != "" {
+		first = append(first, span{toneFaint, "  " + note})
+	}
+	return append([]row{append(first, span{tonePlain, " "})}, rows...)
+}
+
+// ruled completes the first row of such a block to a line across.
+func ruled(rows []row, width int) []row {
+	if gap := width - rows[0].width() - 1; gap > 0 {
+		rows[0] = append(rows[0], span{toneFaint, strings.Repeat("─", gap)})
+	}
+	return rows
+}
+
+func nodeRows(p demoPicture) []row {
+	var rows []row
+	for _, n := range p.nodes {
+		r := row{nodeSign(p, n), {toneBold, n.name}, {toneFaint, fmt.Sprintf("  %-15s  ", n.addr)}}
+		rows = append(rows, append(r, nodeWords(p, n)...))
+	}
+	for len(rows) < demoSize {
+		rows = append(rows, row{})
+	}
+	return rows
+}
+
+// nodeSign is the mark before a node.
+func nodeSign(p demoPicture, n demoNodeState) span {
+	switch {
+	case n.dead || n.down >= 2:
+		return span{toneBadTag, " ✗ "}
+	case !n.seen:
+		return span{toneFaint, " ○ "}
+	case n.addr == p.primary:
+		return span{toneGoodTag, " ★ "}
+	case n.down > 0:
+		return span{toneWarn, " ● "}
+	}
+	return span{toneGood, " ● "}
+}
+
+// nodeWords are the role, what is unusual, and the position.
+func nodeWords(p demoPicture, n demoNodeState) row {
+	o := n.view.Observation
+	role, state := span{tonePlain, "replica of " + p.nameOf(o.Upstream)}, span{}
+	switch {
+	case n.dead && n.addr == p.primary:
+		return row{{toneBad, fmt.Sprintf("%-14s", "primary")}, {toneBadTag, "killed"}}
+	case n.dead:
+		return row{{toneBad, fmt.Sprintf("%-14s", "was primary")}, {toneBadTag, "killed"}}
+	case !n.seen:
+		return row{{toneFaint, "starting"}}
+	case n.addr == p.primary:
+		role = span{toneGoodTag, "primary"}
+	case o.Role == warden.RolePrimary:
+		role, state = span{toneWarn, "old primary"}, span{toneWarn, "to be demoted"}
+	case o.Syncing:
+		state = span{toneWarn, "copying"}
+	case !o.LinkUp:
+		state = span{toneWarn, "link down"}
+	}
+	if n.down > 0 {
+		state = span{toneBad, fmt.Sprintf("down for %d of %d", n.down, len(p.wardens))}
+	}
+	r := row{{role.tone, fmt.Sprintf("%-14s", role.text)}, {toneFaint, fmt.Sprintf("at %11s  ", grouped(o.Position))}}
+	return append(r, state)
+}
+
+// grouped prints a number with blanks between its thousands.
+func grouped(n int64) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + " " + text[i:]
+	}
+	return text
+}
+
+func wardenRows(p demoPicture) []row {
+	var rows []row
+	for _, w := range p.wardens {
+		r := row{{toneGood, " ● "}, {toneBold, w.name}, {toneFaint, fmt.Sprintf("  %-15s  ", w.addr)}}
+		if !w.heard {
+			r[0] = span{toneFaint, " ○ "}
+			rows = append(rows, append(r, span{toneFaint, "starting"}))
+			continue
+		}
+		if w.view.Leading {
+			r[0] = span{toneAccent, " ◆ "}
+		}
+		rows = append(rows, append(r, opinionOf(p, w)...))
+	}
+	for len(rows) < demoSize {
+		rows = append(rows, row{})
+	}
+	return rows
+}
+
+// opinionOf is what a Warden thinks of its primary, and whether it leads.
+func opinionOf(p demoPicture, w demoWardenState) row {
+	if w.view.Provisional {
+		return row{{toneWarn, "looks for the others"}}
+	}
+	name := p.nameOf(w.view.Primary)
+	says := row{{toneGood, fmt.Sprintf("%s is up", name)}}
+	for _, v := range w.view.Nodes {
+		switch {
+		case v.Node != w.view.Primary:
+		case v.Odown:
+			says = row{{toneBadTag, fmt.Sprintf("%s is DOWN: %d of %d agree", name, v.Agreeing, len(p.wardens))}}
+		case v.Down:
+			says = row{{toneBad, name + " is down"}}
+		case v.WaitingFor > warden.Duration(p.downAfter/4) || v.AnsweredAgo > warden.Duration(p.downAfter/4) && v.Disconnected:
+			says = row{{toneWarn, name + " does not answer"}}
+		}
+	}
+	says = says.to(24)
+	says = append(says, span{toneFaint, fmt.Sprintf("  epoch %d ", w.view.Promise)})
+	if w.view.Leading {
+		says = append(says, span{toneAccent, " leads"})
+	}
+	return says
+}
+
+// storyRows are the last lines of the story.
+func storyRows(p demoPicture, room int) []row {
+	all := inOrder(p.moments)
+	var rows []row
+	for _, m := range all[max(0, len(all)-room):] {
+		when := since(m.since)
+		if m.at.Before(p.zero) && m.since > 0 {
+			when = "" // told relative to an earlier act
+		}
+		rows = append(rows, row{{toneFaint, fmt.Sprintf(" %10s  ", when)}, {toneBold, fmt.Sprintf("%-6s  ", m.who)}, {m.tone, m.text}})
+	}
+	return rows
+}
+
+// writesNote counts the writes.
+func writesNote(p demoPicture) string {
+	rate := 0
+	// The newest bucket is not full yet.
+	if n := len(p.buckets); n >= 2 {
+		if at := int(p.now.Sub(p.began)/bucketSpan) - p.dropped; at-n < 2 {
+			rate = p.buckets[n-2].acked * bucketsPerSecond
+		}
+	}
+	note := fmt.Sprintf("%4d a second, %s acknowledged", rate, grouped(int64(p.acked)))
+	if failed := p.failed + p.unknown; failed > 0 {
+		note += fmt.Sprintf(", %s tried in vain", grouped(int64(failed)))
+	}
+	return note
+}
