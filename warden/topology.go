@@ -143,12 +143,15 @@ type Register struct {
 	Superseded bool `json:"superseded,omitempty"`
 	// Nodes are the members met so far, sorted.
 	Nodes []NodeID `json:"nodes,omitempty"`
+	// Lineage are replication ids seen to follow from known ones since the
+	// topology was written, the newest last.
+	Lineage []string `json:"lineage,omitempty"`
 }
 
 // Clone copies a register so that its slices can be changed.
 func (r Register) Clone() Register {
 	r.Accepted, r.Chosen = r.Accepted.Clone(), r.Chosen.Clone()
-	r.Nodes = slices.Clone(r.Nodes)
+	r.Nodes, r.Lineage = slices.Clone(r.Nodes), slices.Clone(r.Lineage)
 	return r
 }
 
@@ -156,7 +159,7 @@ func (r Register) Clone() Register {
 func (r Register) Equal(o Register) bool {
 	return r.Promise == o.Promise && r.Grantee == o.Grantee && r.GranteeRun == o.GranteeRun &&
 		r.Left == o.Left && r.Superseded == o.Superseded &&
-		r.Accepted.Equal(o.Accepted) && r.Chosen.Equal(o.Chosen) && slices.Equal(r.Nodes, o.Nodes)
+		r.Accepted.Equal(o.Accepted) && r.Chosen.Equal(o.Chosen) && slices.Equal(r.Nodes, o.Nodes) && slices.Equal(r.Lineage, o.Lineage)
 }
 
 // Newest is the newer of the accepted and the chosen topology.

@@ -71,6 +71,7 @@ type State struct {
 // New is the memory of a Warden that has just started with reg on its disk.
 func New(c Config, reg warden.Register, now warden.Instant) State {
 	s := State{mon: monitor.New(now), el: election.New(reg, now), fo: failover.New(), started: now, statusAt: -1}
+	s.mon.Extra = slices.Clone(reg.Lineage)
 	if t := reg.Chosen; !t.IsZero() {
 		s.confirmed = t.Primary
 		if t.Phase != warden.PhaseDone {
@@ -112,6 +113,9 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	p.route(e)
 	p.status(greet)
 	p.mark()
+	if !slices.Equal(s.el.Reg.Lineage, s.mon.Extra) {
+		s.el.Reg.Lineage = slices.Clone(s.mon.Extra)
+	}
 	if !s.el.Reg.Equal(before) {
 		r := s.el.Reg.Clone()
 		f.Persist = &r
