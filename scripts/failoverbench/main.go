@@ -1,0 +1,180 @@
+// Command failoverbench measures Wardens beside real Redis Sentinels.
+//
+// Both systems get the same work in one run: three monitors with quorum 2 and
+// the same down_after watch one real redis-server and its two replicas, all
+// made anew for every trial, the two systems taking turns. Clients know the
+// monitors and nothing else, and are the same code for both. scripts/bench
+// builds and starts it; docs/benchmarks.md tells the method and the results.
+//
+// Everything runs on 127.0.0.1, on ports the system gives, in a directory of
+// its own. Children end with this process, however it ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are what the command line chooses.
+type options struct {
+	runs            int
+	downAfter       time.Duration
+	crashAfter      time.Duration
+	failoverTimeout time.Duration
+	faults          []string
+	stages          []string
+	jsonFile        string
+	wardenBinary    string
+	serverBinary    string
+	keep            bool
+	seed            uint64
+}
+
+// bench is one run of the program.
+type bench struct {
+	options
+	out    io.Writer
+	root   string // a directory of our own
+	launch *launcher
+	dice   *rand.Rand
+	report report
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// errBarMissed: everything was measured, and something is slower or less safe
+// than it has to be.
+var errBarMissed = errors.New("a bar was missed")
+
+// run returns 0 when all bars hold, 1 when one is missed or a trial could not
+// be made, 2 for wrong usage.
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	what, o, err := parse(args, errs)
+	if err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			_, _ = fmt.Fprintf(errs, "bench: %s\n", err)
+		}
+		return 2
+	}
+	if err := measure(ctx, what, o, out); err != nil {
+		_, _ = fmt.Fprintf(errs, "bench: %s\n", err)
+		return 1
+	}
+	return 0
+}
+
+// chapters are the benchmarks in the order of "all".
+var chapters = []struct {
+	name string
+	run  func(*bench, context.Context) error
+}{
+	{"failover", (*bench).failover},
+	{"crash", (*bench).crash},
+	{"switchover", (*bench).switchover},
+	{"leader", (*bench).leader},
+}
+
+func parse(args []string, errs io.Writer) (string, options, error) {
+	var o options
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(errs)
+	f.IntVar(&o.runs, "n", 10, "trials of each kind")
+	f.DurationVar(&o.downAfter, "down-after", time.Second, "down_after of both systems")
+	f.DurationVar(&o.crashAfter, "crash-after", 100*time.Millisecond, "crash_after of the benchmark crash")
+	f.DurationVar(&o.failoverTimeout, "failover-timeout", 10*time.Second, "failover_timeout of both systems")
+	faults := f.String("faults", "kill,stop", "faults of the benchmark failover: kill, stop")
+	stages := f.String("stages", "deciding,promoting,publishing", "stages in which the benchmark leader kills the leader")
+	f.StringVar(&o.jsonFile, "json", "", "write the results to this file too")
+	f.StringVar(&o.wardenBinary, "spineldb", "", "the spineldb program")
+	f.StringVar(&o.serverBinary, "redis-server", "redis-server", "the redis-server program")
+	f.BoolVar(&o.keep, "keep", false, "keep the logs of every trial, and say where")
+	f.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the random pauses before the faults")
+	what := "all"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		what, args = args[0], args[1:]
+	}
+	if err := f.Parse(args); err != nil {
+		return "", o, err
+	}
+	o.faults, o.stages = strings.Split(*faults, ","), strings.Split(*stages, ",")
+	return what, o, o.check(what, f.Args())
+}
+
+func (o options) check(what string, rest []string) error {
+	known := []string{"all"}
+	for _, c := range chapters {
+		known = append(known, c.name)
+	}
+	switch {
+	case !slices.Contains(known, what):
+		return fmt.Errorf("unknown benchmark %q: choose one of %s", what, strings.Join(known, ", "))
+	case len(rest) > 0:
+		return fmt.Errorf("%q is one word too many", rest[0])
+	case o.runs < 1:
+		return fmt.Errorf("-n %d: give a number from 1 on", o.runs)
+	case o.wardenBinary == "":
+		return errors.New("-spineldb is missing: start this with scripts/bench, which builds it")
+	case o.downAfter < 100*time.Millisecond || o.crashAfter < 10*time.Millisecond:
+		return errors.New("-down-after is at least 100ms and -crash-after at least 10ms")
+	}
+	for _, f := range o.faults {
+		if _, ok := faultSignals[f]; !ok {
+			return fmt.Errorf("unknown fault %q: choose of kill, stop", f)
+		}
+	}
+	return nil
+}
+
+// measure runs the wanted chapters and prints their results.
+func measure(ctx context.Context, what string, o options, out io.Writer) (err error) {
+	root, err := os.MkdirTemp("", "failoverbench-")
+	if err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	b := &bench{options: o, out: out, root: root, launch: newLauncher(), dice: rand.New(rand.NewPCG(o.seed, 0))}
+	defer b.launch.close()
+	if o.keep {
+		defer func() { b.say("the logs are in %s\n", root) }()
+	} else {
+		defer func() { err = errors.Join(err, os.RemoveAll(root)) }()
+	}
+	if b.report.Machine, err = b.machine(ctx); err != nil {
+		return err
+	}
+	b.report.Seed = o.seed
+	b.say("%s\n", b.report.Machine)
+	for _, c := range chapters {
+		if what != c.name && what != "all" {
+			continue
+		}
+		if err := c.run(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	if o.jsonFile != "" {
+		if err := b.report.save(o.jsonFile); err != nil {
+			return err
+		}
+	}
+	if !b.report.allHold() {
+		return errBarMissed
+	}
+	return nil
+}
+
+func (b *bench) say(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format, args...) }
