@@ -167,7 +167,10 @@ func (c *contracts) elected(p *process) { c.bases[p.index].frozen = true }
 // looked is called before a process is told what a look saw.
 func (c *contracts) looked(p *process, server int, began warden.Instant, seen *warden.Observation) {
 	s := c.world.servers[server]
-	p.seen.looked[server] = max(p.seen.looked[server], began)
+	if began < p.seen.looked[server] {
+		return // an older look that was answered late proves nothing about now
+	}
+	p.seen.looked[server] = began
 	// A primary whose replication ids this Warden has no record of proves
 	// nothing to it: it may be anybody (S7), and is rightly held for lost.
 	known := slices.Contains(p.disk.kept.Chosen.Lineage, seen.Lineage) || slices.Contains(p.disk.kept.Chosen.Lineage, seen.LineageBefore)
