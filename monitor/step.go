@@ -141,8 +141,14 @@ func (s *State) said(e Said, now warden.Instant) {
 
 func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
 	n := s.Find(e.Node)
-	if n == nil || e.Asked < n.AskedAt || e.Asked > now {
-		return // forgotten meanwhile, an older look that came late, or of a clock that jumped
+	if n == nil || e.Asked > now {
+		return // forgotten meanwhile, or begun before the clock jumped back
+	}
+	if e.Asked < n.AskedAt {
+		if e.Observation.Health.Alive() { // old news, but a sign of life
+			n.AnsweredAt, n.Silence, n.Refusing, n.RefusedFor = now, 0, false, 0
+		}
+		return
 	}
 	n.AskedAt = e.Asked
 	o := e.Observation
