@@ -45,6 +45,7 @@ var rings = []ring{
 	{"warden/failover", 1, "a mind: what is done?"},
 	{"warden/group", 2, "one group's whole mind: joins the three"},
 	{"warden/store", 3, "an edge: the disk"},
+	{"warden/transcript", 3, "plays conversations with a mind; for tests alone"},
 	{"adapters/*", 3, "an edge: one kind of database each"},
 	{"discovery/*", 3, "an edge: how Wardens and clients find each other"},
 	{"warden/shell", 4, "the only goroutines; it knows the edges by their interfaces"},
@@ -66,7 +67,7 @@ var may = map[int][]int{
 }
 
 // testSupport are packages of test code. They may be imported by tests only.
-var testSupport = []string{"adapters/adaptertest"}
+var testSupport = []string{"adapters/adaptertest", "warden/transcript"}
 
 // impure are the imports that let the outside world into a mind: whoever has
 // them can no longer be replayed from a record.
