@@ -214,3 +214,24 @@ func TestGap(t *testing.T) {
 		}
 	}
 }
+
+// The first of the monitors that announces the verdict counts, and silence is
+// no verdict.
+func TestVerdict(t *testing.T) {
+	a, b := miniredis.RunT(t), miniredis.RunT(t)
+	v, err := listen([]string{a.Addr(), b.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	if at, err := v.when(); err == nil {
+		t.Fatalf("silence was a verdict at %s", at)
+	}
+	b.Publish("+sdown", "x")
+	before := time.Now()
+	b.Publish("+odown", "x")
+	at, err := v.when()
+	if err != nil || at.Before(before) {
+		t.Fatalf("%s, %v, want after %s", at, err, before)
+	}
+}

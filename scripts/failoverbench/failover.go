@@ -13,6 +13,8 @@ const trialLimit = time.Minute
 type outage struct {
 	write time.Duration // from the fault to the first acknowledged write
 	named time.Duration // from the fault to the first word of the new primary
+	// work is from the first +odown to the first acknowledged write.
+	work time.Duration
 }
 
 // strike makes a fault and waits for the first write. The client starts with
@@ -22,6 +24,11 @@ func (r *rig) strike(ctx context.Context, kind string) (outage, error) {
 	defer cancel()
 	s := newSeeker(r.monitorAddrs())
 	defer s.close()
+	v, err := listen(r.monitorAddrs())
+	if err != nil {
+		return outage{}, err
+	}
+	defer v.close()
 	at, err := r.fault(kind)
 	if err != nil {
 		return outage{}, err
@@ -30,7 +37,11 @@ func (r *rig) strike(ctx context.Context, kind string) (outage, error) {
 	if err != nil {
 		return outage{}, fmt.Errorf("no write within %s of the fault: %w", trialLimit, err)
 	}
-	return outage{f.wrote.Sub(at), f.named.Sub(at)}, nil
+	down, err := v.when()
+	if err != nil {
+		return outage{}, err
+	}
+	return outage{f.wrote.Sub(at), f.named.Sub(at), f.wrote.Sub(down)}, nil
 }
 
 // outage makes one trial: a new rig and one fault.
@@ -41,7 +52,7 @@ func (b *bench) outage(ctx context.Context, system, kind string, crash time.Dura
 		return err
 	})
 	if err == nil {
-		b.say("    %-8s %s: written after %.1f ms, named after %.1f ms (load %s)\n", system, kind, ms(o.write), ms(o.named), load())
+		b.say("    %-8s %s: written after %.1f ms, named after %.1f ms, %.1f ms from +odown (load %s)\n", system, kind, ms(o.write), ms(o.named), ms(o.work), load())
 	}
 	return o, err
 }
@@ -57,7 +68,7 @@ func order(i int) []string {
 // failover measures what is lost beyond down_after, both systems in turns.
 func (b *bench) failover(ctx context.Context) error {
 	b.say("\nfailover: down_after %s, quorum 2 of 3 monitors, a primary and two replicas\n", b.downAfter)
-	values := map[string][]float64{}
+	values, work := map[string][]float64{}, map[string][]float64{}
 	for i := range b.runs {
 		for _, kind := range b.faults {
 			for _, system := range order(i) {
@@ -67,17 +78,14 @@ func (b *bench) failover(ctx context.Context) error {
 				}
 				key := kind + " " + system
 				values[key] = append(values[key], ms(o.write-b.downAfter))
+				work[key] = append(work[key], ms(o.work))
 			}
 		}
 	}
-	var series []Series
-	for _, kind := range b.faults {
-		for _, system := range order(0) {
-			series = append(series, Series{Chapter: "failover", Kind: kind, System: system, Unit: "ms", Values: values[kind+" "+system]})
-		}
-	}
 	b.say("\nfrom the fault to the first acknowledged write, beyond down_after\n")
-	b.note(series)
+	b.note(b.beside("failover", values))
+	b.say("\nof that, from the first +odown to the first acknowledged write\n")
+	b.note(b.beside("failover after +odown", work))
 	for _, kind := range b.faults {
 		we, they := b.report.find("failover", kind, ours).Median, b.report.find("failover", kind, sentinel).Median
 		b.judge(
@@ -85,6 +93,17 @@ func (b *bench) failover(ctx context.Context) error {
 			below(kind+": median of ours in % of Sentinel's", percent(we, they), 10))
 	}
 	return nil
+}
+
+// beside makes series of the values of both systems, by fault.
+func (b *bench) beside(chapter string, values map[string][]float64) []Series {
+	var series []Series
+	for _, kind := range b.faults {
+		for _, system := range order(0) {
+			series = append(series, Series{Chapter: chapter, Kind: kind, System: system, Unit: "ms", Values: values[kind+" "+system]})
+		}
+	}
+	return series
 }
 
 // crash measures a killed primary with the short limit for hard evidence.
