@@ -1,0 +1,12 @@
+// Package e2e proves what Warden promises with real processes: the spineldb
+// binary, built with the race detector, and redis-server. It has tests only.
+//
+// Every test has a lab of its own: a directory, ports, servers, Wardens. All of
+// them are children of the test and die with it, even if it is killed. Nothing
+// waits by sleeping; a test polls until what it wants is so, with a limit, and
+// prints the Wardens' own explanation and the ends of all logs when it fails.
+//
+// The tests need redis-server (Redis 7), and root with iproute2 for the one
+// that cuts a network; scripts/test installs both. What is missing makes a
+// test fail, because a proof that was left out must not look like one.
+package e2e
