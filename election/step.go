@@ -94,7 +94,11 @@ func Step(c Config, s State, e Event, want Want, sight Sight, now warden.Instant
 	s.common(c, now)
 	s.leading(c, sight, now, &f)
 	f.Elected = f.Elected && s.Lead != nil
-	s.turn(c, want, sight, now, &f)
+	if f.Lost == "" {
+		// A leader's want is the one it was elected for: when it has just lost
+		// the lead, only the next Step knows what is wanted now.
+		s.turn(c, want, sight, now, &f)
+	}
 	return s, f
 }
 

@@ -142,7 +142,12 @@ func (s *State) accept(c Config, m warden.Message, sight Sight, now warden.Insta
 	if no == "" {
 		old := s.Reg.Chosen.Primary
 		s.Reg.Accepted = t.Clone()
+		voted := s.Reg.Promise == t.Epoch && (s.Reg.Grantee != m.From || s.Reg.GranteeRun != m.Run)
 		s.promise(c, t.Epoch, m.From, m.Run, now, f)
+		if voted {
+			// The vote of this epoch went to somebody else: it is spent (S1).
+			s.Reg.Grantee, s.Reg.GranteeRun = "", 0
+		}
 		f.send(c, s, m.From, warden.Message{Birth: t.Birth, Accept: &warden.Accepted{
 			Version: t.Version, OK: true, Down: sight.PrimaryDown && old != "" && (t.Previous == old || t.Primary == old)}})
 		return
@@ -177,7 +182,9 @@ func (s *State) whyNotAccept(c Config, m warden.Message, t warden.Topology) stri
 // of a failover (H2c).
 func (s *State) renew(c Config, m warden.Message, sight Sight, now warden.Instant, f *Effects) {
 	r := *m.Renew
-	mine := s.Reg.Promise == r.Epoch && s.Reg.Grantee == m.From && s.Reg.GranteeRun == m.Run
+	a := s.Reg.Accepted
+	mine := s.Reg.Promise == r.Epoch && (s.Reg.Grantee == m.From && s.Reg.GranteeRun == m.Run ||
+		a.Epoch == r.Epoch && a.Leader == m.From && a.LeaderRun == m.Run)
 	if r.Release {
 		if mine && s.HoldFor == m.From {
 			s.HoldUntil = 0

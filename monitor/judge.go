@@ -166,7 +166,7 @@ func (s *State) judgeReturn(c Config, p *Node, before warden.Observation, now wa
 	}
 	if lost == "" {
 		p.Lost, p.LostSince, p.lostHard = "", 0, false
-		if o.Role == warden.RolePrimary && (s.Belongs(c, o) || s.allSeen(p)) {
+		if o.Role == warden.RolePrimary && c.Birth != "" && (s.Belongs(c, o) || s.allSeen(p)) {
 			s.extend(c, o)
 		}
 		return

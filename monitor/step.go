@@ -57,6 +57,8 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 // what a node did as a replica is nothing to hold against it as a primary.
 func (s *State) roster(c Config, now warden.Instant) {
 	s.Nodes = slices.DeleteFunc(s.Nodes, func(n Node) bool { return !slices.Contains(c.Nodes, n.ID) })
+	// What the topology has taken over need not be remembered beside it.
+	s.Extra = slices.DeleteFunc(s.Extra, func(id string) bool { return slices.Contains(c.Lineage, id) })
 	for _, id := range c.Nodes {
 		if s.Find(id) == nil {
 			s.Nodes = append(s.Nodes, Node{ID: id, Since: now})

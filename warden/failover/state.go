@@ -35,7 +35,7 @@ const (
 	syncLimit     = 10 * warden.Second // Sentinel's SLAVE-RECONF-TIMEOUT
 	retryFirst    = warden.Second
 	retryMost     = 8 * warden.Second
-	catchUpLimit  = 5 * warden.Second
+	catchUpLimit  = 500 * warden.Millisecond // a Redis replica without its primary refuses to be copied from
 	freshLimit    = 2 * warden.Second
 	maxReport     = 80
 	maxPromotions = 3

@@ -76,8 +76,8 @@ func (p *step) forgetWish(cmd warden.Command, t warden.Topology) (w election.Wan
 		return w, "unknown-warden", fmt.Sprintf("Warden %s is not in the list of this group", id)
 	case id == p.c.Self:
 		return w, "unknown-warden", "a Warden does not forget itself: ask another one"
-	case len(t.Wardens) == 1:
-		return w, "unknown-warden", "the last Warden cannot be forgotten"
+	case len(t.Wardens) <= max(p.c.Quorum, 1):
+		return w, "quorum", fmt.Sprintf("%s would be left and quorum is %d, so nothing could be agreed any more: lower quorum first", plural(len(t.Wardens)-1, "Warden"), p.c.Quorum)
 	}
 	return election.Want{Reason: warden.ReasonForget, Warden: id}, "", ""
 }
@@ -217,6 +217,8 @@ func (p *step) commandTimes() {
 		}
 		moved := (c.want.Reason == warden.ReasonSwitchover || c.want.Reason == warden.ReasonForced) && t.Primary != c.want.Primary && t.Phase == warden.PhaseDone
 		switch {
+		case moved && c.command.Wish == warden.WishSwitchover:
+			p.answer(c.id, warden.VerdictRefused, "changed", fmt.Sprintf("%s became the primary meanwhile, by a failover", t.Primary))
 		case moved:
 			p.answer(c.id, warden.VerdictDone, "", fmt.Sprintf("%s became the primary meanwhile", t.Primary))
 		case c.want.Reason == warden.ReasonPause && t.Settings.Paused, c.want.Reason == warden.ReasonUnpause && !t.Settings.Paused,
