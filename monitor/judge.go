@@ -178,7 +178,7 @@ func (s *State) judgeReturn(c Config, p *Node, before warden.Observation, now wa
 
 // othersHold reports whether some other node has data of the known lineage.
 func (s *State) othersHold(c Config, p *Node) bool {
-	return slices.ContainsFunc(s.Nodes, func(n Node) bool {
+	return s.any(func(n *Node) bool {
 		return n.ID != p.ID && n.SeenAt != 0 && !n.Down && !n.Seen.Empty && !n.Seen.Syncing && s.Belongs(c, n.Seen)
 	})
 }
@@ -186,7 +186,7 @@ func (s *State) othersHold(c Config, p *Node) bool {
 // allSeen reports whether every other node answers: only then is it sure that
 // nobody holds the group's older data.
 func (s *State) allSeen(p *Node) bool {
-	return !slices.ContainsFunc(s.Nodes, func(n Node) bool {
+	return !s.any(func(n *Node) bool {
 		return n.ID != p.ID && (n.Health != warden.HealthGood || n.Down || n.Seen.Syncing)
 	})
 }
@@ -194,11 +194,21 @@ func (s *State) allSeen(p *Node) bool {
 // othersAhead reports whether a living replica of the lineage has more than
 // position.
 func (s *State) othersAhead(c Config, p *Node, position int64) bool {
-	return slices.ContainsFunc(s.Nodes, func(n Node) bool {
+	return s.any(func(n *Node) bool {
 		return n.ID != p.ID && n.SeenAt != 0 && !n.Down && !n.Seen.Empty && !n.Seen.Syncing &&
 			n.Seen.Role == warden.RoleReplica && n.Seen.Position > position && s.Belongs(c, n.Seen) &&
 			n.Seen.Lineage != p.Seen.Lineage
 	})
+}
+
+// any reports whether some node is as asked for.
+func (s *State) any(is func(*Node) bool) bool {
+	for i := range s.Nodes {
+		if is(&s.Nodes[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // extend learns the replication ids that followed from known ones, and those

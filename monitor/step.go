@@ -56,14 +56,16 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 // roster brings the list of nodes up to date and starts a new primary clean:
 // what a node did as a replica is nothing to hold against it as a primary.
 func (s *State) roster(c Config, now warden.Instant) {
-	s.Nodes = slices.DeleteFunc(s.Nodes, func(n Node) bool { return !slices.Contains(c.Nodes, n.ID) })
 	// What the topology has taken over need not be remembered beside it.
 	s.Extra = slices.DeleteFunc(s.Extra, func(id string) bool { return slices.Contains(c.Lineage, id) })
-	for _, id := range c.Nodes {
-		if s.Find(id) == nil {
-			s.Nodes = append(s.Nodes, Node{ID: id, Since: now})
-			slices.SortFunc(s.Nodes, func(a, b Node) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	if !s.watches(c.Nodes) {
+		s.Nodes = slices.DeleteFunc(s.Nodes, func(n Node) bool { return !slices.Contains(c.Nodes, n.ID) })
+		for _, id := range c.Nodes {
+			if s.Find(id) == nil {
+				s.Nodes = append(s.Nodes, Node{ID: id, Since: now})
+			}
 		}
+		slices.SortFunc(s.Nodes, func(a, b Node) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	}
 	if c.Primary != s.primary || c.Confirmed && !s.confirmed {
 		if n := s.Find(c.Primary); n != nil {
@@ -80,6 +82,19 @@ func (s *State) roster(c Config, now warden.Instant) {
 		s.primary = c.Primary
 	}
 	s.confirmed = c.Confirmed
+}
+
+// watches reports whether exactly these nodes are watched.
+func (s *State) watches(ids []warden.NodeID) bool {
+	if len(ids) != len(s.Nodes) {
+		return false
+	}
+	for i := range ids {
+		if s.Nodes[i].ID != ids[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // passTime adds witnessed time to every silence, or enters TILT.

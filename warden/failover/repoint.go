@@ -159,7 +159,7 @@ func (r *run) end() {
 }
 
 // Next is the instant at which this mind may have to do something by itself.
-func Next(c Config, s State, now warden.Instant) warden.Instant {
+func Next(s State, now warden.Instant) warden.Instant {
 	if s.Stage == Idle {
 		return now.Add(warden.Second)
 	}

@@ -149,6 +149,7 @@ func (p *step) reset() {
 		return id != t.Primary && (n == nil || n.Down || n.Health != warden.HealthGood)
 	})
 	s.foreign, s.backoff = nil, nil
+	p.stale()
 }
 
 // commandWant is the want of the oldest waiting command.

@@ -66,6 +66,9 @@ type State struct {
 	crossed    string // primary conflict announced with
 	stage      failover.Stage
 	lastStep   warden.Instant
+	// watch is the list of nodes, derived from what watchKey names.
+	watch    []warden.NodeID
+	watchKey roster
 }
 
 // New is the memory of a Warden that has just started with reg on its disk.
@@ -97,6 +100,11 @@ type step struct {
 	s   *State
 	f   *Effects
 	now warden.Instant
+	// Derived once per Step, see stale.
+	mc   *monitor.Config
+	seen []failover.Sighting
+	// wanted is what was wanted when the election was stepped.
+	wanted election.Want
 }
 
 // Step takes one event at the instant now. s is not changed.
@@ -189,7 +197,11 @@ func (p *step) pendingNode(id uint64) warden.NodeID { return p.s.fo.NodeOf(id) }
 
 func (p *step) monitor(e monitor.Event) {
 	var f monitor.Effects
-	p.s.mon, f = monitor.Step(monitorConfig(p.c, p.s), p.s.mon, e, p.now)
+	p.s.mon, f = monitor.Step(p.monitorConfig(), p.s.mon, e, p.now)
+	p.seen = nil
+	if !p.s.el.Born() {
+		p.mc = nil // the provisional primary depends on what was seen
+	}
 	for _, n := range f.Notes {
 		p.monitorNote(n)
 	}
@@ -199,10 +211,14 @@ func (p *step) monitor(e monitor.Event) {
 // chosen at once (a Warden alone) leads straight to the next.
 func (p *step) elect(ee election.Event, fe failover.Event) {
 	want := p.want()
+	p.wanted = want
 	chosen := p.electionStep(func() (election.State, election.Effects) {
 		return election.Step(p.electionConfig(), p.s.el, ee, want, p.sight(), p.now)
 	})
 	for range cascade {
+		if p.s.el.Lead == nil && p.s.fo.Stage == failover.Idle {
+			return
+		}
 		var f failover.Effects
 		p.s.fo, f = failover.Step(p.failoverConfig(), p.s.fo, p.scene(chosen), fe, p.now)
 		p.failoverEffects(f)
@@ -249,6 +265,9 @@ func (p *step) electionStep(call func() (election.State, election.Effects)) (cho
 	}
 	if f.Lost != "" {
 		p.lostCommand(f.Lost)
+	}
+	if f.Learned || had.Birth != p.s.el.Reg.Chosen.Birth {
+		p.stale()
 	}
 	if f.Learned {
 		p.learned(had)
@@ -322,9 +341,9 @@ func (p *step) mark() {
 
 func (p *step) wake() warden.Instant {
 	s := p.s
-	next := monitor.Next(monitorConfig(p.c, s), s.mon, p.now)
-	next = min(next, failover.Next(p.failoverConfig(), s.fo, p.now), s.statusAt.Add(p.statusEvery()))
-	next = min(next, election.Next(p.electionConfig(), s.el, p.want(), p.now))
+	next := monitor.Next(p.monitorConfig(), s.mon, p.now)
+	next = min(next, failover.Next(s.fo, p.now), s.statusAt.Add(p.statusEvery()))
+	next = min(next, election.Next(p.electionConfig(), s.el, p.wanted, p.now))
 	return max(next, p.now.Add(warden.Millisecond))
 }
 

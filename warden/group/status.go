@@ -22,7 +22,7 @@ func (p *step) statusEvery() warden.Duration {
 	if !p.s.el.Born() {
 		every = min(every, statusDown)
 	}
-	if p.s.mon.SaysDown(monitorConfig(p.c, p.s)) {
+	if p.s.mon.SaysDown(p.monitorConfig()) {
 		every = min(every, statusDown)
 	}
 	return every
@@ -33,7 +33,7 @@ func (p *step) statusEvery() warden.Duration {
 func (p *step) status(greet []warden.WardenID) {
 	s := p.s
 	st := warden.Status{Chosen: s.el.Reg.Chosen.Version, Tilt: s.mon.Tilt, Mute: s.el.Mute, Left: s.el.Reg.Left,
-		Primary: p.primary(), Opinions: monitor.Opinions(monitorConfig(p.c, s), s.mon)}
+		Primary: p.primary(), Opinions: monitor.Opinions(p.monitorConfig(), s.mon)}
 	to := greet
 	if !sameStatus(st, s.told) || s.statusAt < 0 || p.now.Sub(s.statusAt) >= p.statusEvery() {
 		to = p.everybody()

@@ -111,7 +111,7 @@ func (p *step) peerViews(ec election.Config) []warden.PeerView {
 			if v.Down {
 				v.DownAgo = v.HeardAgo
 			}
-			v.SaysDown = s.mon.Heard(monitorConfig(p.c, s), id, t.Primary, func(o warden.Opinion) bool { return o.Down })
+			v.SaysDown = s.mon.Heard(p.monitorConfig(), id, t.Primary, func(o warden.Opinion) bool { return o.Down })
 		}
 		if q == nil && !v.Listed {
 			continue // an address of a Warden that may not watch this group

@@ -10,6 +10,19 @@ import (
 	"github.com/spineldb/warden/warden/failover"
 )
 
+// monitorConfig is what the monitor is told, made once per Step until
+// something it depends on changes (stale).
+func (p *step) monitorConfig() monitor.Config {
+	if p.mc == nil {
+		mc := monitorConfig(p.c, p.s)
+		p.mc = &mc
+	}
+	return *p.mc
+}
+
+// stale forgets what was derived from the parts of the state that change.
+func (p *step) stale() { p.mc, p.seen = nil, nil }
+
 func monitorConfig(c Config, s *State) monitor.Config {
 	t := s.el.Reg.Chosen
 	m := monitor.Config{
@@ -23,22 +36,44 @@ func monitorConfig(c Config, s *State) monitor.Config {
 	return m
 }
 
+// roster is what the list of nodes to watch depends on. The slices in it are
+// replaced, never changed, so that their first elements tell them apart.
+type roster struct {
+	met, named        *warden.NodeID
+	metLen, namedLen  int
+	primary, previous warden.NodeID
+	configured        warden.NodeID
+}
+
+func first(ids []warden.NodeID) *warden.NodeID {
+	if len(ids) == 0 {
+		return nil
+	}
+	return &ids[0]
+}
+
 // nodes are all nodes to watch, sorted: those of the topology, those met, and
 // those configured (the configured primary only until a topology names one).
 func nodes(c Config, s *State) []warden.NodeID {
-	t := s.el.Reg.Chosen
+	t := &s.el.Reg.Chosen
+	key := roster{met: first(s.el.Reg.Nodes), metLen: len(s.el.Reg.Nodes), named: first(c.Nodes), namedLen: len(c.Nodes),
+		primary: t.Primary, previous: t.Previous}
+	if t.IsZero() {
+		key.configured = c.Primary
+	}
+	if s.watch != nil && key == s.watchKey {
+		return s.watch
+	}
 	out := slices.Clone(s.el.Reg.Nodes)
 	out = append(out, c.Nodes...)
-	if t.IsZero() {
-		out = append(out, c.Primary)
-	}
-	for _, id := range []warden.NodeID{t.Primary, t.Previous} {
+	for _, id := range []warden.NodeID{key.configured, t.Primary, t.Previous} {
 		if id != "" {
 			out = append(out, id)
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	s.watch, s.watchKey = slices.Compact(out), key
+	return s.watch
 }
 
 // provisional is the primary before the first agreement: the configured one,
@@ -60,12 +95,13 @@ func (p *step) members() {
 		if id != "" && len(s.el.Reg.Nodes) < maxNodes && !slices.Contains(s.el.Reg.Nodes, id) {
 			s.el.Reg.Nodes = append(slices.Clone(s.el.Reg.Nodes), id)
 			slices.Sort(s.el.Reg.Nodes)
+			p.stale()
 			if id != p.primary() {
 				p.announce("+slave", warden.LevelNotice, id, "")
 			}
 		}
 	}
-	mc := monitorConfig(p.c, s)
+	mc := p.monitorConfig()
 	if s.el.Reg.Chosen.IsZero() {
 		if n := s.mon.Find(p.c.Primary); n != nil && n.Seen.Role == warden.RoleReplica {
 			add(n.Seen.Upstream)
@@ -102,7 +138,7 @@ func (p *step) failoverConfig() failover.Config {
 
 func (p *step) sight() election.Sight {
 	s := p.s
-	mc := monitorConfig(p.c, s)
+	mc := p.monitorConfig()
 	v := election.Sight{PrimaryDown: s.mon.SaysDown(mc), Odown: s.mon.Odown, Tilt: s.mon.Tilt, Adoptable: p.adoptable()}
 	v.Provisional, v.ProvisionalSays = provisional(p.c, s)
 	return v
@@ -110,13 +146,17 @@ func (p *step) sight() election.Sight {
 
 // sightings is what the failover mind is shown of the nodes.
 func (p *step) sightings() []failover.Sighting {
-	mc := monitorConfig(p.c, p.s)
+	if p.seen != nil {
+		return p.seen
+	}
+	mc := p.monitorConfig()
 	out := make([]failover.Sighting, 0, len(p.s.mon.Nodes))
 	for i := range p.s.mon.Nodes {
 		n := &p.s.mon.Nodes[i]
 		out = append(out, failover.Sighting{ID: n.ID, Seen: n.Seen, SeenAt: n.SeenAt, Good: n.Health == warden.HealthGood,
 			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen)})
 	}
+	p.seen = out
 	return out
 }
 
@@ -199,6 +239,9 @@ func (p *step) wantChange(t warden.Topology) election.Want {
 // needsRepair reports whether some node is or follows the wrong thing, or the
 // primary's replication id is not written down yet.
 func (p *step) needsRepair(t warden.Topology) bool {
+	if !p.suspicious(t) {
+		return p.unrecorded(t)
+	}
 	for _, ft := range failover.Faults(p.failoverConfig(), t, p.sightings(), p.s.learnedAt) {
 		if ft.Foreign {
 			p.foreignNode(ft.Node)
@@ -206,6 +249,23 @@ func (p *step) needsRepair(t warden.Topology) bool {
 			return true
 		}
 	}
+	return p.unrecorded(t)
+}
+
+// suspicious is a quick look for what Faults would judge: most Steps end here.
+func (p *step) suspicious(t warden.Topology) bool {
+	for i := range p.s.mon.Nodes {
+		n := &p.s.mon.Nodes[i]
+		if n.ID != t.Primary && !n.Down && n.Health == warden.HealthGood && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != t.Primary) {
+			return true
+		}
+	}
+	return false
+}
+
+// unrecorded reports whether the primary has a replication id that is not
+// written down in the topology yet.
+func (p *step) unrecorded(t warden.Topology) bool {
 	n := p.s.mon.Find(t.Primary)
 	return n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RolePrimary && n.SeenAt > p.s.learnedAt &&
 		n.Seen.Lineage != "" && !slices.Contains(t.Lineage, n.Seen.Lineage) && slices.Contains(p.s.mon.Extra, n.Seen.Lineage)
@@ -228,7 +288,7 @@ func (p *step) adoptable() warden.NodeID {
 		n.Health == warden.HealthGood && n.Seen.Role == warden.RoleReplica {
 		b := s.mon.Find(n.Seen.Upstream)
 		if b != nil && b.Health == warden.HealthGood && b.SeenAt > s.learnedAt && b.Seen.Role == warden.RolePrimary && !b.Seen.Empty &&
-			s.mon.Belongs(monitorConfig(p.c, s), b.Seen) && p.now.Sub(n.RoleSince) >= adoptAfter && p.now.Sub(b.RoleSince) >= adoptAfter {
+			s.mon.Belongs(p.monitorConfig(), b.Seen) && p.now.Sub(n.RoleSince) >= adoptAfter && p.now.Sub(b.RoleSince) >= adoptAfter {
 			id = b.ID
 		}
 	}
