@@ -31,7 +31,8 @@ type lab struct {
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	processes []*process
-	nodes     []*node
+	nodes     []*node // of the group
+	made      int     // servers made so far
 	wardens   []*ward
 	settings  settings
 }

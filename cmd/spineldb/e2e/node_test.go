@@ -36,7 +36,8 @@ func (l *lab) addNode(upstream *node, lines ...string) *node {
 // prepareNode makes the configuration of a server and starts nothing.
 func (l *lab) prepareNode(addr warden.NodeID, upstream *node, lines ...string) *node {
 	l.t.Helper()
-	name := "redis-" + strconv.Itoa(len(l.nodes)+1)
+	l.made++
+	name := "redis-" + strconv.Itoa(l.made)
 	n := &node{lab: l, name: name, addr: addr, dir: filepath.Join(l.dir, name)}
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		l.t.Fatal(err)
@@ -71,6 +72,15 @@ func (n *node) start() {
 		}
 		return n.client.Ping(n.lab.ctx(2*time.Second)).Err() == nil
 	})
+}
+
+// file is the configuration as it is now; servers rewrite it.
+func (n *node) file() string {
+	data, err := os.ReadFile(n.config())
+	if err != nil {
+		n.lab.t.Fatal(err)
+	}
+	return string(data)
 }
 
 // pause makes the process stand still, resume lets it go on.

@@ -178,7 +178,11 @@ func (w *ward) served() warden.NodeID {
 	if err != nil || len(parts) != 2 {
 		return ""
 	}
-	return warden.NodeID(parts[0] + ":" + parts[1])
+	port, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return ""
+	}
+	return warden.MakeNode(parts[0], port)
 }
 
 // happening is one event as a Warden remembers it.

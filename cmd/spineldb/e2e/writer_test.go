@@ -34,7 +34,11 @@ func (l *lab) write(timeout time.Duration, wardens ...*ward) *writer {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &writer{cancel: cancel, done: make(chan struct{}), client: redis.NewFailoverClient(&redis.FailoverOptions{
-		MasterName: groupName, SentinelAddrs: addrs, MaxRetries: -1, PoolSize: 2,
+		MasterName: groupName, SentinelAddrs: addrs, MaxRetries: -1,
+		// The client's own pauses are not what is measured: between attempts to
+		// connect it waits up to 1 s, and as long again after as many failed
+		// attempts as the pool is large.
+		DialerRetries: 1, PoolSize: 1 << 14,
 		DialTimeout: 500 * time.Millisecond, ReadTimeout: timeout, WriteTimeout: timeout,
 	})}
 	go w.run(ctx)
