@@ -71,6 +71,8 @@ type Status struct {
 	Mute bool `json:"mute,omitempty"`
 	// Left: the sender has left the group's Birth.
 	Left bool `json:"left,omitempty"`
+	// Client is the address of the sender's client port, as it announces it.
+	Client string `json:"client,omitempty"`
 	// Primary is whom the sender serves as primary, agreed or provisional.
 	Primary  NodeID    `json:"primary,omitempty"`
 	Opinions []Opinion `json:"opinions,omitempty"`

@@ -187,9 +187,10 @@ func (d *daemon) introduce(h warden.Hello) {
 
 func (d *daemon) groups(c Config) []shell.GroupOptions {
 	out := make([]shell.GroupOptions, 0, len(c.Masters))
+	client := net.JoinHostPort(c.announceHost(), strconv.Itoa(c.AnnouncePort))
 	for _, m := range c.Masters {
 		g := group.Config{
-			Group: m.Name, Primary: m.Primary, Nodes: m.Nodes, Quorum: m.Quorum, Wardens: m.Wardens,
+			Group: m.Name, Client: client, Primary: m.Primary, Nodes: m.Nodes, Quorum: m.Quorum, Wardens: m.Wardens,
 			Alone:     m.Quorum == 1 && len(c.Join) == 0 && m.Wardens <= 1,
 			DownAfter: m.DownAfter, CrashAfter: m.CrashAfter, FailoverTimeout: m.FailoverTimeout, HelloInterval: m.HelloInterval,
 			FailoverCooldown: m.FailoverCooldown, ParallelSyncs: m.ParallelSyncs, ReplicaWitness: m.ReplicaWitness,

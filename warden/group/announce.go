@@ -36,6 +36,13 @@ func details(group warden.GroupName, primary, node warden.NodeID) string {
 	return "slave " + string(node) + " " + node.Host() + " " + node.Port() + " @ " + master
 }
 
+// sentinelDetails names another Warden the way Sentinel does.
+func (p *step) sentinelDetails(id warden.WardenID, client string) string {
+	at := warden.NodeID(client)
+	return strings.Join([]string{"sentinel", string(id), at.Host(), at.Port(), "@",
+		strings.TrimPrefix(details(p.c.Group, p.primary(), ""), "master ")}, " ")
+}
+
 // announce adds an event about a node, or about the group when node is empty.
 func (p *step) announce(name string, level warden.Level, node warden.NodeID, extra string) {
 	primary := p.s.el.Reg.Chosen.Primary
@@ -135,7 +142,11 @@ func (p *step) learned(had warden.Topology) {
 	}
 	s.lastMove = p.now
 	if t.Leader != p.c.Self {
-		p.raw("+config-update-from", warden.LevelWarning, "", "sentinel "+string(t.Leader)+" @ "+string(p.c.Group)+" "+t.Primary.Host()+" "+t.Primary.Port())
+		client := ""
+		if q := s.el.Peer(t.Leader); q != nil {
+			client = q.Status.Client
+		}
+		p.raw("+config-update-from", warden.LevelWarning, "", p.sentinelDetails(t.Leader, client))
 	}
 	p.raw("+switch-master", warden.LevelWarning, t.Primary,
 		strings.Join([]string{string(p.c.Group), old.Host(), old.Port(), t.Primary.Host(), t.Primary.Port()}, " "))

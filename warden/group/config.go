@@ -8,6 +8,8 @@ type Config struct {
 	Group warden.GroupName
 	Self  warden.WardenID
 	Run   warden.Run
+	// Client is the address of this Warden's client port, told to the others.
+	Client string
 	// NewBirth is the Birth this Warden proposes if it leads a first agreement
 	// (or a recovery): random, drawn by the shell anew for every run.
 	NewBirth warden.Birth

@@ -162,7 +162,7 @@ func (p *step) route(e Event) {
 	case Heard:
 		if st := e.Message.Status; st != nil {
 			me = monitor.Said{From: e.Message.From, Birth: e.Message.Birth, Tilt: st.Tilt, Opinions: st.Opinions}
-			p.newPeer(e.Message.From)
+			p.newPeer(e.Message.From, st.Client)
 		}
 		ee = election.Heard{Message: e.Message}
 	case PeersKnown:
@@ -187,9 +187,9 @@ func (p *step) route(e Event) {
 }
 
 // newPeer announces a Warden heard for the first time.
-func (p *step) newPeer(id warden.WardenID) {
+func (p *step) newPeer(id warden.WardenID, client string) {
 	if p.s.el.Peer(id) == nil && id != p.c.Self {
-		p.announce("+sentinel", warden.LevelNotice, "", string(id))
+		p.raw("+sentinel", warden.LevelNotice, "", p.sentinelDetails(id, client))
 	}
 }
 

@@ -32,7 +32,7 @@ func (p *step) statusEvery() warden.Duration {
 // and again at its pace. greet are Wardens to tell in any case.
 func (p *step) status(greet []warden.WardenID) {
 	s := p.s
-	st := warden.Status{Chosen: s.el.Reg.Chosen.Version, Tilt: s.mon.Tilt, Mute: s.el.Mute, Left: s.el.Reg.Left,
+	st := warden.Status{Chosen: s.el.Reg.Chosen.Version, Tilt: s.mon.Tilt, Mute: s.el.Mute, Left: s.el.Reg.Left, Client: p.c.Client,
 		Primary: p.primary(), Opinions: monitor.Opinions(p.monitorConfig(), s.mon)}
 	to := greet
 	if !sameStatus(st, s.told) || s.statusAt < 0 || p.now.Sub(s.statusAt) >= p.statusEvery() {
@@ -50,7 +50,7 @@ func (p *step) status(greet []warden.WardenID) {
 }
 
 func sameStatus(a, b warden.Status) bool {
-	return a.Chosen == b.Chosen && a.Tilt == b.Tilt && a.Mute == b.Mute && a.Left == b.Left && a.Primary == b.Primary &&
+	return a.Chosen == b.Chosen && a.Tilt == b.Tilt && a.Mute == b.Mute && a.Left == b.Left && a.Client == b.Client && a.Primary == b.Primary &&
 		slices.EqualFunc(a.Opinions, b.Opinions, func(x, y warden.Opinion) bool { return x == y })
 }
 

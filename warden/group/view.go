@@ -106,7 +106,7 @@ func (p *step) peerViews(ec election.Config) []warden.PeerView {
 		q := s.el.Peer(id)
 		v := warden.PeerView{ID: id, Listed: t.Lists(id), HeardAgo: -1, Down: true}
 		if q != nil {
-			v.HeardAgo = now.Sub(q.At)
+			v.HeardAgo, v.Client = now.Sub(q.At), q.Status.Client
 			v.Down = v.HeardAgo > election.StaleAfter(ec)
 			if v.Down {
 				v.DownAgo = v.HeardAgo

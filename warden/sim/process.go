@@ -94,7 +94,7 @@ func (w *World) addProcess(name string, id warden.WardenID) *process {
 		panic("a world has room for 8 Wardens")
 	}
 	p.config = w.base
-	p.config.Self = id
+	p.config.Self, p.config.Client = id, name+":26379"
 	w.processes = append(w.processes, p)
 	return p
 }
