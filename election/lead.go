@@ -153,8 +153,13 @@ func (s *State) accepted(c Config, m warden.Message, now warden.Instant, f *Effe
 		return
 	}
 	if a.Promise > l.Epoch {
-		s.lose(fmt.Sprintf("%s has promised epoch %d", m.From.Short(), a.Promise), f)
-		s.HoldUntil = 0
+		// One that was cut off and stood in vain deposes nobody: the lead is
+		// lost when those that are left can choose nothing any more.
+		l.away = sortedUnion(l.away, m.From)
+		if list := l.voters(); len(list)-count(list, l.away) < s.required(c, list) {
+			s.lose(fmt.Sprintf("%s has promised epoch %d", m.From.Short(), a.Promise), f)
+			s.HoldUntil = 0
+		}
 		return
 	}
 	l.acks = slices.DeleteFunc(l.acks, func(b ack) bool { return b.from == m.From })
@@ -177,14 +182,7 @@ func (s *State) chosen(c Config, now warden.Instant, f *Effects) {
 		}
 	}
 	t := l.proposal
-	need := needed(t.Wardens, c.Quorum)
-	switch {
-	case len(l.Want.Lost) > 0 && t.Replaces != "":
-		need = len(t.Wardens) // a recovery: all of them
-	case !s.Born():
-		need = neededAtBirth(t.Wardens, c.Quorum, c.Wardens)
-	}
-	if count(t.Wardens, yes) < need {
+	if count(t.Wardens, yes) < s.required(c, t.Wardens) {
 		return
 	}
 	l.Base, l.Own, l.proposal = t, true, warden.Topology{}
@@ -193,6 +191,17 @@ func (s *State) chosen(c Config, now warden.Instant, f *Effects) {
 	s.HoldUntil = now.Add(voterHold)
 	f.Chosen, f.Learned = true, true
 	s.tell(c, t, f)
+}
+
+// required is how many of the list have to accept the proposal under way.
+func (s *State) required(c Config, list []warden.WardenID) int {
+	switch l := s.Lead; {
+	case len(l.Want.Lost) > 0 && l.proposal.Replaces != "":
+		return len(list) // a recovery: all of them
+	case !s.Born():
+		return neededAtBirth(list, c.Quorum, c.Wardens)
+	}
+	return needed(list, c.Quorum)
 }
 
 // tell sends a chosen topology to all Wardens known (step 3, learn).

@@ -120,7 +120,9 @@ type Leadership struct {
 	proposedAt warden.Instant  // first sending
 	resentAt   warden.Instant
 	// acks of the newest proposal, also after it was chosen (A4).
-	acks      []ack
+	acks []ack
+	// away are voters that have promised a higher epoch.
+	away      []warden.WardenID
 	round     uint64
 	roundAt   warden.Instant
 	roundAcks []warden.WardenID
