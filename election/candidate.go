@@ -13,8 +13,8 @@ const recentLimit = 30 * warden.Second
 
 func (s *State) recent(p Peer, now warden.Instant) bool { return now.Sub(p.At) <= recentLimit }
 
-// list is whom a candidate asks: the list of its newest topology, or at the
-// first agreement all it knows.
+// list is a candidate's own list: that of its newest topology, or at the first
+// agreement all it knows.
 func (s *State) list(c Config, w Want) []warden.WardenID {
 	if t := s.Reg.Newest(); s.Born() || !t.IsZero() {
 		return t.Wardens
@@ -74,18 +74,24 @@ func (s *State) stand(c Config, want Want, now warden.Instant, f *Effects) {
 	s.countVotes(c, now, f)
 }
 
-// ask asks everybody in the list that has not granted yet.
+// electors are all that a candidate asks: its own list, and that of the newest
+// topology among the grants, because that is where the votes are counted (V4).
+func (s *State) electors(c Config) []warden.WardenID {
+	base := s.Stand.base()
+	return sortedUnion(s.list(c, s.Stand.Want), base.Wardens...)
+}
+
+// ask asks every elector that has not granted yet.
 func (s *State) ask(c Config, now warden.Instant, f *Effects) {
-	st := s.Stand
-	st.askedAt = now
-	for _, id := range s.list(c, st.Want) {
+	s.Stand.askedAt = now
+	for _, id := range s.electors(c) {
 		s.askOne(c, id, f)
 	}
 }
 
 func (s *State) askOne(c Config, id warden.WardenID, f *Effects) {
 	st := s.Stand
-	if slices.Contains(s.list(c, st.Want), id) && !slices.ContainsFunc(st.grants, func(g grant) bool { return g.from == id }) {
+	if slices.Contains(s.electors(c), id) && !slices.ContainsFunc(st.grants, func(g grant) bool { return g.from == id }) {
 		f.send(c, s, id, warden.Message{Ask: &warden.VoteRequest{
 			Epoch: st.Epoch, Reason: st.Want.Reason, Primary: st.Want.Primary, List: st.Want.List, Lost: st.Want.Lost}})
 	}
@@ -111,13 +117,13 @@ func (s *State) standing(c Config, want Want, sight Sight, now warden.Instant, f
 // giveUp ends an attempt and gives the votes back, so that nobody waits for a
 // leader that does not exist.
 func (s *State) giveUp(c Config, why string, now warden.Instant, f *Effects) {
-	st := s.Stand
+	st, electors := s.Stand, s.electors(c)
 	s.Stand = nil
 	s.Denials = nil
 	for _, d := range st.denials {
 		s.Denials = append(s.Denials, d.from.Short()+": "+d.why)
 	}
-	for _, id := range s.list(c, st.Want) {
+	for _, id := range electors {
 		f.send(c, s, id, warden.Message{Renew: &warden.Renew{Epoch: st.Epoch, Reason: st.Want.Reason, Release: true}})
 	}
 	if failing(st.Want.Reason) {
@@ -154,22 +160,36 @@ func (s *State) voted(c Config, m warden.Message, now warden.Instant, f *Effects
 		return
 	}
 	if !slices.ContainsFunc(st.grants, func(g grant) bool { return g.from == m.From }) {
+		before := s.electors(c)
 		st.grants = append(st.grants, grant{m.From, v.Newest.Clone()})
+		for _, id := range s.electors(c) {
+			if !slices.Contains(before, id) {
+				s.askOne(c, id, f)
+			}
+		}
 	}
 	s.countVotes(c, now, f)
+}
+
+// base is the newest topology among the grants (V4, S4).
+func (st *Candidacy) base() warden.Topology {
+	var base warden.Topology
+	for _, g := range st.grants {
+		if base.IsZero() || g.newest.Version.Newer(base.Version) {
+			base = g.newest
+		}
+	}
+	return base
 }
 
 // countVotes adopts the newest base among the grants and counts the votes in
 // the list of that base, anew with each answer (V4).
 func (s *State) countVotes(c Config, now warden.Instant, f *Effects) {
 	st := s.Stand
-	var base warden.Topology
+	base := st.base()
 	var from []warden.WardenID
 	for _, g := range st.grants {
 		from = append(from, g.from)
-		if base.IsZero() || g.newest.Version.Newer(base.Version) {
-			base = g.newest
-		}
 	}
 	if len(st.Want.Lost) > 0 {
 		s.countRecovery(c, base, from, now, f)
