@@ -196,8 +196,9 @@ func (s *State) renew(c Config, m warden.Message, sight Sight, now warden.Instan
 	ok := mine && s.Quiet() == "" && (failing(r.Reason) || !(sight.PrimaryDown && sight.Odown))
 	if ok {
 		s.HoldFor, s.holdRun, s.HoldUntil = m.From, m.Run, now.Add(voterHold)
-	} else if mine && s.HoldFor == m.From {
+	} else if mine && s.HoldFor == m.From && s.HoldUntil != 0 {
 		s.HoldUntil = 0
+		s.standAt = 0 // the turns begin at once, not after the lease
 	}
 	f.send(c, s, m.From, warden.Message{Birth: m.Birth, Renewed: &warden.Renewed{Epoch: r.Epoch, Round: r.Round, OK: ok}})
 }
