@@ -137,6 +137,11 @@ func (s *State) status(c Config, p *Peer, m warden.Message, now warden.Instant, 
 		s.Reg = warden.Register{Promise: s.Reg.Promise, Grantee: s.Reg.Grantee, GranteeRun: s.Reg.GranteeRun, Nodes: s.Reg.Nodes}
 		return
 	}
+	if s.Reg.Left && m.Birth == t.Birth && !m.Status.Left {
+		// Only a group that is watched again has a mind that could hear this.
+		s.Reg.Left = false
+		f.note("+birth-resumed", "found alive at "+m.From.Short(), t.Epoch)
+	}
 	if t.IsZero() || s.Reg.Left || s.Reg.Superseded {
 		return
 	}
