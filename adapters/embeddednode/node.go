@@ -163,8 +163,9 @@ func (n *Node) accept() {
 
 // engine is the miniredis inside.
 type engine struct {
-	db   *miniredis.Miniredis
-	port *enginePort
+	db     *miniredis.Miniredis
+	port   *enginePort
+	mortal bool // some key may have a time to live
 }
 
 // hold stops writes for d. n.mu must be held.
