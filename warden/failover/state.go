@@ -95,7 +95,8 @@ type Scene struct {
 	Leading    bool
 	Epoch      warden.Epoch
 	Want       Want
-	Base       warden.Topology // adopted base, then the last chosen step
+	Voters     []warden.WardenID // who granted
+	Base       warden.Topology   // adopted base, then the last chosen step
 	Proposing  bool
 	Chosen     bool // a proposal was chosen in this very Step
 	Downs      int  // answers to it that say the primary is down (A4)

@@ -3,6 +3,7 @@ package failover
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -41,7 +42,10 @@ func (r *run) begin() {
 	w, b := r.sc.Want, r.sc.Base
 	*r.s = State{nextID: r.s.nextID, Retry: r.s.Retry, Last: r.s.Last, Epoch: r.sc.Epoch, Want: w, Since: r.now}
 	s := r.s
-	r.say("elected in epoch %d for %s, base %s %s of %s", r.sc.Epoch, w.Reason, b.Version, b.Phase, b.Primary)
+	r.say("elected in epoch %d for %s by %s", r.sc.Epoch, w.Reason, shorts(r.sc.Voters))
+	if !b.IsZero() {
+		r.say("base %s: %s is the primary, by %s", b.Version, b.Primary, b.Phase)
+	}
 	switch {
 	case w.Reason == warden.ReasonBirth:
 		r.birth()
@@ -69,18 +73,23 @@ func (r *run) birth() {
 		if !r.sc.Base.IsZero() {
 			return
 		}
-		*t = warden.Topology{Birth: r.c.NewBirth, Phase: warden.PhaseDone, Primary: w.Primary, Wardens: w.List, Reason: warden.ReasonBirth}
+		*t = warden.Topology{Birth: r.newBirth(), Phase: warden.PhaseDone, Primary: w.Primary, Wardens: w.List, Reason: warden.ReasonBirth}
 		if n := r.sc.node(w.Primary); n != nil {
 			*t = t.WithLineage(n.Seen.LineageBefore, n.Seen.Lineage)
 		}
 	})
 }
 
+// newBirth is a Birth of this run and epoch: no two attempts share one.
+func (r *run) newBirth() warden.Birth {
+	return warden.Birth(fmt.Sprintf("%s-%d", r.c.NewBirth, r.s.Epoch))
+}
+
 // recover gives the list without the lost a new Birth.
 func (r *run) recover() {
 	w := r.sc.Want
 	r.propose(Changing, warden.ReasonRecover, func(t *warden.Topology) {
-		t.Replaces, t.Birth = t.Birth, r.c.NewBirth
+		t.Replaces, t.Birth = t.Birth, r.newBirth()
 		t.Wardens = slices.DeleteFunc(t.Wardens, func(id warden.WardenID) bool { return slices.Contains(w.Lost, id) })
 	})
 }
@@ -242,6 +251,7 @@ func (r *run) choose() {
 	}
 	s.Candidate, s.furthest, s.target = ch.Candidate, ch.Furthest, ch.FurthestPosition
 	r.note("+selected-slave", ch.Candidate, "")
+	r.sayLoss()
 	switch {
 	case ch.Already:
 		s.confirmed = r.lookAt(ch.Candidate).Seen
@@ -251,6 +261,25 @@ func (r *run) choose() {
 	default:
 		r.decide()
 	}
+}
+
+// sayLoss says how much of what the old primary was last seen to have the
+// candidate lacks. Writes after that last look are not in the figure.
+func (r *run) sayLoss() {
+	old, l := r.sc.node(r.s.Old), r.lookAt(r.s.Candidate)
+	if old == nil || l == nil || old.Seen.Role != warden.RolePrimary || old.Seen.Lineage != l.Seen.Lineage || l.Seen.Role != warden.RoleReplica {
+		return
+	}
+	r.say("%s lacks %d bytes of what %s was last seen to have", r.s.Candidate, max(old.Seen.Position-l.Seen.Position, 0), r.s.Old)
+}
+
+// shorts are Warden ids, short, in one line.
+func shorts(ids []warden.WardenID) string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = id.Short()
+	}
+	return strings.Join(out, ", ")
 }
 
 func (r *run) lookAt(id warden.NodeID) *Look {
@@ -296,7 +325,7 @@ func (r *run) decided() {
 	s := r.s
 	if r.sc.Chosen {
 		s.StageAt = r.now
-		r.say("%s is the decision of a majority", s.Candidate)
+		r.say("%s is the decision of a majority; %d of %d answers so far find %s down", s.Candidate, r.sc.Downs, r.sc.Answered, s.Old)
 	} else if r.sc.Proposing || r.proposed {
 		return
 	}

@@ -135,9 +135,6 @@ func (p *step) learned(had warden.Topology) {
 	s.confirmed = t.Primary
 	if old == "" {
 		p.announce("+first-agreement", warden.LevelWarning, "", "with "+plural(len(t.Wardens), "Warden"))
-		if t.Primary != p.c.Primary {
-			p.announce("-config-ignored", warden.LevelWarning, "", "the configured primary "+string(p.c.Primary)+" is not the agreed one")
-		}
 		return
 	}
 	s.lastMove = p.now

@@ -65,6 +65,7 @@ type State struct {
 	adoptNode  warden.NodeID
 	crossed    string // primary conflict announced with
 	stage      failover.Stage
+	checked    bool // the configured primary was compared with the agreed one
 	lastStep   warden.Instant
 	// watch is the list of nodes, derived from what watchKey names.
 	watch    []warden.NodeID
@@ -114,6 +115,7 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	var f Effects
 	p := &step{c: c, s: &s, f: &f, now: now}
 	p.rewind()
+	p.configIgnored()
 	var greet []warden.WardenID
 	if known, ok := e.(PeersKnown); ok {
 		greet = p.greeting(known.IDs)
@@ -130,6 +132,18 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	}
 	f.Wake = p.wake()
 	return s, f
+}
+
+// configIgnored says, once per run, that the agreed primary is not the
+// configured one. After a failover that is as it should be.
+func (p *step) configIgnored() {
+	if p.s.checked || !p.s.el.Born() {
+		return
+	}
+	p.s.checked = true
+	if p.s.el.Reg.Chosen.Primary != p.c.Primary {
+		p.announce("-config-ignored", warden.LevelNotice, "", "the configured primary "+string(p.c.Primary)+" is not the agreed one")
+	}
 }
 
 // rewind keeps the memory sane when the clock jumped backwards.

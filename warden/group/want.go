@@ -172,6 +172,7 @@ func (p *step) scene(chosen bool) failover.Scene {
 	}
 	sc.Leading, sc.Epoch, sc.Base, sc.Proposing, sc.LeaseUntil = true, l.Epoch, l.Base, l.Proposing(), l.LeaseUntil
 	sc.Downs, sc.Answered = l.Downs()
+	sc.Voters = l.Voters
 	w := l.Want
 	sc.Want = failover.Want{Reason: w.Reason, Primary: w.Primary, List: w.List, Lost: w.Lost, Warden: w.Warden, To: w.To}
 	return sc
