@@ -58,12 +58,16 @@ func (l *lab) prepareWardenOn(host string) *ward {
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		l.t.Fatal(err)
 	}
-	w.client = redis.NewClient(&redis.Options{Addr: w.addr, Dialer: l.dial, Protocol: 2, MaxRetries: -1, DialerRetries: 1, PoolSize: 3,
-		DialTimeout: 2 * time.Second, ReadTimeout: 20 * time.Second, ContextTimeoutEnabled: true, DisableIdentity: true})
+	w.client = l.newWardenClient(w.addr)
 	l.t.Cleanup(func() { w.client.Close() })
 	l.wardens = append(l.wardens, w)
 	w.write(w.config())
 	return w
+}
+
+func (l *lab) newWardenClient(addr string) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: addr, Dialer: l.dial, Protocol: 2, MaxRetries: -1, DialerRetries: 1, PoolSize: 3,
+		DialTimeout: 2 * time.Second, ReadTimeout: 20 * time.Second, ContextTimeoutEnabled: true, DisableIdentity: true})
 }
 
 func (w *ward) file() string { return w.lab.path(w.name, "warden.toml") }
