@@ -35,6 +35,8 @@ type lab struct {
 	made      int     // servers made so far
 	wardens   []*ward
 	settings  settings
+
+	madeWardens int // so far
 }
 
 // newLab makes an empty lab whose processes listen on host.

@@ -51,7 +51,8 @@ func (l *lab) prepareWarden() *ward {
 
 func (l *lab) prepareWardenOn(host string) *ward {
 	l.t.Helper()
-	name := "warden-" + strconv.Itoa(len(l.wardens)+1)
+	l.madeWardens++
+	name := "warden-" + strconv.Itoa(l.madeWardens)
 	local := l.host
 	w := &ward{lab: l, name: name, host: host, dir: l.path(name), gossip: freePort(l.t, local)}
 	w.addr = string(warden.MakeNode(host, freePort(l.t, local)))
