@@ -251,6 +251,7 @@ func (r *run) demote() {
 		s.ordered = true
 		r.act(warden.ActFollow, s.Old, s.Candidate, orderLimit)
 	case r.now.Sub(s.StageAt) > demoteWait:
+		s.unsure = true
 		r.goBack(fmt.Sprintf("it stayed unknown whether %s was demoted", s.Old))
 	case s.pollAt == 0 && s.holdUntil.Sub(r.now) < holdMargin:
 		r.goBack(fmt.Sprintf("%s was not demoted and its hold ends", s.Old))

@@ -163,6 +163,7 @@ type State struct {
 	demoted    bool // the old primary surely follows, or is no primary
 	inspected  bool // the base's promotion is settled
 	ordered    bool // an order of this attempt may have changed a node
+	unsure     bool // it is taken back although it is unknown what happened
 	promotions int
 	target     int64
 	furthest   warden.NodeID

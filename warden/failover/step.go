@@ -144,7 +144,11 @@ func (r *run) advance() {
 	case GoingBack:
 		if r.sc.Chosen {
 			r.note("-failover-abort", "", s.cancel)
-			r.finish(warden.VerdictRefused, "cancelled", s.cancel)
+			verdict := warden.VerdictRefused
+			if s.unsure {
+				verdict = warden.VerdictUnknown
+			}
+			r.finish(verdict, "cancelled", s.cancel)
 		}
 	}
 }
