@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -262,7 +259,7 @@ func (p *demoPlay) bringBack(ctx context.Context, old *demoChild) error {
 // switchOver changes the primary as an operator would before maintenance.
 func (p *demoPlay) switchOver(ctx context.Context) error {
 	from := p.model.picture().primary
-	name := p.node(from).name
+	name := p.name(from)
 	p.model.headline("a planned switchover: nothing may be lost, or nothing is changed")
 	began := time.Now()
 	p.model.act(began, "the switchover", "switchover", "spineldb switchover: "+name+" is to be replaced", toneWarn)
@@ -294,34 +291,6 @@ func (p *demoPlay) switchOver(ctx context.Context) error {
 	p.model.headline(text)
 	p.model.say(time.Now(), "", text, toneGood)
 	return wait(ctx, p.scene(0, time.Second))
-}
-
-// encore leaves everything running until ctx ends.
-func (p *demoPlay) encore(ctx context.Context) {
-	p.writer.pace.Store(int64(demoKeepPace))
-	program := "spineldb"
-	if strings.Contains(p.cast.self, string(filepath.Separator)+"go-build") {
-		program = "go run ./cmd/spineldb"
-	} else if path, err := filepath.Abs(os.Args[0]); err == nil && strings.ContainsRune(os.Args[0], filepath.Separator) {
-		program = path
-	}
-	server := " --server " + string(p.cast.wardens[0].addr)
-	p.model.headline("your turn: everything is left running until Ctrl-C")
-	lines := []string{
-		program + " status --watch" + server,
-		program + " events" + server,
-		program + " switchover" + server,
-		program + " explain" + server,
-	}
-	for _, n := range p.cast.nodes {
-		lines = append(lines, fmt.Sprintf("kill -9 %-8d # node %s at %s", n.pid(), n.name, n.addr))
-	}
-	lines = append(lines, "ls "+p.cast.dir+"   # logs and configurations")
-	p.model.hint(lines)
-	if !p.live {
-		p.show.hint(lines)
-	}
-	<-ctx.Done()
 }
 
 // count stops nothing; it looks every write up.

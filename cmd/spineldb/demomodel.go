@@ -90,8 +90,6 @@ type demoPicture struct {
 	moments []demoMoment
 	flags   []demoFlag
 	marks   [marks]time.Time
-	// The survivor of the failover, and how many Wardens voted for the leader.
-	promoted string
 
 	buckets []bucket
 	dropped int // buckets before the first one kept
@@ -110,8 +108,8 @@ type demoModel struct {
 	p  demoPicture
 	// tell is called with every new moment, in order; may be nil.
 	tell func(demoMoment)
-	// broken: a write failed after the kill, so the next one that succeeds is
-	// the new primary's.
+	// broken: a write has failed since the last one that was acknowledged,
+	// after the kill. The next success is then the new primary's.
 	broken bool
 }
 
@@ -227,12 +225,14 @@ func (m *demoModel) wrote(at time.Time) {
 		m.p.longest = max(m.p.longest, at.Sub(m.p.lastAck))
 	}
 	m.p.lastAck = at
-	kill := m.p.marks[markKill]
-	if !m.broken || !m.p.marks[markFirstWrite].IsZero() {
+	if !m.broken {
 		return
 	}
-	m.p.marks[markFirstWrite] = at
-	m.p.flags = append(m.p.flags, demoFlag{at, since(at.Sub(kill)), toneGood})
+	m.broken = false
+	if m.p.marks[markFirstWrite].IsZero() {
+		m.p.marks[markFirstWrite] = at
+	}
+	m.p.flags = append(m.p.flags, demoFlag{at, since(at.Sub(m.p.zero)), toneGood})
 	m.sayLocked(at, "client", "the first write is acknowledged again", toneGood)
 }
 
@@ -256,8 +256,8 @@ func (m *demoModel) missed(at time.Time, sent bool) {
 func (m *demoModel) bucketAt(at time.Time) *bucket {
 	i := max(0, int(at.Sub(m.p.began)/bucketSpan)-m.p.dropped)
 	if i >= maxBuckets {
-		cut := min(i-maxBuckets/2, len(m.p.buckets))
-		m.p.buckets = slices.Clone(m.p.buckets[cut:])
+		cut := i - maxBuckets/2
+		m.p.buckets = slices.Clone(m.p.buckets[min(cut, len(m.p.buckets)):])
 		m.p.dropped += cut
 		i -= cut
 	}

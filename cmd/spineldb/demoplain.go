@@ -140,7 +140,7 @@ func (d *demoPlain) result(p demoPicture, t tally, s planned) {
 // markNames say what each mark means.
 func markNames() [marks]string {
 	return [marks]string{"kill -9", "first Warden finds it down (SDOWN)", "enough of them agree (ODOWN)", "one is elected by votes",
-		"decision on disk at a majority", "new primary promoted", "first write acknowledged"}
+		"decision on disk at a majority", "promotion done, and seen to be", "first write acknowledged"}
 }
 
 // steps are the rows of the table of times, with a bar for each step. The
@@ -151,35 +151,49 @@ func (d *demoPlain) steps(p demoPicture) []string {
 	kill := p.marks[markKill]
 	var longest time.Duration
 	before := p.marks[markSdown]
-	for k := markOdown; k < marks; k++ {
-		if at := p.marks[k]; !at.IsZero() && !before.IsZero() {
+	for _, k := range marksInOrder(p) {
+		if at := p.marks[k]; k > markSdown && !at.IsZero() && !before.IsZero() {
 			longest, before = max(longest, at.Sub(before)), at
 		}
 	}
 	var rows []string
 	before = kill
-	for k, name := range markNames() {
-		at := p.marks[k]
-		if at.IsZero() {
-			rows = append(rows, fmt.Sprintf("  %-36s %8s", name, "-"))
-			continue
-		}
-		step := max(0, at.Sub(before))
-		row := fmt.Sprintf("  %-36s %8s", name, millis(at.Sub(kill)))
-		switch {
-		case mark(k) == markSdown:
-			row += d.brush.paint(toneFaint, fmt.Sprintf("   down_after is %s", p.downAfter))
-		case mark(k) > markSdown && longest > 0:
-			bar := strings.Repeat("█", max(1, int(step*widest/longest)))
-			row += fmt.Sprintf("   %s %s", d.brush.paint("36", bar), d.brush.paint(toneFaint, "+"+millis(step)))
+	for _, k := range marksInOrder(p) {
+		row := fmt.Sprintf("  %-36s %8s", markNames()[k], "-")
+		if at := p.marks[k]; !at.IsZero() {
+			step := at.Sub(before)
+			before = at
+			row = fmt.Sprintf("  %-36s %8s", markNames()[k], millis(at.Sub(kill)))
+			switch {
+			case k == markSdown:
+				row += d.brush.paint(toneFaint, fmt.Sprintf("   down_after is %s", p.downAfter))
+			case k > markSdown && longest > 0:
+				bar := strings.Repeat("█", max(1, int(step*widest/longest)))
+				row += fmt.Sprintf("   %s %s", d.brush.paint(toneAccent, bar), d.brush.paint(toneFaint, "+"+millis(step)))
+			}
 		}
 		rows = append(rows, row)
-		before = at
 	}
 	return rows
 }
 
-// millis prints whole milliseconds.
-func millis(d time.Duration) string {
-	return fmt.Sprintf("%d ms", d.Milliseconds())
+// marksInOrder are the marks by time, those not reached last. A client can be
+// faster than the Warden that looks whether the promotion is done.
+func marksInOrder(p demoPicture) []mark {
+	var all []mark
+	for k := range marks {
+		all = append(all, k)
+	}
+	slices.SortStableFunc(all, func(a, b mark) int {
+		switch x, y := p.marks[a], p.marks[b]; {
+		case x.IsZero() || y.IsZero():
+			return 0
+		default:
+			return cmp.Compare(x.UnixMilli(), y.UnixMilli())
+		}
+	})
+	return all
 }
+
+// millis prints whole milliseconds.
+func millis(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }

@@ -12,7 +12,7 @@ func strip(p demoPicture, width, height int) []row {
 	end := int(p.now.Sub(p.began)/bucketSpan) - p.dropped // the newest is not full yet
 	first := max(0, end-width)
 	most := 1
-	for _, b := range p.buckets {
+	for _, b := range p.buckets[min(first, len(p.buckets)):] {
 		most = max(most, b.acked)
 	}
 	rows := make([]row, 0, height+1)

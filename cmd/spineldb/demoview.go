@@ -67,7 +67,8 @@ func (r row) text(b brush, width int) string {
 // Sizes of the layout, in cells.
 const (
 	wideEnough = 112 // nodes and Wardens beside one another
-	tallEnough = 30  // the strip is higher, and gaps are wider
+	tallEnough = 30  // the strip is higher
+	leastStory = 3   // lines of the story that are always shown
 )
 
 // demoView lays a picture out for a terminal of this size.
@@ -94,17 +95,19 @@ func demoView(p demoPicture, width, height int) []row {
 	}
 	rows = append(rows, ruled(titled("WRITES", writesNote(p), strip(p, width-2, stripHeight)), width)...)
 	rows = append(rows, row{})
-	if len(p.hint) > 0 {
+	switch room := height - len(rows) - 2 - leastStory - 1; {
+	case len(p.hint) > 0 && room < 2:
+		rows[2] = row{{toneAccent, "   " + p.hint[0]}} // the stages are over
+	case len(p.hint) > 0:
 		var lines []row
-		for _, line := range p.hint {
+		for _, line := range p.hint[:min(room, len(p.hint))] {
 			lines = append(lines, row{{toneAccent, " " + line}})
 		}
 		rows = append(rows, ruled(titled("YOUR TURN", "Ctrl-C ends it", lines), width)...)
 		rows = append(rows, row{})
 	}
-	room := max(height-len(rows)-1, 3)
-	rows = append(rows, ruled(titled("SINCE "+strings.ToUpper(p.zeroName), "", storyRows(p, room)), width)...)
-	return rows
+	room := max(height-len(rows)-1, leastStory)
+	return append(rows, ruled(titled("EVENTS", "times since "+p.zeroName, storyRows(p, room)), width)...)
 }
 
 // head is the title and the sentence that says what is going on.
@@ -121,7 +124,27 @@ func head(p demoPicture, width int) []row {
 	case !p.marks[markFirstWrite].IsZero():
 		t = toneGoodTag
 	}
-	return []row{title, {{t, " ▶ " + p.headline}}, {}}
+	return []row{title, {{t, " ▶ " + p.headline}}, stages(p, width), {}}
+}
+
+// stages shows how far the failover is, with the milliseconds since the kill.
+func stages(p demoPicture, width int) row {
+	r := row{{tonePlain, "   "}}
+	kill := p.marks[markKill]
+	for k, name := range [marks]string{"kill", "SDOWN", "ODOWN", "votes", "decision", "promotion", "first write"} {
+		t, sign, text := toneFaint, "○ ", name
+		if at := p.marks[k]; !at.IsZero() {
+			t, sign = toneGood, "● "
+			if mark(k) != markKill && width >= wideEnough {
+				text += fmt.Sprintf(" %d", at.Sub(kill).Milliseconds())
+			}
+		}
+		if mark(k) == markKill && t == toneGood {
+			t = toneBad
+		}
+		r = append(r, span{t, sign + text}, span{tonePlain, "  "})
+	}
+	return r
 }
 
 // titled is a block under a title; its first row is drawn as a rule by ruled.
@@ -255,11 +278,7 @@ func storyRows(p demoPicture, room int) []row {
 	all := inOrder(p.moments)
 	var rows []row
 	for _, m := range all[max(0, len(all)-room):] {
-		when := since(m.since)
-		if m.at.Before(p.zero) && m.since > 0 {
-			when = "" // told relative to an earlier act
-		}
-		rows = append(rows, row{{toneFaint, fmt.Sprintf(" %10s  ", when)}, {toneBold, fmt.Sprintf("%-6s  ", m.who)}, {m.tone, m.text}})
+		rows = append(rows, row{{toneFaint, fmt.Sprintf(" %10s  ", since(m.since))}, {toneBold, fmt.Sprintf("%-6s  ", m.who)}, {m.tone, m.text}})
 	}
 	return rows
 }
