@@ -70,7 +70,7 @@ func (s *State) vetoed(c Config, now warden.Instant, f *Effects) bool {
 
 // count counts the opinions and gives the objective verdict.
 func (s *State) count(c Config, now warden.Instant, f *Effects) {
-	s.heard = slices.DeleteFunc(s.heard, func(h heard) bool { return now.Sub(h.at) > opinionLife })
+	s.heard = without(s.heard, func(h heard) bool { return now.Sub(h.at) > opinionLife })
 	own := s.SaysDown(c)
 	s.Agreeing = 0
 	if own {
@@ -136,7 +136,7 @@ func (s *State) Heard(c Config, from warden.WardenID, node warden.NodeID, ok fun
 }
 
 // Belongs reports whether an observation is of the group's lineage.
-func (s *State) Belongs(c Config, o warden.Observation) bool {
+func (s *State) Belongs(c Config, o *warden.Observation) bool {
 	known := func(id string) bool {
 		return id != "" && (slices.Contains(c.Lineage, id) || slices.Contains(s.Extra, id))
 	}
@@ -145,7 +145,7 @@ func (s *State) Belongs(c Config, o warden.Observation) bool {
 
 // judgeReturn looks at what the agreed primary holds: the group's data, or
 // something else since it came back.
-func (s *State) judgeReturn(c Config, p *Node, before warden.Observation, now warden.Instant) {
+func (s *State) judgeReturn(c Config, p *Node, before *warden.Observation, now warden.Instant) {
 	o := p.Seen
 	lost, hard := "", false
 	switch {
@@ -213,10 +213,10 @@ func (s *State) any(is func(*Node) bool) bool {
 
 // extend learns the replication ids that followed from known ones, and those
 // of a primary beside which nobody holds older data of the group.
-func (s *State) extend(c Config, o warden.Observation) {
+func (s *State) extend(c Config, o *warden.Observation) {
 	for _, id := range []string{o.LineageBefore, o.Lineage} {
 		if id != "" && !slices.Contains(c.Lineage, id) && !slices.Contains(s.Extra, id) {
-			s.Extra = append(s.Extra, id)
+			s.Extra = append(slices.Clip(s.Extra), id)
 		}
 	}
 	if n := len(s.Extra); n > maxExtraLineage {

@@ -65,9 +65,10 @@ type Node struct {
 	// GoodAt and AnsweredAt are when the last good and the last living answer
 	// came; AskedAt is when the newest finished look was begun.
 	GoodAt, AnsweredAt, AskedAt warden.Instant
-	// Seen is the newest good observation, begun at SeenAt. Health and Detail
-	// are of the newest look of any kind.
-	Seen   warden.Observation
+	// Seen is the newest good observation, begun at SeenAt; before the first
+	// it is empty, never nil. It is replaced and never changed, so that states
+	// may share it. Health and Detail are of the newest look of any kind.
+	Seen   *warden.Observation
 	SeenAt warden.Instant
 	Health warden.Health
 	Detail string
@@ -107,9 +108,14 @@ type heard struct {
 	opinion warden.Opinion
 }
 
+// nothing is what has been seen of a node before the first look.
+var nothing = &warden.Observation{}
+
 // State is the mind's memory. It is a value; Step clones it.
 type State struct {
 	Nodes []Node // sorted by ID
+	// heard and Extra are replaced and never changed in place: most Steps
+	// leave them alone, and need not copy them.
 	heard []heard
 	// Extra are replication ids that followed from known ones since the
 	// topology was written.
@@ -135,9 +141,16 @@ func New(now warden.Instant) State { return State{lastStep: now} }
 
 func (s State) clone() State {
 	s.Nodes = slices.Clone(s.Nodes)
-	s.heard = slices.Clone(s.heard)
-	s.Extra = slices.Clone(s.Extra)
 	return s
+}
+
+// without is list without the elements that drop names: list itself when there
+// are none, else a copy.
+func without[T any](list []T, drop func(T) bool) []T {
+	if !slices.ContainsFunc(list, drop) {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), drop)
 }
 
 // Find is the node of that id, nil when unknown. The pointer is into s.

@@ -57,12 +57,12 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 // what a node did as a replica is nothing to hold against it as a primary.
 func (s *State) roster(c Config, now warden.Instant) {
 	// What the topology has taken over need not be remembered beside it.
-	s.Extra = slices.DeleteFunc(s.Extra, func(id string) bool { return slices.Contains(c.Lineage, id) })
+	s.Extra = without(s.Extra, func(id string) bool { return slices.Contains(c.Lineage, id) })
 	if !s.watches(c.Nodes) {
 		s.Nodes = slices.DeleteFunc(s.Nodes, func(n Node) bool { return !slices.Contains(c.Nodes, n.ID) })
 		for _, id := range c.Nodes {
 			if s.Find(id) == nil {
-				s.Nodes = append(s.Nodes, Node{ID: id, Since: now})
+				s.Nodes = append(s.Nodes, Node{ID: id, Since: now, Seen: nothing})
 			}
 		}
 		slices.SortFunc(s.Nodes, func(a, b Node) int { return strings.Compare(string(a.ID), string(b.ID)) })
@@ -147,7 +147,8 @@ func (s *State) leaveTilt(now warden.Instant, f *Effects) {
 }
 
 func (s *State) said(e Said, now warden.Instant) {
-	s.heard = slices.DeleteFunc(s.heard, func(h heard) bool { return h.from == e.From })
+	// Clipped, so that what is appended goes into an array of its own.
+	s.heard = slices.Clip(without(s.heard, func(h heard) bool { return h.from == e.From }))
 	if e.Tilt {
 		return
 	}
@@ -209,7 +210,7 @@ func (s *State) good(c Config, n *Node, e Looked, now warden.Instant, f *Effects
 			f.note("role-change", n.ID, string(o.Role))
 		}
 	}
-	n.Seen, n.SeenAt, n.GoodAt = o, e.Asked, now
+	n.Seen, n.SeenAt, n.GoodAt = &o, e.Asked, now
 	if n.ID == c.Primary {
 		s.judgeReturn(c, n, before, now)
 		return

@@ -149,8 +149,8 @@ func (s *stageplay) monitor() {
 func (s *stageplay) sightings() []Sighting {
 	var out []Sighting
 	for _, n := range s.servers {
-		gone := !n.o.Health.Alive()
-		out = append(out, Sighting{ID: n.id, Seen: n.seen, SeenAt: n.seenAt, Good: n.o.Health == warden.HealthGood, Down: gone,
+		gone, seen := !n.o.Health.Alive(), n.seen
+		out = append(out, Sighting{ID: n.id, Seen: &seen, SeenAt: n.seenAt, Good: n.o.Health == warden.HealthGood, Down: gone,
 			Refusing: n.o.Health == warden.HealthRefused, Belongs: s.belongs(n.seen)})
 	}
 	slices.SortFunc(out, func(a, b Sighting) int { return strings.Compare(string(a.ID), string(b.ID)) })

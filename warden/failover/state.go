@@ -82,9 +82,9 @@ type Want struct {
 // Sighting is what the monitor holds of one node.
 type Sighting struct {
 	ID       warden.NodeID
-	Seen     warden.Observation // newest good one
-	SeenAt   warden.Instant     // when that look was begun
-	Good     bool               // the newest look was good
+	Seen     *warden.Observation // newest good one, never nil; not to be changed
+	SeenAt   warden.Instant      // when that look was begun
+	Good     bool                // the newest look was good
 	Down     bool
 	Refusing bool
 	Belongs  bool // of the group's lineage

@@ -10,7 +10,7 @@ import (
 )
 
 // primary is the served primary: agreed, or provisional before that.
-func (p *step) primary() warden.NodeID { return served(p.c, p.s) }
+func (p *step) primary() warden.NodeID { return served(p.c, &p.s) }
 
 func served(c Config, s *State) warden.NodeID {
 	if t := s.el.Reg.Chosen; !t.IsZero() {
@@ -47,7 +47,7 @@ func (p *step) sentinelDetails(id warden.WardenID, client string) string {
 func (p *step) announce(name string, level warden.Level, node warden.NodeID, extra string) {
 	primary := p.s.el.Reg.Chosen.Primary
 	if primary == "" {
-		primary, _ = provisional(p.c, p.s)
+		primary, _ = provisional(p.c, &p.s)
 	}
 	text := details(p.c.Group, primary, node)
 	if extra != "" {
@@ -124,7 +124,7 @@ func (p *step) failoverNote(n failover.Note) {
 // learned tells what the newest chosen topology changed. It runs after the
 // state that answers queries has changed.
 func (p *step) learned(had warden.Topology) {
-	s, t := p.s, p.s.el.Reg.Chosen
+	s, t := &p.s, p.s.el.Reg.Chosen
 	s.learnedAt = p.now
 	p.monitor(monitor.Tick{})
 	p.changes(had, t)
@@ -182,7 +182,7 @@ func (p *step) changes(had, t warden.Topology) {
 
 // flapping warns at the third automatic failover within ten minutes.
 func (p *step) flapping() {
-	s := p.s
+	s := &p.s
 	recent := s.failovers[:0:0]
 	for _, at := range s.failovers {
 		if p.now.Sub(at) < flapWindow {

@@ -12,8 +12,7 @@ import (
 // it, and why nothing more is. It also tells the story of the last attempt
 // this Warden led.
 func Explain(c Config, s State, now warden.Instant) []string {
-	s = s.clone()
-	p := &step{c: c, s: &s, f: &Effects{}, now: now}
+	p := newStep(c, &s, now)
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	t := s.el.Reg.Chosen
@@ -56,7 +55,7 @@ func Explain(c Config, s State, now warden.Instant) []string {
 }
 
 func (p *step) explainBirth(say func(string, ...any)) {
-	primary, says := provisional(p.c, p.s)
+	primary, says := provisional(p.c, &p.s)
 	if !says {
 		say("No first agreement yet: %s does not say that it is a primary.", primary)
 		return
@@ -69,7 +68,7 @@ func (p *step) explainBirth(say func(string, ...any)) {
 }
 
 func (p *step) explainPrimary(say func(string, ...any), t warden.Topology) {
-	s := p.s
+	s := &p.s
 	n := s.mon.Find(t.Primary)
 	switch {
 	case n == nil:
@@ -87,7 +86,7 @@ func (p *step) explainPrimary(say func(string, ...any), t warden.Topology) {
 }
 
 func (p *step) explainWant(say func(string, ...any), t warden.Topology) {
-	s := p.s
+	s := &p.s
 	if l := s.el.Lead; l != nil {
 		say("This Warden leads epoch %d for %s, at stage %q.", l.Epoch, l.Want.Reason, stageName(s.fo.Stage))
 		return

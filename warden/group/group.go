@@ -85,21 +85,22 @@ func New(c Config, reg warden.Register, now warden.Instant) State {
 	return s
 }
 
-func (s State) clone() State {
-	s.peers = slices.Clone(s.peers)
+// unshare copies the slices that a Step changes in place. The others, peers
+// among them, are only ever replaced.
+func (s *State) unshare() {
 	s.commands = slices.Clone(s.commands)
 	s.backoff = slices.Clone(s.backoff)
 	s.failovers = slices.Clone(s.failovers)
 	s.foreign = slices.Clone(s.foreign)
 	s.knockBad = slices.Clone(s.knockBad)
-	return s
 }
 
-// step is one Step in progress.
+// step is one Step in progress. It holds the new state and the effects by
+// value, so that no Step has to ask for memory for them.
 type step struct {
 	c   Config
-	s   *State
-	f   *Effects
+	s   State
+	f   Effects
 	now warden.Instant
 	// Derived once per Step, see stale.
 	mc   *monitor.Config
@@ -108,12 +109,15 @@ type step struct {
 	wanted election.Want
 }
 
+func newStep(c Config, s *State, now warden.Instant) step {
+	p := step{c: c, s: *s, now: now}
+	p.s.unshare()
+	return p
+}
+
 // Step takes one event at the instant now. s is not changed.
 func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
-	before := s.el.Reg
-	s = s.clone()
-	var f Effects
-	p := &step{c: c, s: &s, f: &f, now: now}
+	p := newStep(c, &s, now)
 	p.rewind()
 	p.configIgnored()
 	var greet []warden.WardenID
@@ -123,15 +127,15 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	p.route(e)
 	p.status(greet)
 	p.mark()
-	if !slices.Equal(s.el.Reg.Lineage, s.mon.Extra) {
-		s.el.Reg.Lineage = slices.Clone(s.mon.Extra)
+	if !slices.Equal(p.s.el.Reg.Lineage, p.s.mon.Extra) {
+		p.s.el.Reg.Lineage = slices.Clone(p.s.mon.Extra)
 	}
-	if !s.el.Reg.Equal(before) {
-		r := s.el.Reg.Clone()
-		f.Persist = &r
+	if !p.s.el.Reg.Equal(s.el.Reg) {
+		r := p.s.el.Reg.Clone()
+		p.f.Persist = &r
 	}
-	f.Wake = p.wake()
-	return s, f
+	p.f.Wake = p.wake()
+	return p.s, p.f
 }
 
 // configIgnored says, once per run, that the agreed primary is not the
@@ -148,7 +152,7 @@ func (p *step) configIgnored() {
 
 // rewind keeps the memory sane when the clock jumped backwards.
 func (p *step) rewind() {
-	s := p.s
+	s := &p.s
 	if p.now < s.lastStep {
 		s.statusAt, s.backoff, s.failovers = -1, nil, nil
 		s.learnedAt, s.started, s.lastMove = min(s.learnedAt, p.now), min(s.started, p.now), min(s.lastMove, p.now)
@@ -335,7 +339,7 @@ func (p *step) crash(point string) {
 // mark keeps the newest accepted epoch on the nodes, and drops the order
 // sessions of a leadership that is over.
 func (p *step) mark() {
-	s := p.s
+	s := &p.s
 	if e := max(s.el.Reg.Accepted.Epoch, s.el.Reg.Chosen.Epoch); e > s.marked {
 		s.marked = e
 		p.f.Act = append(p.f.Act, Action{Kind: ActMark, Epoch: e})
@@ -354,7 +358,7 @@ func (p *step) mark() {
 }
 
 func (p *step) wake() warden.Instant {
-	s := p.s
+	s := &p.s
 	next := monitor.Next(p.monitorConfig(), s.mon, p.now)
 	next = min(next, failover.Next(s.fo, p.now), s.statusAt.Add(p.statusEvery()))
 	next = min(next, election.Next(p.electionConfig(), s.el, p.wanted, p.now))

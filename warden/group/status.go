@@ -31,7 +31,7 @@ func (p *step) statusEvery() warden.Duration {
 // status tells every known Warden what this one sees, at once when it changed
 // and again at its pace. greet are Wardens to tell in any case.
 func (p *step) status(greet []warden.WardenID) {
-	s := p.s
+	s := &p.s
 	st := warden.Status{Chosen: s.el.Reg.Chosen.Version, Tilt: s.mon.Tilt, Mute: s.el.Mute, Left: s.el.Reg.Left, Client: p.c.Client,
 		Primary: p.primary(), Opinions: monitor.Opinions(p.monitorConfig(), s.mon)}
 	to := greet

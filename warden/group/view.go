@@ -19,8 +19,7 @@ func age(now, at warden.Instant) warden.Duration {
 // View is everything that can be shown of the group, at the instant now. It
 // changes nothing.
 func View(c Config, s State, now warden.Instant) warden.GroupView {
-	s = s.clone()
-	p := &step{c: c, s: &s, f: &Effects{}, now: now}
+	p := newStep(c, &s, now)
 	ec := p.electionConfig()
 	t := s.el.Reg.Chosen
 	v := warden.GroupView{
@@ -68,7 +67,7 @@ func sentinelState(st failover.Stage) string {
 }
 
 func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView {
-	s, now := p.s, p.now
+	s, now := &p.s, p.now
 	o := n.Seen.Clone()
 	o.Health, o.Detail = n.Health, n.Detail
 	v := warden.NodeView{
@@ -99,7 +98,7 @@ func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView 
 }
 
 func (p *step) peerViews(ec election.Config) []warden.PeerView {
-	s, now := p.s, p.now
+	s, now := &p.s, p.now
 	t := s.el.Reg.Chosen
 	var out []warden.PeerView
 	for _, id := range p.everybody() {

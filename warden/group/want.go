@@ -14,7 +14,7 @@ import (
 // something it depends on changes (stale).
 func (p *step) monitorConfig() monitor.Config {
 	if p.mc == nil {
-		mc := monitorConfig(p.c, p.s)
+		mc := monitorConfig(p.c, &p.s)
 		p.mc = &mc
 	}
 	return *p.mc
@@ -90,7 +90,7 @@ func provisional(c Config, s *State) (warden.NodeID, bool) {
 // members remembers the nodes that belong to the group, so that they are known
 // after a restart even if the primary is dead by then.
 func (p *step) members() {
-	s := p.s
+	s := &p.s
 	add := func(id warden.NodeID) {
 		if id != "" && len(s.el.Reg.Nodes) < maxNodes && !slices.Contains(s.el.Reg.Nodes, id) {
 			s.el.Reg.Nodes = append(slices.Clone(s.el.Reg.Nodes), id)
@@ -137,7 +137,7 @@ func (p *step) failoverConfig() failover.Config {
 }
 
 func (p *step) sight() election.Sight {
-	s := p.s
+	s := &p.s
 	mc := p.monitorConfig()
 	v := election.Sight{PrimaryDown: s.mon.SaysDown(mc), Odown: s.mon.Odown, Tilt: s.mon.Tilt, Adoptable: p.adoptable()}
 	v.Provisional, v.ProvisionalSays = provisional(p.c, s)
@@ -161,7 +161,7 @@ func (p *step) sightings() []failover.Sighting {
 }
 
 func (p *step) scene(chosen bool) failover.Scene {
-	s := p.s
+	s := &p.s
 	sc := failover.Scene{Chosen: chosen, Nodes: p.sightings(), Lineage: append(slices.Clone(s.el.Reg.Chosen.Lineage), s.mon.Extra...)}
 	if n := s.mon.Find(s.el.Reg.Chosen.Primary); n != nil && n.Down {
 		sc.DownFor = n.Silence
@@ -180,7 +180,7 @@ func (p *step) scene(chosen bool) failover.Scene {
 
 // want is what this Warden would do if it led now: the most pressing thing.
 func (p *step) want() election.Want {
-	s := p.s
+	s := &p.s
 	if s.el.Lead != nil {
 		return s.el.Lead.Want
 	}
@@ -216,7 +216,7 @@ func (p *step) want() election.Want {
 
 // wantChange is the change of nodes that the sight of them asks for.
 func (p *step) wantChange(t warden.Topology) election.Want {
-	s := p.s
+	s := &p.s
 	switch {
 	case s.mon.Tilt:
 		return election.Want{}
@@ -282,7 +282,7 @@ func (p *step) foreignNode(id warden.NodeID) {
 // adoptable is a node that the agreed primary itself says it replicates from,
 // that says it is primary, in the same lineage: an operator's own change.
 func (p *step) adoptable() warden.NodeID {
-	s := p.s
+	s := &p.s
 	t := s.el.Reg.Chosen
 	id := warden.NodeID("")
 	if n := s.mon.Find(t.Primary); n != nil && t.Phase == warden.PhaseDone && n.SeenAt > s.learnedAt &&
@@ -299,7 +299,7 @@ func (p *step) adoptable() warden.NodeID {
 // wantBirth stands for the first agreement when the set of known Wardens has
 // been calm for a hello interval, or is as large as configured.
 func (p *step) wantBirth() election.Want {
-	s := p.s
+	s := &p.s
 	primary, says := provisional(p.c, s)
 	if !says || s.mon.Tilt {
 		return election.Want{}
