@@ -37,6 +37,9 @@ func (s *State) turn(c Config, want Want, sight Sight, now warden.Instant, f *Ef
 		return // a Warden that distrusts its clock starts nothing
 	}
 	if !want.Is(s.want) || s.standAt == 0 {
+		if !want.Is(s.want) {
+			s.failed = 0
+		}
 		s.want = want
 		s.standAt = now.Add(warden.Duration(rank(s.list(c, want), c.Self, s.seen+1)) * turnStep)
 	}
@@ -133,10 +136,18 @@ func (s *State) giveUp(c Config, why string, now warden.Instant, f *Effects) {
 	}
 	list := s.list(c, st.Want)
 	s.want = st.Want
-	s.standAt = now.Add(warden.Duration(rank(list, c.Self, s.seen+1)+1) * turnStep)
+	s.failed++
+	s.standAt = now.Add(warden.Duration(rank(list, c.Self, s.seen+1)+1)*turnStep + patience(s.failed))
 	if !failing(st.Want.Reason) {
 		s.standAt = s.standAt.Add(quietAfter)
 	}
+}
+
+// patience is what repeated attempts in vain add to a candidate's wait: none at
+// first, because opinions settle within milliseconds; in the end seconds, so
+// that what cannot win neither fills disks nor logs.
+func patience(failed int) warden.Duration {
+	return min(max(warden.Duration(failed-3), 0)*200*warden.Millisecond, 2*warden.Second)
 }
 
 // voted takes in a vote.
@@ -223,7 +234,7 @@ func (s *State) countRecovery(c Config, base warden.Topology, from []warden.Ward
 
 func (s *State) elected(c Config, base warden.Topology, from []warden.WardenID, now warden.Instant, f *Effects) {
 	st := s.Stand
-	s.Stand, s.Denials = nil, nil
+	s.Stand, s.Denials, s.failed = nil, nil, 0
 	s.Lead = &Leadership{Epoch: st.Epoch, Want: st.Want, Since: now, Base: base.Clone(), Voters: slices.Clone(from),
 		LeaseUntil: st.Since.Add(leaseLife), roundAt: st.Since}
 	s.HoldFor, s.holdRun, s.HoldUntil = c.Self, c.Run, now.Add(voterHold)

@@ -37,6 +37,7 @@ type Ask struct {
 	Lineage []string // known ids, newest last
 	// DownFor and DownAfter bound how old a replica's data may be.
 	DownFor, DownAfter warden.Duration
+	AnyAge             bool
 }
 
 type contender struct {
@@ -148,7 +149,7 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 		return "it is in the middle of a full copy"
 	case a.Linked && (o.Upstream != a.Old || !o.LinkUp):
 		return "it has no standing link to the primary"
-	case !a.Linked && o.LinkDown > a.DownFor+10*a.DownAfter:
+	case !a.Linked && !a.AnyAge && o.LinkDown > a.DownFor+10*a.DownAfter:
 		return fmt.Sprintf("its link has been down for %s, its data is too old", o.LinkDown)
 	}
 	return ""

@@ -238,6 +238,9 @@ func (r *run) choose() {
 	if s.Want.Reason == warden.ReasonSwitchover || s.Want.Reason == warden.ReasonForced {
 		ask.To = s.Want.To
 	}
+	// How long the replicas have been without a primary is not known to one
+	// who takes over.
+	ask.AnyAge = s.inspected
 	if switchover {
 		if l := r.lookAt(s.Old); l == nil || !good(*l) || l.Seen.Role != warden.RolePrimary {
 			r.finish(warden.VerdictRefused, "no-primary", fmt.Sprintf("%s does not answer as a primary: a switchover needs it alive, use failover", s.Old))

@@ -3,7 +3,6 @@ package group
 import (
 	"fmt"
 
-	"github.com/spineldb/warden/election"
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/failover"
 )
@@ -27,8 +26,7 @@ func Explain(c Config, s State, now warden.Instant) []string {
 		return out
 	}
 	say("Topology %s (%s): %s is the primary, by %s; %s listed.", t.Version, t.Reason, t.Primary, t.Phase, plural(len(t.Wardens), "Warden"))
-	ec := p.electionConfig()
-	if ago := s.el.HeardAgo(ec, now); ago < 0 || ago > election.StaleAfter(ec) {
+	if !p.majorityHeard() {
 		say("A majority of the listed Wardens is not heard: nothing can be changed from here.")
 	}
 	p.explainPrimary(say, t)

@@ -28,7 +28,7 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 		ParallelSyncs: c.ParallelSyncs, Promise: s.el.Reg.Promise, Grantee: s.el.Reg.Grantee, Leading: s.el.Lead != nil,
 		Leader: s.el.Leader(ec, now), Tilt: s.mon.Tilt, Mute: s.el.Mute, Paused: t.Settings.Paused,
 	}
-	v.Agreed = v.HeardAgo >= 0 && v.HeardAgo <= election.StaleAfter(ec)
+	v.Agreed = p.majorityHeard()
 	if s.mon.Tilt {
 		v.TiltFor = now.Sub(s.mon.TiltAt)
 	}

@@ -164,7 +164,7 @@ func (p *step) scene(chosen bool) failover.Scene {
 	s := &p.s
 	sc := failover.Scene{Chosen: chosen, Nodes: p.sightings(), Lineage: append(slices.Clone(s.el.Reg.Chosen.Lineage), s.mon.Extra...)}
 	if n := s.mon.Find(s.el.Reg.Chosen.Primary); n != nil && n.Down {
-		sc.DownFor = n.Silence
+		sc.DownFor = max(n.Silence, p.now.Sub(n.DownAt))
 	}
 	l := s.el.Lead
 	if l == nil {
@@ -192,6 +192,9 @@ func (p *step) want() election.Want {
 	}
 	t := s.el.Reg.Chosen
 	cmd, commanded := p.commandWant()
+	if !p.majorityHeard() && !(commanded && cmd.Reason == warden.ReasonRecover) {
+		return election.Want{} // standing alone only fills disks and logs (S5)
+	}
 	if commanded && cmd.Reason != warden.ReasonSwitchover && cmd.Reason != warden.ReasonForced {
 		return cmd
 	}
@@ -212,6 +215,14 @@ func (p *step) want() election.Want {
 		return election.Want{}
 	}
 	return w
+}
+
+// majorityHeard reports whether a majority of the listed Wardens was heard
+// lately: without one nothing can be agreed.
+func (p *step) majorityHeard() bool {
+	ec := p.electionConfig()
+	ago := p.s.el.HeardAgo(ec, p.now)
+	return ago >= 0 && ago <= election.StaleAfter(ec)
 }
 
 // wantChange is the change of nodes that the sight of them asks for.
