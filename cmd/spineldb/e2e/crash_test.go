@@ -113,10 +113,7 @@ func TestLeaderKilledInSwitchover(t *testing.T) {
 			leader.restart(stage)
 			l.awaitAgreed(l.nodes[0])
 			w := l.write(5*time.Second, l.without(leader)...)
-			out, err := leader.command(l.ctx(patience), "switchover", groupName, "--to", string(l.nodes[1].addr))
-			if code := leader.process.exit(t, patience); code != crashCode || err == nil {
-				t.Fatalf("the leader ended with %d, want %d; the command: %v\n%s", code, crashCode, err, out)
-			}
+			leader.dieOf("switchover", groupName, "--to", string(l.nodes[1].addr))
 			took := w.awaitAfter(t, time.Now())
 			t.Logf("leader killed at %s: the client wrote again after %s", stage, milliseconds(took))
 			if took > bar+leaderBar {
@@ -178,5 +175,71 @@ func TestTwoLeadersKilled(t *testing.T) {
 	t.Logf("%d leaders died", deaths)
 	if deaths == 0 {
 		t.Error("no leader died, so nothing was shown")
+	}
+}
+
+// Goal (S4): the leader of a pause is killed as it proposes it. The change
+// holds on all Wardens or on none, and an order afterwards is obeyed.
+func TestLeaderKilledInPause(t *testing.T) {
+	t.Parallel()
+	l := startLab(t)
+	leader := l.wardens[0]
+	leader.restart("changing")
+	l.awaitAgreed(l.nodes[0])
+	leader.dieOf("pause", groupName)
+	leader.restart("")
+	l.awaitAgreed(l.nodes[0]) // with one version everywhere
+	paused := l.wardens[0].mustView().Paused
+	for _, w := range l.wardens {
+		if got := w.mustView().Paused; got != paused {
+			t.Errorf("%s: paused %v, the first one %v", w.name, got, paused)
+		}
+	}
+	for _, order := range []string{"PAUSE", "RESUME"} {
+		if a := l.wardens[1].order(order, groupName); a.Verdict != warden.VerdictDone {
+			t.Fatalf("%s: %+v", order, a)
+		}
+	}
+	l.nodes[0].process.kill()
+	l.awaitPrimaryOtherThan(l.nodes[0], l.wardens...)
+}
+
+// Goal (R1, R2, S4): the leader of a change of the list is killed as it
+// affirms the old list and as it proposes the new one. The order is given
+// again to another Warden, and the list is what was asked for.
+func TestLeaderKilledInForget(t *testing.T) {
+	t.Parallel()
+	for _, stage := range []string{"affirming", "changing"} {
+		t.Run(stage, func(t *testing.T) {
+			t.Parallel()
+			l := startLab(t)
+			leader, id := l.wardens[0], l.wardens[2].id()
+			l.wardens[2].process.kill()
+			l.wardens = l.wardens[:2]
+			leader.restart(stage)
+			await(t, "two of three Wardens are a majority", func() bool {
+				a, errA := l.wardens[0].view()
+				b, errB := l.wardens[1].view()
+				return errA == nil && errB == nil && a.Agreed && b.Agreed && a.Topology.Version == b.Topology.Version
+			})
+			leader.dieOf("forget", groupName, string(id))
+			leader.restart("")
+			await(t, "the Warden is forgotten, by one order or the other", func() bool {
+				if l.wardens[1].mustView().Topology.Lists(id) {
+					_ = l.wardens[1].order("FORGET", groupName, string(id)) // refused while nobody can be elected
+				}
+				return !l.wardens[1].mustView().Topology.Lists(id)
+			})
+			l.awaitAgreed(l.nodes[0])
+		})
+	}
+}
+
+// dieOf gives an order that ends the Warden at its crash point.
+func (w *ward) dieOf(order ...string) {
+	w.lab.t.Helper()
+	out, err := w.command(w.lab.ctx(patience), order...)
+	if code := w.process.exit(w.lab.t, patience); code != crashCode || err == nil {
+		w.lab.t.Fatalf("the leader ended with %d, want %d; the command: %v\n%s", code, crashCode, err, out)
 	}
 }
