@@ -33,7 +33,7 @@ type remembered struct {
 // the way that promises only rise (S1) and one (Epoch, Step) has one content (S2).
 func TestStepIsPure(t *testing.T) {
 	elected, chosen := 0, 0
-	for seed := range uint64(30) {
+	for seed := range uint64(12) {
 		c := &chamber{t: t, rng: rand.New(rand.NewPCG(seed, 2)), now: warden.Instant(warden.Minute)}
 		ids := []warden.WardenID{"w1", "w2", "w3"}
 		base := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone, Primary: "a", Wardens: ids}
@@ -45,8 +45,8 @@ func TestStepIsPure(t *testing.T) {
 			}
 			c.states = append(c.states, New(reg, c.now))
 		}
-		for range 400 {
-			c.now = c.now.Add(warden.Duration(c.rng.Int64N(int64(60 * warden.Millisecond))))
+		for range 600 {
+			c.now = c.now.Add(warden.Duration(c.rng.Int64N(int64(12 * warden.Millisecond))))
 			c.turn(c.rng.IntN(3))
 		}
 		elected, chosen = elected+c.elected, chosen+len(c.chosen)
@@ -59,7 +59,7 @@ func TestStepIsPure(t *testing.T) {
 // turn lets one Warden do one thing.
 func (c *chamber) turn(i int) {
 	cfg, s := c.configs[i], c.states[i]
-	sight := Sight{PrimaryDown: c.rng.IntN(4) > 0, Odown: c.rng.IntN(4) > 0, Tilt: c.rng.IntN(40) == 0, Provisional: "a", ProvisionalSays: true}
+	sight := Sight{PrimaryDown: c.rng.IntN(10) > 0, Odown: c.rng.IntN(4) > 0, Tilt: c.rng.IntN(100) == 0, Provisional: "a", ProvisionalSays: true}
 	want := Want{Reason: warden.ReasonFailover, Primary: s.Reg.Chosen.Primary}
 	if !s.Born() {
 		want = Want{Reason: warden.ReasonBirth, Primary: "a", List: []warden.WardenID{"w1", "w2", "w3"}}
@@ -88,7 +88,7 @@ func (c *chamber) turn(i int) {
 
 // event is a message from the post, which may stay in it to come again.
 func (c *chamber) event(i int) Event {
-	for range 3 {
+	for range 6 {
 		if len(c.post) == 0 {
 			break
 		}
@@ -102,8 +102,8 @@ func (c *chamber) event(i int) Event {
 		}
 		return Heard{e.Message}
 	}
-	if c.rng.IntN(50) == 0 {
-		return Store{Works: c.rng.IntN(2) == 0}
+	if c.rng.IntN(100) == 0 {
+		return Store{Works: c.rng.IntN(8) > 0}
 	}
 	return Tick{}
 }
