@@ -72,7 +72,7 @@ func (s *State) lose(why string, f *Effects) {
 
 // Release ends leading: the last message of the epoch gives the lease back.
 func Release(c Config, s State, now warden.Instant) (State, Effects) {
-	s = s.clone()
+	s.unshare()
 	var f Effects
 	l := s.Lead
 	if l == nil {
@@ -97,7 +97,7 @@ func Propose(c Config, s State, t warden.Topology, sight Sight, now warden.Insta
 	if l == nil || l.Proposing() || !listMayChange(l, t) {
 		return s, f, false
 	}
-	s = s.clone()
+	s.unshare()
 	l = s.Lead
 	l.step++
 	t = t.Clone()

@@ -145,8 +145,9 @@ func (l *Leadership) Downs() (downs, answered int) {
 
 // State is the mind's memory. Reg is the durable part.
 type State struct {
-	Reg     warden.Register
-	Peers   []Peer // sorted by ID
+	Reg warden.Register
+	// Peers are sorted by ID. States share the list: see ownPeers.
+	Peers   []Peer
 	Stand   *Candidacy
 	Lead    *Leadership
 	Mute    bool // the store does not work: neither vote nor lead
@@ -180,8 +181,8 @@ func New(reg warden.Register, now warden.Instant) State {
 	return s
 }
 
-func (s State) clone() State {
-	s.Peers = slices.Clone(s.Peers)
+// unshare copies what a Step changes in place, but for Peers.
+func (s *State) unshare() {
 	if s.Stand != nil {
 		c := *s.Stand
 		c.grants, c.denials = slices.Clone(c.grants), slices.Clone(c.denials)
@@ -192,8 +193,11 @@ func (s State) clone() State {
 		l.acks, l.roundAcks = slices.Clone(l.acks), slices.Clone(l.roundAcks)
 		s.Lead = &l
 	}
-	return s
 }
+
+// ownPeers copies the list of peers. Most Steps change none of them, so it is
+// called right before a change.
+func (s *State) ownPeers() { s.Peers = slices.Clone(s.Peers) }
 
 // rewind keeps the memory sane when the clock jumped backwards: nothing that
 // happened lies in the future, and no wait is longer than it can be.
@@ -202,6 +206,7 @@ func (s *State) rewind(now warden.Instant) {
 		s.HoldUntil = min(s.HoldUntil, now.Add(voterHold))
 		s.quietTil = min(s.quietTil, now.Add(quietAfter))
 		s.standAt, s.calmSince, s.started = 0, min(s.calmSince, now), min(s.started, now)
+		s.ownPeers()
 		for i := range s.Peers {
 			p := &s.Peers[i]
 			p.At, p.Since, p.CommonAt = min(p.At, now), min(p.Since, now), min(p.CommonAt, now)
@@ -231,16 +236,17 @@ func (s *State) Quiet() string {
 
 // Peer is what was heard of a Warden, nil when nothing was.
 func (s *State) Peer(id warden.WardenID) *Peer {
-	i, ok := slices.BinarySearchFunc(s.Peers, id, func(p Peer, id warden.WardenID) int {
-		return strings.Compare(string(p.ID), string(id))
-	})
-	if !ok {
-		return nil
+	// A handful of peers: a plain walk beats a search that copies them.
+	for i := range s.Peers {
+		if s.Peers[i].ID == id {
+			return &s.Peers[i]
+		}
 	}
-	return &s.Peers[i]
+	return nil
 }
 
 func (s *State) hear(m warden.Message, now warden.Instant) *Peer {
+	s.ownPeers()
 	p := s.Peer(m.From)
 	if p == nil {
 		s.Peers = append(s.Peers, Peer{ID: m.From, Since: now})
@@ -266,8 +272,8 @@ func hearLimit(c Config) warden.Duration {
 // Hears are the Wardens heard lately, sorted.
 func (s *State) Hears(c Config, now warden.Instant) []warden.WardenID {
 	var out []warden.WardenID
-	for _, p := range s.Peers {
-		if now.Sub(p.At) <= hearLimit(c) {
+	for i := range s.Peers {
+		if p := &s.Peers[i]; now.Sub(p.At) <= hearLimit(c) {
 			out = append(out, p.ID)
 		}
 	}

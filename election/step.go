@@ -75,7 +75,7 @@ func (f *Effects) send(c Config, s *State, to warden.WardenID, m warden.Message)
 // Step takes one event at the instant now. want is what this Warden would do
 // if it led; sight is its own evidence. s is not changed.
 func Step(c Config, s State, e Event, want Want, sight Sight, now warden.Instant) (State, Effects) {
-	s = s.clone()
+	s.unshare()
 	var f Effects
 	s.rewind(now)
 	switch e := e.(type) {
@@ -159,10 +159,15 @@ func (s *State) common(c Config, now warden.Instant) {
 	}
 	for i := range s.Peers {
 		p := &s.Peers[i]
-		if t.Lists(p.ID) || !s.heardByMajority(c, p, now) {
-			p.CommonAt = 0
-		} else if p.CommonAt == 0 {
+		common := !t.Lists(p.ID) && s.heardByMajority(c, p, now)
+		if common == (p.CommonAt != 0) {
+			continue
+		}
+		s.ownPeers()
+		if p = &s.Peers[i]; common {
 			p.CommonAt = now
+		} else {
+			p.CommonAt = 0
 		}
 	}
 }
@@ -195,8 +200,8 @@ func (s *State) heardByMajority(c Config, p *Peer, now warden.Instant) bool {
 // Newcomer is an unlisted Warden that a majority has heard for a hello
 // interval (R4), "" when there is none.
 func (s *State) Newcomer(c Config, now warden.Instant) warden.WardenID {
-	for _, p := range s.Peers {
-		if p.CommonAt != 0 && now.Sub(p.CommonAt) >= c.HelloInterval {
+	for i := range s.Peers {
+		if p := &s.Peers[i]; p.CommonAt != 0 && now.Sub(p.CommonAt) >= c.HelloInterval {
 			return p.ID
 		}
 	}

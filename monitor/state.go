@@ -111,7 +111,7 @@ type heard struct {
 // nothing is what has been seen of a node before the first look.
 var nothing = &warden.Observation{}
 
-// State is the mind's memory. It is a value; Step clones it.
+// State is the mind's memory. It is a value; Step does not change the one it is given.
 type State struct {
 	Nodes []Node // sorted by ID
 	// heard and Extra are replaced and never changed in place: most Steps
@@ -139,10 +139,8 @@ type State struct {
 // New is the memory of a Warden that has seen nothing yet.
 func New(now warden.Instant) State { return State{lastStep: now} }
 
-func (s State) clone() State {
-	s.Nodes = slices.Clone(s.Nodes)
-	return s
-}
+// unshare copies what a Step changes in place.
+func (s *State) unshare() { s.Nodes = slices.Clone(s.Nodes) }
 
 // without is list without the elements that drop names: list itself when there
 // are none, else a copy.

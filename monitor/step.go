@@ -36,7 +36,7 @@ func (Said) event()   {}
 // Step takes one event at the instant now and returns the new state. s is not
 // changed.
 func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
-	s = s.clone()
+	s.unshare()
 	var f Effects
 	s.roster(c, now)
 	s.passTime(c, now, &f)

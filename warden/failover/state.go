@@ -185,14 +185,14 @@ type State struct {
 // New is an empty memory.
 func New() State { return State{nextID: 1} }
 
-func (s State) clone() State {
+// unshare copies what a Step changes in place.
+func (s *State) unshare() {
 	s.Looks = slices.Clone(s.Looks)
 	s.Syncing = slices.Clone(s.Syncing)
 	s.excluded = slices.Clone(s.excluded)
 	s.pending = slices.Clone(s.pending)
 	s.Retry = slices.Clone(s.Retry)
 	s.Report = slices.Clone(s.Report)
-	return s
 }
 
 // Note is something that happened, for the group to announce.

@@ -10,7 +10,7 @@ import (
 
 // Step takes one event at the instant now. s is not changed.
 func Step(c Config, s State, sc Scene, e Event, now warden.Instant) (State, Effects) {
-	s = s.clone()
+	s.unshare()
 	var f Effects
 	r := &run{c: c, s: &s, sc: sc, f: &f, now: now}
 	if !sc.Leading {
