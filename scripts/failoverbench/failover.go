@@ -86,11 +86,17 @@ func (b *bench) failover(ctx context.Context) error {
 	b.note(b.beside("failover", values))
 	b.say("\nof that, from the first +odown to the first acknowledged write\n")
 	b.note(b.beside("failover after +odown", work))
-	for _, kind := range b.faults {
-		we, they := b.report.find("failover", kind, ours).Median, b.report.find("failover", kind, sentinel).Median
-		b.judge(
-			below(kind+": median of ours, in ms", we, 100),
-			below(kind+": median of ours in % of Sentinel's", percent(we, they), 10))
+	for _, chapter := range []string{"failover", "failover after +odown"} {
+		what := "beyond down_after"
+		if chapter != "failover" {
+			what = "after +odown"
+		}
+		for _, kind := range b.faults {
+			we, they := b.report.find(chapter, kind, ours).Median, b.report.find(chapter, kind, sentinel).Median
+			b.judge(
+				below(kind+" "+what+": median of ours, in ms", we, 100),
+				below(kind+" "+what+": median of ours in % of Sentinel's", percent(we, they), 10))
+		}
 	}
 	return nil
 }
