@@ -74,7 +74,11 @@ func demoMain(ctx context.Context, args []string) error {
 		return err
 	}
 	// A closed terminal or a closed pipe must not leave the temporary directory.
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
+	ends := []os.Signal{syscall.SIGPIPE}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup asks for
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, ends...)
 	defer stop()
 	return playDemo(ctx, o, os.Stdout)
 }
