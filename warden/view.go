@@ -142,8 +142,10 @@ const (
 // Answer answers a Command.
 type Answer struct {
 	Verdict Verdict `json:"verdict"`
-	// Code is a stable word for refusals: unknown-group, in-progress,
-	// no-good-replica, paused, not-elected, unknown-warden, store, timeout.
+	// Code is a stable word for refusals: abstains, cancelled, cannot-hold,
+	// changed, in-progress, no-good-replica, no-primary, not-agreed,
+	// not-elected, paused, quorum, store, superseded, timeout, unknown-group,
+	// unknown-warden, usage.
 	Code string `json:"code,omitempty"`
 	// Text explains it and names the remedy.
 	Text string `json:"text,omitempty"`

@@ -104,8 +104,6 @@ func (p *step) moveWish(cmd warden.Command, t warden.Topology) (w election.Want,
 	switch {
 	case t.Settings.Paused:
 		return w, "paused", "the group is paused: resume it first"
-	case s.mon.Tilt:
-		return w, "tilt", "this Warden is in TILT: ask another one, or again in a second"
 	case t.Phase != warden.PhaseDone, p.moving():
 		return w, "in-progress", "another change of this group is in progress"
 	case cmd.To == t.Primary:
