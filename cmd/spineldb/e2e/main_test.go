@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -16,6 +18,12 @@ var (
 	spineldbBinary string
 	redisBinary    string
 )
+
+// without reports whether the machine was said to lack something that cannot
+// be installed: "netns" or "ipv6". scripts/test finds that out and says so.
+func without(what string) bool {
+	return slices.Contains(strings.Fields(os.Getenv("WARDEN_E2E_WITHOUT")), what)
+}
 
 type quiet struct{}
 

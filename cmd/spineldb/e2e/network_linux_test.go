@@ -56,7 +56,7 @@ func (n *network) ip(args ...string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
-		n.t.Fatalf("ip %s: %v: %s\nrun this as root with iproute2 installed; where namespaces may not be made, set WARDEN_E2E_NETNS=off", strings.Join(args, " "), err, out)
+		n.t.Fatalf("ip %s: %v: %s\nrun this as root with iproute2 installed; where namespaces may not be made, set WARDEN_E2E_WITHOUT=netns", strings.Join(args, " "), err, out)
 	}
 }
 
@@ -128,11 +128,11 @@ func newLabOn(t *testing.T, n *network, primaryHost, wardenHost string) *lab {
 // of the Wardens changes nothing and says so, the other one has a primary; and
 // when the cable is back all agree and every server follows.
 func TestNetworkCut(t *testing.T) {
-	if os.Getenv("WARDEN_E2E_NETNS") == "off" {
-		t.Log("WARDEN_E2E_NETNS=off: no network was cut")
+	t.Parallel()
+	if without("netns") {
+		t.Log("no network was cut: this machine may not make namespaces (WARDEN_E2E_WITHOUT)")
 		return
 	}
-	t.Parallel()
 	n := newNetwork(t)
 	t.Run("one Warden", func(t *testing.T) { cutOneWarden(t, n) })
 	t.Run("primary and one Warden", func(t *testing.T) { cutPrimary(t, n) })
