@@ -162,7 +162,9 @@ type State struct {
 	want     Want
 	standAt  warden.Instant
 	quietTil warden.Instant
-	failed   int // attempts in vain for the present want
+	// deadSince is since when a majority of the list was heard to have left.
+	deadSince warden.Instant
+	failed    int // attempts in vain for the present want
 	// Denials are the last attempt's, for explain.
 	Denials []string
 	// known changes of the set of Wardens, for the first agreement.

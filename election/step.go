@@ -132,7 +132,7 @@ func (s *State) status(c Config, p *Peer, m warden.Message, now warden.Instant, 
 		s.askOne(c, m.From, f)
 	}
 	t := s.Reg.Chosen
-	if s.Reg.Left && s.deadBirth(c) {
+	if s.Reg.Left && s.birthIsDead(c, now) {
 		f.note("+birth-dead", "a majority has left: a new first agreement may be made", t.Epoch)
 		s.Reg = warden.Register{Promise: s.Reg.Promise, Grantee: s.Reg.Grantee, GranteeRun: s.Reg.GranteeRun, Nodes: s.Reg.Nodes}
 		return
@@ -206,6 +206,20 @@ func (s *State) Newcomer(c Config, now warden.Instant) warden.WardenID {
 		}
 	}
 	return ""
+}
+
+// birthIsDead waits two hello intervals before it believes that a Birth is
+// dead: whoever of its list still lives has spoken by then, and one that is
+// re-monitored a moment after another must not outlive what it accepted.
+func (s *State) birthIsDead(c Config, now warden.Instant) bool {
+	if !s.deadBirth(c) {
+		s.deadSince = 0
+		return false
+	}
+	if s.deadSince == 0 {
+		s.deadSince = now
+	}
+	return now.Sub(s.deadSince) >= 2*c.HelloInterval
 }
 
 // deadBirth reports whether a majority of the listed Wardens, as far as heard,

@@ -111,6 +111,7 @@ func (s *State) passTime(c Config, now warden.Instant, f *Effects) {
 			n.Silence, n.Refusing, n.RefusedFor = 0, false, 0
 			n.positionAt, n.GrewAt = 0, 0
 			n.AskedAt = 0
+			n.RoleSince = now // nobody watched it meanwhile
 			if n.UnfitSince != 0 {
 				n.UnfitSince = now // what happened meanwhile nobody saw
 			}

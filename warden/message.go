@@ -50,7 +50,8 @@ type Opinion struct {
 	// Down: subjectively down, for the reason Why.
 	Down bool   `json:"down"`
 	Why  string `json:"why,omitempty"`
-	// Crash: down by hard evidence (refused connections), not by silence.
+	// Crash: down by hard evidence (refused connections, a wrong role, lost
+	// data), not by silence.
 	Crash bool `json:"crash,omitempty"`
 	// Role and Upstream are what the node itself says, when it is up.
 	Role     Role   `json:"role,omitempty"`

@@ -44,7 +44,7 @@ func (r *run) begin() {
 	s := r.s
 	r.say("elected in epoch %d for %s by %s", r.sc.Epoch, w.Reason, shorts(r.sc.Voters))
 	if !b.IsZero() {
-		r.say("base %s: %s is the primary, by %s", b.Version, b.Primary, b.Phase)
+		r.say("base %s: %s is the primary (%s)", b.Version, b.Primary, b.Phase)
 	}
 	switch {
 	case w.Reason == warden.ReasonBirth:
@@ -207,15 +207,25 @@ func (r *run) look() {
 	}
 }
 
-// looking waits for the looks; nodes that are down anyway are not waited for.
+// looking waits for the looks. Nodes that are down anyway are waited for only
+// while nobody else can be promoted.
 func (r *run) looking() {
 	s := r.s
 	if r.now.Sub(s.StageAt) < lookLimit(r.c)+50*warden.Millisecond {
+		some, late := false, false
 		for _, l := range s.Looks {
 			n := r.sc.node(l.Node)
-			if !l.Done && n != nil && !n.Down && !n.Refusing {
+			switch {
+			case l.Done:
+				some = some || good(l) && l.Node != s.Old
+			case n != nil && !n.Down && !n.Refusing:
 				return
+			case l.Node != s.Old:
+				late = true
 			}
+		}
+		if late && !some {
+			return
 		}
 	}
 	r.choose()
@@ -274,7 +284,7 @@ func (r *run) choose() {
 // candidate lacks. Writes after that last look are not in the figure.
 func (r *run) sayLoss() {
 	old, l := r.sc.node(r.s.Old), r.lookAt(r.s.Candidate)
-	if old == nil || l == nil || old.Seen.Role != warden.RolePrimary || old.Seen.Lineage != l.Seen.Lineage || l.Seen.Role != warden.RoleReplica {
+	if old == nil || l == nil || r.s.Want.Reason == warden.ReasonSwitchover || old.Seen.Role != warden.RolePrimary || old.Seen.Lineage != l.Seen.Lineage || l.Seen.Role != warden.RoleReplica {
 		return
 	}
 	r.say("%s lacks %d bytes of what %s was last seen to have", r.s.Candidate, max(old.Seen.Position-l.Seen.Position, 0), r.s.Old)

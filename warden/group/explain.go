@@ -25,7 +25,7 @@ func Explain(c Config, s State, now warden.Instant) []string {
 		p.explainBirth(say)
 		return out
 	}
-	say("Topology %s (%s): %s is the primary, by %s; %s listed.", t.Version, t.Reason, t.Primary, t.Phase, plural(len(t.Wardens), "Warden"))
+	say("Topology %s (%s, %s): %s is the primary; %s listed.", t.Version, t.Reason, t.Phase, t.Primary, plural(len(t.Wardens), "Warden"))
 	if !p.majorityHeard() {
 		say("A majority of the listed Wardens is not heard: nothing can be changed from here.")
 	}
