@@ -282,6 +282,20 @@ func (s *State) Hears(c Config, now warden.Instant) []warden.WardenID {
 	return out
 }
 
+// HearsMajority reports whether a majority of the listed Wardens was heard
+// lately, this one included: whether HeardAgo is at most StaleAfter.
+func (s *State) HearsMajority(c Config, now warden.Instant) bool {
+	list, n := s.Reg.Chosen.Wardens, 0
+	for _, id := range list {
+		if id == c.Self {
+			n++
+		} else if p := s.Peer(id); p != nil && now.Sub(p.At) <= StaleAfter(c) {
+			n++
+		}
+	}
+	return n >= len(list)/2+1
+}
+
 // HeardAgo is the age of the last moment at which a majority of the listed
 // Wardens had been heard; negative when never.
 func (s *State) HeardAgo(c Config, now warden.Instant) warden.Duration {

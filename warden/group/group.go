@@ -103,8 +103,9 @@ type step struct {
 	f   Effects
 	now warden.Instant
 	// Derived once per Step, see stale.
-	mc   *monitor.Config
-	seen []failover.Sighting
+	mc     monitor.Config
+	mcMade bool
+	seen   []failover.Sighting
 	// wanted is what was wanted when the election was stepped.
 	wanted election.Want
 }
@@ -218,7 +219,7 @@ func (p *step) monitor(e monitor.Event) {
 	p.s.mon, f = monitor.Step(p.monitorConfig(), p.s.mon, e, p.now)
 	p.seen = nil
 	if !p.s.el.Born() {
-		p.mc = nil // the provisional primary depends on what was seen
+		p.mcMade = false // the provisional primary depends on what was seen
 	}
 	for _, n := range f.Notes {
 		p.monitorNote(n)

@@ -13,15 +13,14 @@ import (
 // monitorConfig is what the monitor is told, made once per Step until
 // something it depends on changes (stale).
 func (p *step) monitorConfig() monitor.Config {
-	if p.mc == nil {
-		mc := monitorConfig(p.c, &p.s)
-		p.mc = &mc
+	if !p.mcMade {
+		p.mc, p.mcMade = monitorConfig(p.c, &p.s), true
 	}
-	return *p.mc
+	return p.mc
 }
 
 // stale forgets what was derived from the parts of the state that change.
-func (p *step) stale() { p.mc, p.seen = nil, nil }
+func (p *step) stale() { p.mcMade, p.seen = false, nil }
 
 func monitorConfig(c Config, s *State) monitor.Config {
 	t := s.el.Reg.Chosen
@@ -220,9 +219,7 @@ func (p *step) want() election.Want {
 // majorityHeard reports whether a majority of the listed Wardens was heard
 // lately: without one nothing can be agreed.
 func (p *step) majorityHeard() bool {
-	ec := p.electionConfig()
-	ago := p.s.el.HeardAgo(ec, p.now)
-	return ago >= 0 && ago <= election.StaleAfter(ec)
+	return p.s.el.HearsMajority(p.electionConfig(), p.now)
 }
 
 // wantChange is the change of nodes that the sight of them asks for.

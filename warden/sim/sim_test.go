@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,10 +22,10 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
-// seeds is how many seeds to run: about a minute of one core. scripts/sim runs
-// more, WARDEN_SIM_SEEDS sets it.
+// seeds is how many seeds to run: about a minute. scripts/sim runs more,
+// WARDEN_SIM_SEEDS sets it.
 func seeds(t *testing.T) uint64 {
-	n := uint64(1000)
+	n := uint64(5000)
 	switch {
 	case underRace:
 		n = 100
@@ -45,13 +44,12 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	n, from := seeds(t), number(t, "WARDEN_SIM_FROM", 1)
-	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	defer collectRarely()()
 	var sum Report
 	failovers, failed := 0, map[string][]uint64{}
-	began := time.Now()
-	for seed := from; seed < from+n; seed++ {
-		r := RunSeed(Options{Seed: seed})
-		if r.Violation != nil {
+	began, used := time.Now(), coreTime()
+	for r := range runSeeds(from, n) {
+		if seed := r.Seed; r.Violation != nil {
 			c := r.Violation.Contract
 			if failed[c] = append(failed[c], seed); len(failed[c]) == 1 {
 				t.Error(explainFailure(seed, r.Violation))
@@ -72,9 +70,9 @@ func TestSeeds(t *testing.T) {
 	for c, broken := range failed {
 		t.Errorf("%s broken by %d of %d seeds: %v", c, len(broken), n, broken[:min(len(broken), 20)])
 	}
-	took := time.Since(began)
-	t.Logf("%d seeds, %d steps, %d topologies, %d switchovers without loss: %s, %.2f ms a seed", n, sum.Steps, sum.Chosen,
-		sum.Switchovers, took.Round(time.Millisecond), float64(took.Microseconds())/1000/float64(n))
+	took, core := time.Since(began), coreTime()-used
+	t.Logf("%d seeds, %d steps, %d topologies, %d switchovers without loss: %s, %.1f ms of a core per seed", n, sum.Steps, sum.Chosen,
+		sum.Switchovers, took.Round(time.Millisecond), float64(core.Microseconds())/1000/float64(n))
 	if failovers > 0 {
 		t.Logf("%d final failovers, writable after %d ms on average", failovers, int64(sum.Writable)/int64(failovers)/1e6)
 	}
