@@ -243,7 +243,7 @@ func (s *State) elected(c Config, base warden.Topology, from []warden.WardenID, 
 }
 
 // Next is the instant at which this mind may have to do something by itself.
-func Next(c Config, s State, want Want, now warden.Instant) warden.Instant {
+func Next(s *State, want Want, now warden.Instant) warden.Instant {
 	next := now.Add(warden.Second)
 	at := func(i warden.Instant) {
 		if i > now {

@@ -123,10 +123,10 @@ func (r *run) isSyncing(id warden.NodeID) bool {
 	return slices.ContainsFunc(r.s.Syncing, func(y syncing) bool { return y.node == id })
 }
 
-func (r *run) heldBack(id warden.NodeID) bool { return HeldBack(*r.s, id, r.now) }
+func (r *run) heldBack(id warden.NodeID) bool { return HeldBack(r.s, id, r.now) }
 
 // HeldBack reports whether orders to a node wait because it failed lately.
-func HeldBack(s State, id warden.NodeID, now warden.Instant) bool {
+func HeldBack(s *State, id warden.NodeID, now warden.Instant) bool {
 	return slices.ContainsFunc(s.Retry, func(x Retry) bool { return x.Node == id && now < x.At })
 }
 
@@ -159,7 +159,7 @@ func (r *run) end() {
 }
 
 // Next is the instant at which this mind may have to do something by itself.
-func Next(s State, now warden.Instant) warden.Instant {
+func Next(s *State, now warden.Instant) warden.Instant {
 	if s.Stage == Idle {
 		return now.Add(warden.Second)
 	}

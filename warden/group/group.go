@@ -42,7 +42,7 @@ type pause struct {
 type State struct {
 	mon monitor.State
 	el  election.State
-	fo  failover.State
+	fo  *failover.State // replaced, never changed: idle most of the time
 
 	peers    []warden.WardenID // those we know an address of
 	statusAt warden.Instant
@@ -74,7 +74,8 @@ type State struct {
 
 // New is the memory of a Warden that has just started with reg on its disk.
 func New(c Config, reg warden.Register, now warden.Instant) State {
-	s := State{mon: monitor.New(now), el: election.New(reg, now), fo: failover.New(), started: now, statusAt: -1}
+	fo := failover.New()
+	s := State{mon: monitor.New(now), el: election.New(reg, now), fo: &fo, started: now, statusAt: -1}
 	s.mon.Extra = slices.Clone(reg.Lineage)
 	if t := reg.Chosen; !t.IsZero() {
 		s.confirmed = t.Primary
@@ -238,8 +239,8 @@ func (p *step) elect(ee election.Event, fe failover.Event) {
 		if p.s.el.Lead == nil && p.s.fo.Stage == failover.Idle {
 			return
 		}
-		var f failover.Effects
-		p.s.fo, f = failover.Step(p.failoverConfig(), p.s.fo, p.scene(chosen), fe, p.now)
+		fo, f := failover.Step(p.failoverConfig(), *p.s.fo, p.scene(chosen), fe, p.now)
+		p.s.fo = &fo
 		p.failoverEffects(f)
 		fe, chosen = failover.Tick{}, false
 		switch {
@@ -316,7 +317,8 @@ func (p *step) finished(fin failover.Finish) {
 		return election.Release(p.electionConfig(), p.s.el, p.now)
 	})
 	// The failover mind must see that it leads no more.
-	p.s.fo, _ = failover.Step(p.failoverConfig(), p.s.fo, p.scene(false), failover.Tick{}, p.now)
+	fo, _ := failover.Step(p.failoverConfig(), *p.s.fo, p.scene(false), failover.Tick{}, p.now)
+	p.s.fo = &fo
 	p.s.stage = p.s.fo.Stage
 }
 
@@ -362,7 +364,7 @@ func (p *step) wake() warden.Instant {
 	s := &p.s
 	next := monitor.Next(p.monitorConfig(), s.mon, p.now)
 	next = min(next, failover.Next(s.fo, p.now), s.statusAt.Add(p.statusEvery()))
-	next = min(next, election.Next(p.electionConfig(), s.el, p.wanted, p.now))
+	next = min(next, election.Next(&s.el, p.wanted, p.now))
 	return max(next, p.now.Add(warden.Millisecond))
 }
 
