@@ -89,6 +89,9 @@ func (j *judgement) sayState() {
 	case t.Phase == warden.PhaseSealing:
 		j.say("a change is under way: writes on %s are being stopped (%s)", t.Primary, t.Reason)
 	}
+	if n := len(t.Wardens); n > 0 && v.Quorum > n {
+		j.say("quorum is %d and the list has %d %s, so nothing can be agreed: lower quorum in warden.toml of those that are left, and send them SIGHUP", v.Quorum, n, plural(n, "Warden"))
+	}
 	if v.Paused || t.Settings.Paused {
 		j.say("paused: nothing will be changed until spineldb resume %s", j.Group)
 	}
@@ -110,6 +113,8 @@ func (j *judgement) sayDifferences() {
 		case j.best.Provisional:
 		case v.Provisional:
 			j.say("Warden %s has not joined the agreement yet", name)
+		case !same && v.Topology.Birth == j.best.Topology.Replaces:
+			j.say("Warden %s was given up as lost by recover and abstains: stop it, remove its data_dir and start it again as a new Warden", name)
 		case !same:
 			j.say("Warden %s belongs to another agreement, with primary %s: two were made apart; stop the wrong Wardens, empty their data_dir and start them again", name, orDash(string(v.Primary)))
 			j.Agreed = j.Agreed && !v.Agreed

@@ -121,6 +121,19 @@ var judgements = []struct {
 		groupIn(rs, 1).Topology.Birth, groupIn(rs, 1).Primary = "b2", "10.0.0.2:6379"
 		return rs
 	}, false, []string{"Warden bbbbbbbb belongs to another agreement, with primary 10.0.0.2:6379"}},
+	{"given up as lost", func(rs []report) []report {
+		for i := range 2 {
+			groupIn(rs, i).Topology.Replaces = groupIn(rs, 2).Topology.Birth
+			groupIn(rs, i).Topology.Birth = "b2"
+		}
+		return rs
+	}, true, []string{"Warden cccccccc was given up as lost by recover"}},
+	{"quorum above the list", func(rs []report) []report {
+		for i := range rs {
+			groupIn(rs, i).Quorum = 4
+		}
+		return rs
+	}, true, []string{"quorum is 4 and the list has 3 Wardens, so nothing can be agreed"}},
 	{"same topology, other primary", func(rs []report) []report {
 		groupIn(rs, 1).Primary = "10.0.0.2:6379"
 		return rs
