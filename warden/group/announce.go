@@ -40,16 +40,23 @@ func details(group warden.GroupName, primary, node warden.NodeID) string {
 func (p *step) sentinelDetails(id warden.WardenID, client string) string {
 	at := warden.NodeID(client)
 	return strings.Join([]string{"sentinel", string(id), at.Host(), at.Port(), "@",
-		strings.TrimPrefix(details(p.c.Group, p.primary(), ""), "master ")}, " ")
+		strings.TrimPrefix(details(p.c.Group, p.named(), ""), "master ")}, " ")
+}
+
+// named is the primary that events name: the served one, and before the first
+// agreement the provisional one even if it has not said yet that it is one. A
+// payload without an address could not be read.
+func (p *step) named() warden.NodeID {
+	if t := p.s.el.Reg.Chosen; !t.IsZero() {
+		return t.Primary
+	}
+	id, _ := provisional(p.c, &p.s)
+	return id
 }
 
 // announce adds an event about a node, or about the group when node is empty.
 func (p *step) announce(name string, level warden.Level, node warden.NodeID, extra string) {
-	primary := p.s.el.Reg.Chosen.Primary
-	if primary == "" {
-		primary, _ = provisional(p.c, &p.s)
-	}
-	text := details(p.c.Group, primary, node)
+	text := details(p.c.Group, p.named(), node)
 	if extra != "" {
 		text += " " + extra
 	}
