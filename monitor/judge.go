@@ -166,7 +166,7 @@ func (s *State) judgeReturn(c Config, p *Node, before *warden.Observation, now w
 	}
 	if lost == "" {
 		p.Lost, p.LostSince, p.lostHard = "", 0, false
-		if o.Role == warden.RolePrimary && c.Birth != "" && (s.Belongs(c, o) || s.allSeen(p)) {
+		if o.Role == warden.RolePrimary && c.Birth != "" && (s.Belongs(c, o) || s.alone(p)) {
 			s.extend(c, o)
 		}
 		return
@@ -183,11 +183,14 @@ func (s *State) othersHold(c Config, p *Node) bool {
 	})
 }
 
-// allSeen reports whether every other node answers: only then is it sure that
-// nobody holds the group's older data.
-func (s *State) allSeen(p *Node) bool {
+// alone reports whether every other node answers and holds nothing, or a copy
+// of what the primary p holds: only then is it sure that nobody holds the
+// group's older data. A node whose ids are unknown may hold it too: it may
+// have been restarted unseen, as p was.
+func (s *State) alone(p *Node) bool {
 	return !s.any(func(n *Node) bool {
-		return n.ID != p.ID && (n.Health != warden.HealthGood || n.Down || n.Seen.Syncing)
+		copied := n.Seen.Empty || n.Seen.Lineage == p.Seen.Lineage
+		return n.ID != p.ID && (n.Health != warden.HealthGood || n.Down || n.Seen.Syncing || !copied)
 	})
 }
 
