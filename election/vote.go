@@ -205,8 +205,8 @@ func (s *State) renew(c Config, m warden.Message, sight Sight, now warden.Instan
 
 // learn takes over a topology that its leader knows to be chosen.
 func (s *State) learn(c Config, t warden.Topology, from warden.WardenID, f *Effects) {
-	if t.IsZero() || t.Group != c.Group {
-		return
+	if t.IsZero() || t.Group != c.Group || s.Mute {
+		return // what cannot be written down is learned when the store works again
 	}
 	s.seen = max(s.seen, t.Epoch)
 	have := s.Reg.Chosen

@@ -129,7 +129,7 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	p.route(e)
 	p.status(greet)
 	p.mark()
-	if !slices.Equal(p.s.el.Reg.Lineage, p.s.mon.Extra) {
+	if !p.s.el.Mute && !slices.Equal(p.s.el.Reg.Lineage, p.s.mon.Extra) {
 		p.s.el.Reg.Lineage = slices.Clone(p.s.mon.Extra)
 	}
 	if !p.s.el.Reg.Equal(s.el.Reg) {

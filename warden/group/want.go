@@ -91,7 +91,7 @@ func provisional(c Config, s *State) (warden.NodeID, bool) {
 func (p *step) members() {
 	s := &p.s
 	add := func(id warden.NodeID) {
-		if id != "" && len(s.el.Reg.Nodes) < maxNodes && !slices.Contains(s.el.Reg.Nodes, id) {
+		if id != "" && !s.el.Mute && len(s.el.Reg.Nodes) < maxNodes && !slices.Contains(s.el.Reg.Nodes, id) {
 			s.el.Reg.Nodes = append(slices.Clone(s.el.Reg.Nodes), id)
 			slices.Sort(s.el.Reg.Nodes)
 			p.stale()
