@@ -86,7 +86,8 @@ type server struct {
 type history struct {
 	branches []branch
 	runs     uint64
-	first    string // the replication id that the group began with
+	first    string // the replication id that the world began with
+	root     int    // of the branches that are the group's data
 }
 
 func (h *history) grow(parent int, fork int64) int {
@@ -132,10 +133,20 @@ func (w *World) furnish() {
 	}
 }
 
+// begins notes at the first agreement what the group's data is: what its first
+// primary holds then. It may have come back as another or empty before, when
+// no Warden had anything on its disk that says so (M1).
+func (w *World) begins(t *warden.Topology) {
+	s := w.serverAt(t.Primary)
+	if s.branch >= 0 && knows(t, s) {
+		w.history.root = w.history.branches[s.branch].root
+	}
+}
+
 // ofLineage reports whether a server's data descends from what the group
 // began with.
 func (w *World) ofLineage(s *server) bool {
-	return s.branch >= 0 && w.history.branches[s.branch].root == w.history.branches[0].root
+	return s.branch >= 0 && w.history.branches[s.branch].root == w.history.root
 }
 
 // extinct reports whether no server that runs has the group's data any more.

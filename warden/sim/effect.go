@@ -34,7 +34,7 @@ func (c *contracts) takesEffect(o *order) {
 	case t == nil:
 		w.fail("S3", "%s obeys %s by %s; nothing is chosen", s.name, o.sentence(), o.p.name)
 	case a.Kind == group.ActPromote && t.Primary != s.id,
-		a.Kind == group.ActFollow && t.Primary != a.Target && !c.catchesUp(t, s, a.Target):
+		a.Kind == group.ActFollow && t.Primary != a.Target && !c.catchesUp(t, s, a.Target) && !c.unsure(t, o):
 		w.fail("S3", "%s obeys %s by %s; chosen is %s", s.name, o.sentence(), o.p.name, w.topologyText(*t))
 	}
 	if a.Kind == group.ActPromote {
@@ -53,6 +53,15 @@ func (c *contracts) catchesUp(t *warden.Topology, s *server, target warden.NodeI
 	return t.Phase == warden.PhasePromoting && t.Primary == s.id && u.excludedAt != 0 && u.offset >= s.offset
 }
 
+// unsure reports whether the old primary obeys, late, the chosen demotion that
+// its leader took back because it could neither learn how the order ended nor
+// claim the node again, which would have killed the session it travels on. A
+// majority had accepted that order when it was given, no newer leader has
+// claimed the node, and the operator was told that the outcome is unknown.
+func (c *contracts) unsure(t *warden.Topology, o *order) bool {
+	return t.Reason == warden.ReasonGoBack && t.Epoch == o.a.Epoch && t.Primary == o.s.id && o.ended && o.over.alive
+}
+
 // promotes is S7 for a server that is about to become the primary.
 func (c *contracts) promotes(o *order, s *server) {
 	w := c.world
@@ -60,8 +69,10 @@ func (c *contracts) promotes(o *order, s *server) {
 	if s.role == warden.RolePrimary {
 		return
 	}
-	if s.priority == 0 && w.now.Sub(s.excludedAt) > 3*warden.Second {
-		w.fail("S7", "%s is promoted and has been excluded for %s", s.name, w.now.Sub(s.excludedAt))
+	// What the leader could know when it gave the order, not what became of the
+	// node while the order was on its way.
+	if ago := o.began.Sub(s.excludedAt); s.priority == 0 && ago > 3*warden.Second {
+		w.fail("S7", "%s is promoted and had been excluded for %s when that was ordered", s.name, ago)
 	}
 	if w.ofLineage(s) && !s.empty() || o.began.Sub(s.strangeSince) < 200*warden.Millisecond {
 		return // what became of it after the last look is nobody's fault

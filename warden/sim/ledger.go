@@ -193,6 +193,7 @@ func (l *ledger) choose(e *entry) {
 	e.chosen = true
 	if l.birth == "" {
 		l.birth = e.topology.Birth
+		l.world.begins(&e.topology)
 	} else if l.birth != e.topology.Birth {
 		l.world.fail("S2", "two Births are agreed on: %s and %s", l.birth, e.topology.Birth)
 		return

@@ -6,7 +6,7 @@ import (
 )
 
 // claim opens an order session on the server: it shuts out every session of a
-// lower epoch, and is refused if a newer leader or a newer mark was there.
+// lower epoch and its owner's earlier ones, and is refused if a newer leader or a newer mark was there.
 func (s *server) claim(p *process, epoch warden.Epoch, w *World) (*claim, warden.Result) {
 	if !s.up {
 		return nil, warden.Result{Outcome: warden.Refused, Why: "connection refused"}
@@ -37,7 +37,9 @@ func (s *server) claim(p *process, epoch warden.Epoch, w *World) (*claim, warden
 	s.newest = max(s.newest, epoch)
 	n := 0
 	for _, c := range s.claims {
-		if c.epoch < epoch {
+		if c.epoch < epoch || c.process == p {
+			// Its own earlier one too: what is still on its way there must not
+			// arrive after what is ordered over the new one.
 			c.alive = false
 			continue
 		}
