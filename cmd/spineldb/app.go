@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 )
 
 // program is one run of the command with what it touches: where it writes, and
@@ -31,7 +34,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if err != nil && err.Error() != "" {
 		_, _ = fmt.Fprintf(p.errs, "spineldb: %s\n", err)
 	}
-	return exitCode(err)
+	return exit.Code(err)
 }
 
 func (p *program) app() *cli.App {
@@ -65,7 +68,7 @@ func (p *program) app() *cli.App {
 }
 
 func onUsageError(_ *cli.Context, err error, _ bool) error {
-	return usage("%v: see spineldb --help", err)
+	return exit.WrongUsage("%v: see spineldb --help", err)
 }
 
 func (p *program) commands() []*cli.Command {
@@ -116,23 +119,23 @@ func (p *program) connectionFlags(timeout time.Duration) []cli.Flag {
 func (p *program) root(c *cli.Context) error {
 	if c.IsSet("warden") {
 		if c.NArg() > 0 {
-			return usage("--warden takes one FILE, but %q follows it", shown(c.Args().First()))
+			return exit.WrongUsage("--warden takes one FILE, but %q follows it", wording.Shown(c.Args().First()))
 		}
 		return p.runWarden(c.Context, c.String("warden"), c.Bool("check"))
 	}
 	if c.NArg() == 0 {
 		_ = cli.ShowAppHelp(c)
-		return &exitError{code: exitUsage}
+		return exit.Silently(exit.Usage)
 	}
 	word := c.Args().First()
 	names := []string{}
 	for _, cmd := range c.App.Commands {
 		names = append(names, cmd.Name)
 	}
-	if near := nearest(word, names); near != "" {
-		return usage("unknown command %q: did you mean %q?", shown(word), near)
+	if near := wording.Nearest(word, names); near != "" {
+		return exit.WrongUsage("unknown command %q: did you mean %q?", wording.Shown(word), near)
 	}
-	return usage("unknown command %q: choose one of %s", shown(word), strings.Join(names, ", "))
+	return exit.WrongUsage("unknown command %q: choose one of %s", wording.Shown(word), strings.Join(names, ", "))
 }
 
 // runWarden loads the configuration, says what is wrong or doubtful with it,
@@ -147,35 +150,27 @@ func (p *program) runWarden(ctx context.Context, file string, checkOnly bool) er
 	c, err := LoadConfig(file)
 	var mistakes Mistakes
 	if errors.As(err, &mistakes) {
-		return usage("%d %s in the configuration:\n%s", len(mistakes), plural(len(mistakes), "mistake"), mistakes)
+		return exit.WrongUsage("%d %s in the configuration:\n%s", len(mistakes), wording.Plural(len(mistakes), "mistake"), mistakes)
 	}
 	if err != nil {
-		return usage("%v", err)
+		return exit.WrongUsage("%v", err)
 	}
 	for _, w := range c.Warnings {
 		_, _ = fmt.Fprintf(p.errs, "warning: %s\n", w)
 	}
 	if checkOnly {
-		_, err := fmt.Fprintf(p.out, "%s is valid: %d %s, %d %s\n", file, len(c.Masters), plural(len(c.Masters), "group"), len(c.Warnings), plural(len(c.Warnings), "warning"))
+		_, err := fmt.Fprintf(p.out, "%s is valid: %d %s, %d %s\n", file, len(c.Masters), wording.Plural(len(c.Masters), "group"), len(c.Warnings), wording.Plural(len(c.Warnings), "warning"))
 		return err
 	}
 	if p.daemon == nil {
-		return exitWith(exitRefused, "this build of spineldb contains no Warden: use a complete one")
+		return exit.With(exit.Refused, "this build of spineldb contains no Warden: use a complete one")
 	}
 	return p.daemon(ctx, c)
 }
 
 func (p *program) runDemo(c *cli.Context) error {
 	if p.demo == nil {
-		return exitWith(exitRefused, "this build of spineldb contains no demonstration: use a complete one")
+		return exit.With(exit.Refused, "this build of spineldb contains no demonstration: use a complete one")
 	}
 	return p.demo(c.Context, c.Args().Slice())
-}
-
-// plural is the word for n things.
-func plural(n int, word string) string {
-	if n == 1 {
-		return word
-	}
-	return word + "s"
 }

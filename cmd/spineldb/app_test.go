@@ -12,6 +12,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2/server"
 
+	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -76,13 +77,13 @@ func TestUsage(t *testing.T) {
 		"status --password x --password-file /etc/hostname": "keep one",
 	} {
 		t.Run(args, func(t *testing.T) {
-			runCommand(t, strings.Fields(args)...).has(t, exitUsage, want)
+			runCommand(t, strings.Fields(args)...).has(t, exit.Usage, want)
 		})
 	}
 }
 
 func TestVersion(t *testing.T) {
-	runCommand(t, "version").has(t, exitDone, "spineldb ", "go1.")
+	runCommand(t, "version").has(t, exit.Done, "spineldb ", "go1.")
 	var v versionInfo
 	if err := json.Unmarshal([]byte(runCommand(t, "version", "--json").out), &v); err != nil || v.Version == "" {
 		t.Errorf("%+v, %v", v, err)
@@ -120,7 +121,7 @@ func TestRunWarden(t *testing.T) {
 		{"--warden", "m", 0, "warning: "},
 		{"--warden other.toml", "other", 0, ""},
 		{"--warden --check", "", 0, "warden.toml is valid: 1 group, 2 warnings"},
-		{"--warden bad.toml", "", exitUsage, "2 mistakes in the configuration:\nbad.toml:1: prot"},
+		{"--warden bad.toml", "", exit.Usage, "2 mistakes in the configuration:\nbad.toml:1: prot"},
 	} {
 		started, o := run(strings.Fields(tt.args)...)
 		if started != tt.started {
@@ -133,16 +134,16 @@ func TestRunWarden(t *testing.T) {
 		t.Errorf("WARDEN_CONFIG was ignored: %q", started)
 	}
 	p := &program{out: &strings.Builder{}, errs: &strings.Builder{}, daemon: func(context.Context, Config) error { return errors.New("boom") }}
-	if code := p.run(context.Background(), []string{"spineldb", "--warden"}); code != exitRefused {
+	if code := p.run(context.Background(), []string{"spineldb", "--warden"}); code != exit.Refused {
 		t.Errorf("a failed Warden ended with %d", code)
 	}
 	p.demo = func(_ context.Context, args []string) error {
 		if strings.Join(args, " ") != "--fast x" {
 			t.Errorf("the demonstration got %q", args)
 		}
-		return exitWith(exitUnknown, "over")
+		return exit.With(exit.Unknown, "over")
 	}
-	if code := p.run(context.Background(), []string{"spineldb", "demo", "--fast", "x"}); code != exitUnknown {
+	if code := p.run(context.Background(), []string{"spineldb", "demo", "--fast", "x"}); code != exit.Unknown {
 		t.Errorf("the demonstration ended with %d", code)
 	}
 }
@@ -158,17 +159,17 @@ func TestOrders(t *testing.T) {
 		code                int
 		want                string
 	}{
-		{"failover", "FAILOVER mymaster", `{"verdict":"done","text":"10.0.0.2:6379 is primary"}`, exitDone, "failover mymaster: done: 10.0.0.2:6379 is primary"},
-		{"failover mymaster --to 10.0.0.2:6379 --no-wait", "FAILOVER mymaster TO 10.0.0.2:6379 NOWAIT", `{"verdict":"started"}`, exitDone, "started"},
-		{"switchover --to [2001:DB8::3]:6379", "SWITCHOVER mymaster TO [2001:db8::3]:6379", `{"verdict":"refused","code":"no-good-replica","text":"it lags"}`, exitRefused, "refused (no-good-replica): it lags"},
-		{"switchover", "SWITCHOVER mymaster", `{"verdict":"unknown","text":"no answer"}`, exitUnknown, "unknown: no answer"},
-		{"pause", "PAUSE mymaster", "-ERR no", exitRefused, "refused (error): ERR no"},
-		{"resume mymaster", "RESUME mymaster", "", exitUnknown, "look with spineldb status before giving it again"},
-		{"pause mymaster", "PAUSE mymaster", "{", exitUnknown, "cannot be read"},
-		{"forget bb", lost, `{"verdict":"done"}`, exitDone, "done"},
-		{"forget mymaster BBBB", lost, `{"verdict":"done"}`, exitDone, "done"},
-		{"forget " + idB, lost, `{"verdict":"done"}`, exitDone, "done"},
-		{"recover --lost bbb,cc,bb", "RECOVER mymaster LOST " + idB + "," + idC, `{"verdict":"done"}`, exitDone, "done"},
+		{"failover", "FAILOVER mymaster", `{"verdict":"done","text":"10.0.0.2:6379 is primary"}`, exit.Done, "failover mymaster: done: 10.0.0.2:6379 is primary"},
+		{"failover mymaster --to 10.0.0.2:6379 --no-wait", "FAILOVER mymaster TO 10.0.0.2:6379 NOWAIT", `{"verdict":"started"}`, exit.Done, "started"},
+		{"switchover --to [2001:DB8::3]:6379", "SWITCHOVER mymaster TO [2001:db8::3]:6379", `{"verdict":"refused","code":"no-good-replica","text":"it lags"}`, exit.Refused, "refused (no-good-replica): it lags"},
+		{"switchover", "SWITCHOVER mymaster", `{"verdict":"unknown","text":"no answer"}`, exit.Unknown, "unknown: no answer"},
+		{"pause", "PAUSE mymaster", "-ERR no", exit.Refused, "refused (error): ERR no"},
+		{"resume mymaster", "RESUME mymaster", "", exit.Unknown, "look with spineldb status before giving it again"},
+		{"pause mymaster", "PAUSE mymaster", "{", exit.Unknown, "cannot be read"},
+		{"forget bb", lost, `{"verdict":"done"}`, exit.Done, "done"},
+		{"forget mymaster BBBB", lost, `{"verdict":"done"}`, exit.Done, "done"},
+		{"forget " + idB, lost, `{"verdict":"done"}`, exit.Done, "done"},
+		{"recover --lost bbb,cc,bb", "RECOVER mymaster LOST " + idB + "," + idC, `{"verdict":"done"}`, exit.Done, "done"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			f.change(func() { f.answer, f.asked = tt.answer, nil })
@@ -184,9 +185,9 @@ func TestOrders(t *testing.T) {
 			f.asked = nil
 			f.status.Groups[0].Topology.Wardens = append(f.status.Groups[0].Topology.Wardens, warden.WardenID("bbbc"+idB[4:]))
 		})
-		runCommand(t, "forget", "d", "-s", f.addr).has(t, exitRefused, "no Warden of group mymaster")
-		runCommand(t, "forget", "bbb", "-s", f.addr).has(t, exitRefused, "2 Wardens")
-		runCommand(t, "pause", "nope", "-s", f.addr).has(t, exitRefused, `there is no group "nope": choose one of mymaster`)
+		runCommand(t, "forget", "d", "-s", f.addr).has(t, exit.Refused, "no Warden of group mymaster")
+		runCommand(t, "forget", "bbb", "-s", f.addr).has(t, exit.Refused, "2 Wardens")
+		runCommand(t, "pause", "nope", "-s", f.addr).has(t, exit.Refused, `there is no group "nope": choose one of mymaster`)
 		if got := f.orders(); len(got) != 0 {
 			t.Errorf("sent %q", got)
 		}
@@ -194,16 +195,16 @@ func TestOrders(t *testing.T) {
 	t.Run("json", func(t *testing.T) {
 		f.change(func() { f.answer = `{"verdict":"refused","code":"paused","text":"x"}` })
 		o := runCommand(t, "failover", "--json", "-s", f.addr)
-		o.has(t, exitRefused, `{"server":"`+f.addr+`","group":"mymaster","verdict":"refused","code":"paused","text":"x"}`)
+		o.has(t, exit.Refused, `{"server":"`+f.addr+`","group":"mymaster","verdict":"refused","code":"paused","text":"x"}`)
 	})
 }
 
 func TestCkquorum(t *testing.T) {
 	f := startFake(t, idA, healthyView(idA, nil))
-	runCommand(t, "ckquorum", "-s", f.addr).has(t, exitDone, "mymaster: OK 3 usable Wardens")
+	runCommand(t, "ckquorum", "-s", f.addr).has(t, exit.Done, "mymaster: OK 3 usable Wardens")
 	f.change(func() { f.ckquorum = "NOQUORUM 1 usable" })
-	runCommand(t, "ckquorum", "mymaster", "-s", f.addr).has(t, exitRefused, "NOQUORUM 1 usable")
-	runCommand(t, "ckquorum", "--json", "-s", f.addr).has(t, exitRefused, `"ok":false`)
+	runCommand(t, "ckquorum", "mymaster", "-s", f.addr).has(t, exit.Refused, "NOQUORUM 1 usable")
+	runCommand(t, "ckquorum", "--json", "-s", f.addr).has(t, exit.Refused, `"ok":false`)
 }
 
 // nobody is an address at which nothing listens.
@@ -221,13 +222,13 @@ func nobody(t *testing.T) string {
 // says whom it tried.
 func TestServers(t *testing.T) {
 	f, gone := startFake(t, idA, healthyView(idA, nil)), nobody(t)
-	runCommand(t, "pause", "-s", gone, "-s", f.addr).has(t, exitDone, f.addr)
-	runCommand(t, "pause", "-s", gone+","+f.addr).has(t, exitDone, f.addr)
+	runCommand(t, "pause", "-s", gone, "-s", f.addr).has(t, exit.Done, f.addr)
+	runCommand(t, "pause", "-s", gone+","+f.addr).has(t, exit.Done, f.addr)
 	t.Setenv("WARDEN_SERVER", gone+","+f.addr)
-	runCommand(t, "pause").has(t, exitDone, f.addr)
+	runCommand(t, "pause").has(t, exit.Done, f.addr)
 	t.Setenv("WARDEN_SERVER", gone)
 	for _, command := range []string{"status", "events", "explain", "pause", "ckquorum"} {
-		runCommand(t, command).has(t, exitUnreachable, gone+": ", "connection refused", "--server or WARDEN_SERVER")
+		runCommand(t, command).has(t, exit.Unreachable, gone+": ", "connection refused", "--server or WARDEN_SERVER")
 	}
 }
 
@@ -238,7 +239,7 @@ func TestSilentServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	runCommand(t, "status", "--timeout", "100ms", "-s", l.Addr().String()).has(t, exitUnreachable, "no answer in time")
+	runCommand(t, "status", "--timeout", "100ms", "-s", l.Addr().String()).has(t, exit.Unreachable, "no answer in time")
 }
 
 // A server that is not a Warden is told apart from one that is away.
@@ -248,7 +249,7 @@ func TestNotAWarden(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer srv.Close()
-	runCommand(t, "status", "-s", srv.Addr().String()).has(t, exitUnreachable, "is not a Warden (ERR unknown command")
+	runCommand(t, "status", "-s", srv.Addr().String()).has(t, exit.Unreachable, "is not a Warden (ERR unknown command")
 }
 
 // Passwords come from a flag, a variable or a file, and a wrong one is told
@@ -260,14 +261,14 @@ func TestPassword(t *testing.T) {
 	if err := os.WriteFile(file, []byte("right\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	runCommand(t, "pause", "-s", f.addr, "--password", "right").has(t, exitDone)
-	runCommand(t, "pause", "-s", f.addr, "--password-file", file).has(t, exitDone)
-	runCommand(t, "pause", "-s", f.addr).has(t, exitRefused, "NOAUTH", "check --password-file or WARDEN_PASSWORD")
+	runCommand(t, "pause", "-s", f.addr, "--password", "right").has(t, exit.Done)
+	runCommand(t, "pause", "-s", f.addr, "--password-file", file).has(t, exit.Done)
+	runCommand(t, "pause", "-s", f.addr).has(t, exit.Refused, "NOAUTH", "check --password-file or WARDEN_PASSWORD")
 	o := runCommand(t, "pause", "-s", f.addr, "--password", "Tr0ub4dor")
-	o.has(t, exitRefused, "WRONGPASS", "check --password-file")
+	o.has(t, exit.Refused, "WRONGPASS", "check --password-file")
 	if strings.Contains(o.out+o.errs, "Tr0ub4dor") {
 		t.Error("the password is shown")
 	}
 	t.Setenv("WARDEN_PASSWORD", "right")
-	runCommand(t, "pause", "-s", f.addr).has(t, exitDone)
+	runCommand(t, "pause", "-s", f.addr).has(t, exit.Done)
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 )
 
 // document is a parsed TOML file: the values, and the line on which each key
@@ -58,7 +60,7 @@ func parseDocument(file string, data []byte) *document {
 func (d *document) setAside(lines [][]byte, err error) bool {
 	var wrong *toml.DecodeError
 	if !errors.As(err, &wrong) {
-		d.mistakes = append(d.mistakes, Mistake{File: d.file, Text: "not valid TOML: " + shown(err.Error())})
+		d.mistakes = append(d.mistakes, Mistake{File: d.file, Text: "not valid TOML: " + wording.Shown(err.Error())})
 		return false
 	}
 	row, _ := wrong.Position()
@@ -101,7 +103,7 @@ func syntaxText(line string, m []string, wrong *toml.DecodeError) string {
 		value, _, _ := strings.Cut(m[2], "#")
 		return fmt.Sprintf("write durations in quotes: %q", strings.TrimSpace(value))
 	case m != nil || strings.HasPrefix(strings.TrimSpace(line), "["):
-		return "not valid TOML: " + shown(strings.TrimPrefix(wrong.Error(), "toml: ")) + hint(m)
+		return "not valid TOML: " + wording.Shown(strings.TrimPrefix(wrong.Error(), "toml: ")) + hint(m)
 	}
 	return `not valid TOML: write key = value, [[masters]], or start a remark with #`
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -31,7 +32,7 @@ func topKeys() []string {
 // nearestUnknown is a top-level key that was surely meant to be "masters".
 func nearestUnknown(values map[string]any) string {
 	for key := range values {
-		if key != "masters" && nearest(key, []string{"masters"}) != "" {
+		if key != "masters" && wording.Nearest(key, []string{"masters"}) != "" {
 			return key
 		}
 	}
@@ -73,7 +74,7 @@ type claimedBy struct {
 func (l *loader) loadMaster(path string, table map[string]any, watched watchedNodes, joins int) Master {
 	s := l.section(path, table)
 	if name, ok := table["name"].(string); ok {
-		s.group = shown(name)
+		s.group = wording.Shown(name)
 	}
 	m := Master{Name: s.groupName(watched)}
 	m.Primary = s.primary()
@@ -162,11 +163,11 @@ func (s *section) adapter() string {
 	name := s.text("adapter", defaultAdapter)
 	names := adapterNames()
 	if !slices.Contains(names, name) {
-		near := nearest(name, names)
+		near := wording.Nearest(name, names)
 		if near == "" {
 			near = names[0]
 		}
-		s.wrong("adapter", "%q is not a kind of database this build knows: write %q, or leave it out", shown(name), near)
+		s.wrong("adapter", "%q is not a kind of database this build knows: write %q, or leave it out", wording.Shown(name), near)
 	}
 	return name
 }

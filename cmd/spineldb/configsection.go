@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/spineldb/warden/cmd/spineldb/duration"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -137,7 +139,7 @@ func (s *section) span(key string, def, low warden.Duration) warden.Duration {
 		s.wrong(key, "is %s, but a duration is wanted: write one in quotes, such as %q", typeName(v), def)
 		return def
 	}
-	d, err := parseSpan(text)
+	d, err := duration.Parse(text)
 	if err != nil {
 		s.wrong(key, "%v", err)
 		return def
@@ -188,13 +190,13 @@ func (s *section) finish(elsewhere []string, where string) {
 	}
 	sort.Strings(unknown)
 	for _, key := range unknown {
-		switch near := nearest(key, s.known); {
+		switch near := wording.Nearest(key, s.known); {
 		case slices.Contains(elsewhere, key):
 			s.wrong(key, "does not belong here: move it %s", where)
 		case near != "":
 			s.wrong(key, "unknown key: did you mean %q?", near)
-		case nearest(key, elsewhere) != "":
-			s.wrong(key, "unknown key: did you mean %q, which belongs %s?", nearest(key, elsewhere), where)
+		case wording.Nearest(key, elsewhere) != "":
+			s.wrong(key, "unknown key: did you mean %q, which belongs %s?", wording.Nearest(key, elsewhere), where)
 		default:
 			s.wrong(key, "unknown key: remove it, or see warden.toml.example for the keys there are")
 		}
@@ -236,7 +238,7 @@ func (s *section) secretFile(key string) Secret {
 		s.wrong(key, "read password file: %v: create it with the password as its only line", err)
 		return ""
 	}
-	password := trimNewline(string(data))
+	password := wording.TrimNewline(string(data))
 	if password == "" {
 		s.wrong(key, "password file %s is empty: write the password into it", path)
 		return ""

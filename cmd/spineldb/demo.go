@@ -12,6 +12,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/duration"
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -96,31 +100,31 @@ func parseDemo(args []string) (demoOptions, error) {
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return o, err
 	} else if err != nil {
-		return o, usage("%v: see spineldb demo --help", err)
+		return o, exit.WrongUsage("%v: see spineldb demo --help", err)
 	}
 	if f.NArg() > 0 {
-		return o, usage("demo takes flags only, but %q was given: see spineldb demo --help", shown(f.Arg(0)))
+		return o, exit.WrongUsage("demo takes flags only, but %q was given: see spineldb demo --help", wording.Shown(f.Arg(0)))
 	}
 	if _, ok := demoEngines()[o.engine]; !ok {
-		return o, usage("--engine is %q: choose embedded, redis or valkey", shown(o.engine))
+		return o, exit.WrongUsage("--engine is %q: choose embedded, redis or valkey", wording.Shown(o.engine))
 	}
-	span, err := parseSpan(downAfter)
+	span, err := duration.Parse(downAfter)
 	if err != nil {
-		return o, usage("--down-after: %v", err)
+		return o, exit.WrongUsage("--down-after: %v", err)
 	}
 	o.downAfter = time.Duration(span)
 	if o.downAfter < demoShortest || o.downAfter > demoLongest {
-		return o, usage("--down-after is %s: write a time from %s to %s", span, warden.Duration(demoShortest), warden.Duration(demoLongest))
+		return o, exit.WrongUsage("--down-after is %s: write a time from %s to %s", span, warden.Duration(demoShortest), warden.Duration(demoLongest))
 	}
 	return o, nil
 }
 
 // playDemo shows the story on out, and ends what it started.
 func playDemo(ctx context.Context, o demoOptions, out *os.File) error {
-	_, _, terminal := terminalSize(out)
-	live := terminal && !o.plain && os.Getenv("TERM") != "dumb"
+	_, _, onScreen := terminal.Size(out)
+	live := onScreen && !o.plain && os.Getenv("TERM") != "dumb"
 	model := newDemoModel(o.engine, o.downAfter, time.Now())
-	show := &demoPlain{out: out, brush: brush(wantsColour(out) && terminal)}
+	show := &demoPlain{out: out, brush: terminal.Brush(terminal.WantsColour(out) && onScreen)}
 	cast, err := newDemoCast(o.engine)
 	if err != nil {
 		return err
@@ -148,7 +152,7 @@ func playDemo(ctx context.Context, o demoOptions, out *os.File) error {
 // not be ended. The result comes last, after everything has ended.
 func (p *demoPlay) close(ctx context.Context, err, closing error) error {
 	if err != nil && ctx.Err() != nil {
-		err = exitWith(exitRefused, "demo: interrupted; everything was stopped")
+		err = exit.With(exit.Refused, "demo: interrupted; everything was stopped")
 	} else if err != nil {
 		_, _ = io.WriteString(os.Stderr, p.cast.lastWords)
 		err = fmt.Errorf("demo: %w", err)
@@ -156,7 +160,7 @@ func (p *demoPlay) close(ctx context.Context, err, closing error) error {
 	if p.counted {
 		p.show.result(p.model.picture(), p.tally, p.planned)
 		if err == nil && p.tally.lost > 0 {
-			err = &exitError{code: exitRefused}
+			err = exit.Silently(exit.Refused)
 		}
 	}
 	if err == nil && closing != nil {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/spineldb/warden/cmd/spineldb/exit"
 )
 
 // actAsMain makes the test binary be spineldb itself, so that tests can start
@@ -125,8 +127,8 @@ func (d *demoRun) ended(limit time.Duration) (code int, last string) {
 		d.t.Fatalf("it did not end within %s", limit)
 	}
 	err := d.cmd.Wait()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
 		d.t.Fatal(err)
 	}
 	last = d.said()
@@ -188,7 +190,7 @@ func TestDemo(t *testing.T) {
 	if took := time.Since(d.began); took > 20*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	if code != exitDone || d.errs.String() != "" {
+	if code != exit.Done || d.errs.String() != "" {
 		t.Errorf("exit code %d, errors %q", code, d.errs.String())
 	}
 	d.lostNothing(last, 200)
@@ -208,7 +210,7 @@ func TestDemo(t *testing.T) {
 func TestDemoRealServer(t *testing.T) {
 	d := startDemo(t, "--engine=redis", "--switchover")
 	code, last := d.ended(time.Minute)
-	if code != exitDone {
+	if code != exit.Done {
 		t.Errorf("exit code %d, errors %q", code, d.errs.String())
 	}
 	d.lostNothing(last, 200)
@@ -228,7 +230,7 @@ func TestDemoInterrupted(t *testing.T) {
 				t.Fatal(err)
 			}
 			code, _ := d.ended(20 * time.Second)
-			if code != exitRefused || !strings.Contains(d.errs.String(), "interrupted") {
+			if code != exit.Refused || !strings.Contains(d.errs.String(), "interrupted") {
 				t.Errorf("exit code %d, errors %q", code, d.errs.String())
 			}
 			d.leftNothing(6)
@@ -242,7 +244,7 @@ func TestDemoKept(t *testing.T) {
 	d := startDemo(t, "--keep")
 	d.waitFor("everything is left running until Ctrl-C")
 	m := regexp.MustCompile(`Warden W1 starts at (\S+) \(process (\d+)\)`).FindStringSubmatch(d.said())
-	runCommand(t, "status", "--server", m[1]).has(t, exitDone, "demo  primary ")
+	runCommand(t, "status", "--server", m[1]).has(t, exit.Done, "demo  primary ")
 	pid, err := strconv.Atoi(m[2])
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +257,7 @@ func TestDemoKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, last := d.ended(20 * time.Second)
-	if code != exitDone {
+	if code != exit.Done {
 		t.Errorf("exit code %d, errors %q", code, d.errs.String())
 	}
 	d.lostNothing(last, 200)
@@ -273,12 +275,12 @@ func TestDemoUsage(t *testing.T) {
 		"--plain once again": `"once" was given`,
 	} {
 		err := demoMain(t.Context(), strings.Fields(args))
-		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), want) {
+		if exit.Code(err) != exit.Usage || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
 	t.Setenv("PATH", t.TempDir())
-	if err := demoMain(t.Context(), []string{"--engine", "valkey"}); exitCode(err) != exitRefused || !strings.Contains(err.Error(), "no valkey-server in PATH") {
+	if err := demoMain(t.Context(), []string{"--engine", "valkey"}); exit.Code(err) != exit.Refused || !strings.Contains(err.Error(), "no valkey-server in PATH") {
 		t.Errorf("without a server: %v", err)
 	}
 }
@@ -308,7 +310,7 @@ func TestDemoCountsLosses(t *testing.T) {
 	}
 	var out strings.Builder
 	p := &demoPlay{model: newDemoModel("embedded", time.Second, time.Now()), cast: &demoCast{}, show: &demoPlain{out: &out}, tally: got, counted: true}
-	if err := p.close(context.Background(), nil, nil); exitCode(err) != exitRefused {
+	if err := p.close(context.Background(), nil, nil); exit.Code(err) != exit.Refused {
 		t.Errorf("a loss ends with %v", err)
 	}
 	if !strings.HasSuffix(out.String(), "\nacknowledged 1200, lost 3\n") {

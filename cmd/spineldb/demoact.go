@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -86,7 +88,7 @@ func (p *demoPlay) open(ctx, watching context.Context) error {
 	if err := p.cast.startNode(primary); err != nil {
 		return err
 	}
-	p.model.say(time.Now(), "", fmt.Sprintf("node %s starts at %s as a primary (process %d)", primary.name, primary.addr, primary.pid()), tonePlain)
+	p.model.say(time.Now(), "", fmt.Sprintf("node %s starts at %s as a primary (process %d)", primary.name, primary.addr, primary.pid()), terminal.Plain)
 	if err := p.listens(ctx, primary); err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ func (p *demoPlay) open(ctx, watching context.Context) error {
 		if err := p.cast.startNode(n); err != nil {
 			return err
 		}
-		p.model.say(time.Now(), "", fmt.Sprintf("node %s starts at %s as a replica of %s (process %d)", n.name, n.addr, primary.name, n.pid()), tonePlain)
+		p.model.say(time.Now(), "", fmt.Sprintf("node %s starts at %s as a replica of %s (process %d)", n.name, n.addr, primary.name, n.pid()), terminal.Plain)
 	}
 	for _, w := range p.cast.wardens {
 		if err := p.cast.configure(w, p.options.downAfter); err != nil {
@@ -103,7 +105,7 @@ func (p *demoPlay) open(ctx, watching context.Context) error {
 		if err := p.cast.start(w); err != nil {
 			return err
 		}
-		p.model.say(time.Now(), "", fmt.Sprintf("Warden %s starts at %s (process %d)", w.name, w.addr, w.pid()), tonePlain)
+		p.model.say(time.Now(), "", fmt.Sprintf("Warden %s starts at %s (process %d)", w.name, w.addr, w.pid()), terminal.Plain)
 	}
 	p.work.Go(func() { watchWardens(watching, p.model, p.cast.wardens) })
 	p.model.headline("the Wardens meet one another and agree on a primary")
@@ -176,7 +178,7 @@ func wait(ctx context.Context, d time.Duration) error {
 
 func (p *demoPlay) acts(ctx context.Context) error {
 	p.model.headline("all is well: a client writes to A, B and C follow")
-	p.model.say(time.Now(), "client", "asks the Wardens for the primary, and writes every 2ms", tonePlain)
+	p.model.say(time.Now(), "client", "asks the Wardens for the primary, and writes every 2ms", terminal.Plain)
 	if err := wait(ctx, p.scene(1500*time.Millisecond, 3*time.Second)); err != nil {
 		return err
 	}
@@ -208,7 +210,7 @@ func (p *demoPlay) strike(ctx context.Context) (*demoChild, error) {
 		at := time.Now()
 		p.model.headline(fmt.Sprintf("%s was killed: no write succeeds until the Wardens have replaced it", old.name))
 		p.model.reach(markKill, at)
-		p.model.act(at, "the kill", "kill", "kill -9 "+old.name+", the primary", toneBad)
+		p.model.act(at, "the kill", "kill", "kill -9 "+old.name+", the primary", terminal.Bad)
 		p.model.died(old.addr, true)
 		killed = old.kill(ctx)
 	})
@@ -245,14 +247,14 @@ func (p *demoPlay) bringBack(ctx context.Context, old *demoChild) error {
 		return err
 	}
 	p.model.died(old.addr, false)
-	p.model.say(time.Now(), "", fmt.Sprintf("%s is started again, as a primary (process %d)", old.name, old.pid()), tonePlain)
+	p.model.say(time.Now(), "", fmt.Sprintf("%s is started again, as a primary (process %d)", old.name, old.pid()), terminal.Plain)
 	began := time.Now()
 	err := p.until(ctx, demoRejoinLimit, old.name+" did not come back as a replica", settled)
 	if err != nil {
 		return err
 	}
 	p.model.headline(old.name + " is a replica now: nobody was ever sent to it")
-	p.model.say(time.Now(), "", fmt.Sprintf("%s is back as a replica, %s after its start", old.name, round(time.Since(began))), toneGood)
+	p.model.say(time.Now(), "", fmt.Sprintf("%s is back as a replica, %s after its start", old.name, round(time.Since(began))), terminal.Good)
 	return nil
 }
 
@@ -262,7 +264,7 @@ func (p *demoPlay) switchOver(ctx context.Context) error {
 	name := p.name(from)
 	p.model.headline("a planned switchover: nothing may be lost, or nothing is changed")
 	began := time.Now()
-	p.model.act(began, "the switchover", "switchover", "spineldb switchover: "+name+" is to be replaced", toneWarn)
+	p.model.act(began, "the switchover", "switchover", "spineldb switchover: "+name+" is to be replaced", terminal.Warn)
 	t := target{timeout: demoChangeLimit}
 	r := t.open(string(p.cast.wardens[0].addr))
 	defer r.close()
@@ -273,7 +275,7 @@ func (p *demoPlay) switchOver(ctx context.Context) error {
 		return fmt.Errorf("switch over: %s", why(err))
 	}
 	if a.Verdict != warden.VerdictDone {
-		return fmt.Errorf("switch over: %s: %s", a.Verdict, shown(a.Text))
+		return fmt.Errorf("switch over: %s: %s", a.Verdict, wording.Shown(a.Text))
 	}
 	took := time.Since(began)
 	err := p.until(ctx, demoRejoinLimit, "the nodes did not settle after the switchover", func(s demoPicture) bool {
@@ -289,7 +291,7 @@ func (p *demoPlay) switchOver(ctx context.Context) error {
 	p.planned = planned{true, name, s.nameOf(s.primary), took, s.longest}
 	text := fmt.Sprintf("%s took over from %s; the longest wait between two writes was %s", p.planned.to, name, round(s.longest))
 	p.model.headline(text)
-	p.model.say(time.Now(), "", text, toneGood)
+	p.model.say(time.Now(), "", text, terminal.Good)
 	return wait(ctx, p.scene(0, time.Second))
 }
 

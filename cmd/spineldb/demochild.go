@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -64,7 +66,7 @@ func newDemoCast(engine string) (c *demoCast, err error) {
 	c = &demoCast{}
 	if program := demoEngines()[engine]; program != "" {
 		if c.server, err = exec.LookPath(program); err != nil {
-			return nil, exitWith(exitRefused, "demo: there is no %s in PATH: install it, or use --engine embedded, which needs nothing", program)
+			return nil, exit.With(exit.Refused, "demo: there is no %s in PATH: install it, or use --engine embedded, which needs nothing", program)
 		}
 	}
 	if c.self, err = os.Executable(); err != nil {
@@ -305,7 +307,7 @@ func tail(d *demoChild, n int) string {
 	var b strings.Builder
 	for _, line := range lines[max(0, len(lines)-n):] {
 		if line != "" {
-			fmt.Fprintf(&b, "%s: %s\n", d.name, shown(line))
+			fmt.Fprintf(&b, "%s: %s\n", d.name, wording.Shown(line))
 		}
 	}
 	return b.String()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -51,7 +52,7 @@ func (p *demoPlay) lookAfter(d *demoChild, deaths map[*demoChild]time.Time, now 
 	if !known {
 		deaths[d] = now
 		p.model.died(d.addr, true)
-		p.model.act(now, "the end of "+d.name, d.name, fmt.Sprintf("%s has ended; it will be started again after %s", d.name, encoreRest), toneBad)
+		p.model.act(now, "the end of "+d.name, d.name, fmt.Sprintf("%s has ended; it will be started again after %s", d.name, encoreRest), terminal.Bad)
 		return
 	}
 	if now.Sub(died) < encoreRest {
@@ -59,11 +60,11 @@ func (p *demoPlay) lookAfter(d *demoChild, deaths map[*demoChild]time.Time, now 
 	}
 	delete(deaths, d)
 	if err := p.cast.start(d); err != nil {
-		p.model.say(now, "", err.Error(), toneBad)
+		p.model.say(now, "", err.Error(), terminal.Bad)
 		return
 	}
 	p.model.died(d.addr, false)
-	p.model.say(now, "", fmt.Sprintf("%s is started again (process %d)", d.name, d.pid()), tonePlain)
+	p.model.say(now, "", fmt.Sprintf("%s is started again (process %d)", d.name, d.pid()), terminal.Plain)
 	lines := p.suggestions()
 	p.model.hint(lines)
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -32,7 +33,7 @@ type demoMoment struct {
 	since time.Duration
 	who   string // "W1", "client", "" for the demo itself
 	text  string
-	tone  tone
+	tone  terminal.Tone
 }
 
 // demoNodeState is what is shown of a node.
@@ -58,7 +59,7 @@ type demoWardenState struct {
 type demoFlag struct {
 	at   time.Time
 	text string
-	tone tone
+	tone terminal.Tone
 }
 
 // bucketSpan is how much time one column of the strip stands for.
@@ -141,13 +142,13 @@ func (m *demoModel) cast(c *demoCast) {
 }
 
 // say adds a line to the story.
-func (m *demoModel) say(at time.Time, who, text string, t tone) {
+func (m *demoModel) say(at time.Time, who, text string, t terminal.Tone) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sayLocked(at, who, text, t)
 }
 
-func (m *demoModel) sayLocked(at time.Time, who, text string, t tone) {
+func (m *demoModel) sayLocked(at time.Time, who, text string, t terminal.Tone) {
 	moment := demoMoment{at: at, since: at.Sub(m.p.zero), who: who, text: text, tone: t}
 	m.p.moments = append(m.p.moments, moment)
 	if n := len(m.p.moments); n > maxMoments {
@@ -171,7 +172,7 @@ func (m *demoModel) hint(lines []string) {
 }
 
 // act begins an act at a moment: times are told relative to it from now on.
-func (m *demoModel) act(at time.Time, name, flag, text string, t tone) {
+func (m *demoModel) act(at time.Time, name, flag, text string, t terminal.Tone) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.zero, m.p.zeroName, m.p.longest = at, name, 0
@@ -180,7 +181,7 @@ func (m *demoModel) act(at time.Time, name, flag, text string, t tone) {
 }
 
 // flag names a place in the strip of writes.
-func (m *demoModel) flag(at time.Time, text string, t tone) {
+func (m *demoModel) flag(at time.Time, text string, t terminal.Tone) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.flags = append(m.p.flags, demoFlag{at, text, t})
@@ -232,8 +233,8 @@ func (m *demoModel) wrote(at time.Time) {
 	if m.p.marks[markFirstWrite].IsZero() {
 		m.p.marks[markFirstWrite] = at
 	}
-	m.p.flags = append(m.p.flags, demoFlag{at, since(at.Sub(m.p.zero)), toneGood})
-	m.sayLocked(at, "client", "the first write is acknowledged again", toneGood)
+	m.p.flags = append(m.p.flags, demoFlag{at, since(at.Sub(m.p.zero)), terminal.Good})
+	m.sayLocked(at, "client", "the first write is acknowledged again", terminal.Good)
 }
 
 // missed counts a write without an acknowledgement. sent: it may have arrived.
@@ -248,7 +249,7 @@ func (m *demoModel) missed(at time.Time, sent bool) {
 	}
 	if !m.broken && !m.p.marks[markKill].IsZero() {
 		m.broken = true
-		m.sayLocked(at, "client", "writes fail", toneBad)
+		m.sayLocked(at, "client", "writes fail", terminal.Bad)
 	}
 }
 

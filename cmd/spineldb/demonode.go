@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spineldb/warden/adapters/embeddednode"
+	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -17,7 +18,7 @@ const demoNodeWord = "node"
 // demoNode runs one embedded node until ctx ends.
 func demoNode(ctx context.Context, args []string) error {
 	if len(args) < 2 || len(args) > 3 {
-		return usage("demo node needs ADDRESS STATE-FILE [UPSTREAM]")
+		return exit.WrongUsage("demo node needs ADDRESS STATE-FILE [UPSTREAM]")
 	}
 	o := embeddednode.Options{Addr: args[0], StateFile: args[1]}
 	if len(args) == 3 {

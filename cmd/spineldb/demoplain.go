@@ -10,23 +10,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
 )
-
-// brush paints text if it is true.
-type brush bool
-
-func (b brush) paint(t tone, s string) string {
-	if !b || t == tonePlain || s == "" {
-		return s
-	}
-	return "\x1b[" + string(t) + "m" + s + "\x1b[0m"
-}
 
 // demoPlain prints plain lines. moment may be called at the same time as the
 // rest.
 type demoPlain struct {
 	out   io.Writer
-	brush brush
+	brush terminal.Brush
 
 	mu      sync.Mutex
 	waiting []demoMoment
@@ -67,7 +59,7 @@ func (d *demoPlain) flush(until time.Time) {
 			later = append(later, m)
 			continue
 		}
-		_, _ = fmt.Fprintf(d.out, "%s  %-6s  %s\n", d.brush.paint(toneFaint, fmt.Sprintf("%10s", since(m.since))), m.who, d.brush.paint(m.tone, m.text))
+		_, _ = fmt.Fprintf(d.out, "%s  %-6s  %s\n", d.brush.Paint(terminal.Faint, fmt.Sprintf("%10s", since(m.since))), m.who, d.brush.Paint(m.tone, m.text))
 	}
 	d.waiting = later
 }
@@ -80,7 +72,7 @@ func (d *demoPlain) hint(lines []string) {
 
 // frame leaves the last picture of the live view where it can be read.
 func (d *demoPlain) frame(p demoPicture, f *os.File) {
-	width, _, ok := terminalSize(f)
+	width, _, ok := terminal.Size(f)
 	if !ok {
 		width = 80
 	}
@@ -116,24 +108,24 @@ func inOrder(all []demoMoment) []demoMoment {
 func (d *demoPlain) result(p demoPicture, t tally, s planned) {
 	var b strings.Builder
 	if !p.marks[markKill].IsZero() && !p.marks[markFirstWrite].IsZero() {
-		b.WriteString("\n" + d.brush.paint(toneBold, "  the failover") + "\n\n")
+		b.WriteString("\n" + d.brush.Paint(terminal.Bold, "  the failover") + "\n\n")
 		for _, r := range d.steps(p) {
 			b.WriteString(r + "\n")
 		}
 	}
 	if s.done {
 		fmt.Fprintf(&b, "\n%s\n\n  %s to %s in %s; the longest wait between two acknowledged writes was %s\n",
-			d.brush.paint(toneBold, "  the switchover"), s.from, s.to, round(s.took), round(s.longest))
+			d.brush.Paint(terminal.Bold, "  the switchover"), s.from, s.to, round(s.took), round(s.longest))
 	}
 	fmt.Fprintf(&b, "\n  %d writes were not made while there was no primary", p.failed)
 	if t.unknown > 0 {
 		fmt.Fprintf(&b, "; %d got no answer, %d of these arrived all the same", t.unknown, t.arrived)
 	}
-	verdict := toneGood
+	verdict := terminal.Good
 	if t.lost > 0 {
-		verdict = toneBad
+		verdict = terminal.Bad
 	}
-	fmt.Fprintf(&b, "\n\n%s\n", d.brush.paint(verdict, fmt.Sprintf("acknowledged %d, lost %d", t.acked, t.lost)))
+	fmt.Fprintf(&b, "\n\n%s\n", d.brush.Paint(verdict, fmt.Sprintf("acknowledged %d, lost %d", t.acked, t.lost)))
 	_, _ = io.WriteString(d.out, b.String())
 }
 
@@ -166,10 +158,10 @@ func (d *demoPlain) steps(p demoPicture) []string {
 			row = fmt.Sprintf("  %-36s %8s", markNames()[k], millis(at.Sub(kill)))
 			switch {
 			case k == markSdown:
-				row += d.brush.paint(toneFaint, fmt.Sprintf("   down_after is %s", p.downAfter))
+				row += d.brush.Paint(terminal.Faint, fmt.Sprintf("   down_after is %s", p.downAfter))
 			case k > markSdown && longest > 0:
 				bar := strings.Repeat("█", max(1, int(step*widest/longest)))
-				row += fmt.Sprintf("   %s %s", d.brush.paint(toneAccent, bar), d.brush.paint(toneFaint, "+"+millis(step)))
+				row += fmt.Sprintf("   %s %s", d.brush.Paint(toneAccent, bar), d.brush.Paint(terminal.Faint, "+"+millis(step)))
 			}
 		}
 		rows = append(rows, row)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
 )
 
 // frameEvery is how often the screen is drawn.
@@ -26,14 +28,14 @@ const (
 
 // showScreen draws the picture again and again until ctx ends, and leaves the
 // terminal as it was. The size is asked for each time, so it may change.
-func showScreen(ctx context.Context, out *os.File, m *demoModel, b brush) {
+func showScreen(ctx context.Context, out *os.File, m *demoModel, b terminal.Brush) {
 	_, _ = io.WriteString(out, screenEnter+screenClear)
 	defer func() { _, _ = io.WriteString(out, screenLeave) }()
 	ticker := time.NewTicker(frameEvery)
 	defer ticker.Stop()
 	lastWidth, lastHeight := 0, 0
 	for {
-		width, height, ok := terminalSize(out)
+		width, height, ok := terminal.Size(out)
 		if !ok {
 			return // the terminal has gone
 		}
@@ -56,7 +58,7 @@ func showScreen(ctx context.Context, out *os.File, m *demoModel, b brush) {
 // frame is one whole screen. Every line is written over and its rest cleared,
 // so that nothing flickers, and the cursor ends at the top, so that what
 // somebody types cannot scroll the screen.
-func frame(rows []row, width, height int, b brush) string {
+func frame(rows []row, width, height int, b terminal.Brush) string {
 	var s strings.Builder
 	s.WriteString(screenHome)
 	for i, r := range rows[:min(len(rows), height)] {

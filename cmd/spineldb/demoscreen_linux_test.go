@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spineldb/warden/cmd/spineldb/exit"
 )
 
 // openTerminal makes a terminal of a size: what is written to screen can be
@@ -75,8 +77,8 @@ func TestDemoScreen(t *testing.T) {
 			}
 		}
 	}
-	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitRefused {
+	var failed *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &failed) || failed.ExitCode() != exit.Refused {
 		t.Errorf("it ended with %v", err)
 	}
 	text := all.String()
@@ -128,8 +130,8 @@ func TestDemoClosedPipe(t *testing.T) {
 	out.Close()
 	ended := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
 	defer ended.Stop()
-	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitRefused {
+	var failed *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &failed) || failed.ExitCode() != exit.Refused {
 		t.Errorf("it ended with %v: %s", err, errs.String())
 	}
 	d.leftNothing(6)

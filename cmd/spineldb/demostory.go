@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -24,7 +26,7 @@ func newTales(m *demoModel) *tales { return &tales{model: m, told: map[string]bo
 // tale is how one event is told.
 type tale struct {
 	mark mark
-	tone tone
+	tone terminal.Tone
 	// text is a sentence; %s stands for the node the event is about. Empty:
 	// nothing is told.
 	text string
@@ -35,25 +37,25 @@ type tale struct {
 // taleOf is how an event of this name is told.
 func taleOf(name string) (tale, bool) {
 	t, ok := map[string]tale{
-		"+first-agreement":                   {noMark, toneGood, "all Wardens agree: %s is the primary", true},
-		"+odown":                             {markOdown, toneBad, "enough Wardens say so: %s is down (ODOWN)", false},
-		"-odown":                             {noMark, tonePlain, "", false},
-		"-sdown":                             {noMark, tonePlain, "%s answers again", false},
-		"+try-failover":                      {noMark, tonePlain, "asks the others for their votes", false},
-		"+elected-leader":                    {markVotes, toneBold, "leads: a majority gave it their votes", false},
-		"+selected-slave":                    {noMark, tonePlain, "chooses %s, which has the most data", false},
-		"+failover-state-send-slaveof-noone": {markDecision, toneBold, "a majority has the decision for %s on disk", false},
-		"+promoted-slave":                    {markPromotion, toneGood, "%s has been promoted, and says so itself", false},
-		"+slave-reconf-sent":                 {noMark, tonePlain, "tells %s to follow the new primary", false},
-		"+slave-reconf-done":                 {noMark, toneGood, "%s follows the new primary", true},
-		"+convert-to-slave":                  {noMark, toneWarn, "tells %s to become a replica", false},
-		"+tilt":                              {noMark, toneWarn, "its own clock stumbled: it holds back (TILT)", false},
-		"-tilt":                              {noMark, tonePlain, "", false},
-		"-failover-abort-not-elected":        {noMark, toneWarn, "got too few votes; another turn comes", false},
-		"-not-elected":                       {noMark, tonePlain, "", false},
-		"-leader-lost":                       {noMark, tonePlain, "", false},
-		"+paused":                            {noMark, toneWarn, "paused: nothing will be changed", true},
-		"+resumed":                           {noMark, tonePlain, "the pause has ended", true},
+		"+first-agreement":                   {noMark, terminal.Good, "all Wardens agree: %s is the primary", true},
+		"+odown":                             {markOdown, terminal.Bad, "enough Wardens say so: %s is down (ODOWN)", false},
+		"-odown":                             {noMark, terminal.Plain, "", false},
+		"-sdown":                             {noMark, terminal.Plain, "%s answers again", false},
+		"+try-failover":                      {noMark, terminal.Plain, "asks the others for their votes", false},
+		"+elected-leader":                    {markVotes, terminal.Bold, "leads: a majority gave it their votes", false},
+		"+selected-slave":                    {noMark, terminal.Plain, "chooses %s, which has the most data", false},
+		"+failover-state-send-slaveof-noone": {markDecision, terminal.Bold, "a majority has the decision for %s on disk", false},
+		"+promoted-slave":                    {markPromotion, terminal.Good, "%s has been promoted, and says so itself", false},
+		"+slave-reconf-sent":                 {noMark, terminal.Plain, "tells %s to follow the new primary", false},
+		"+slave-reconf-done":                 {noMark, terminal.Good, "%s follows the new primary", true},
+		"+convert-to-slave":                  {noMark, terminal.Warn, "tells %s to become a replica", false},
+		"+tilt":                              {noMark, terminal.Warn, "its own clock stumbled: it holds back (TILT)", false},
+		"-tilt":                              {noMark, terminal.Plain, "", false},
+		"-failover-abort-not-elected":        {noMark, terminal.Warn, "got too few votes; another turn comes", false},
+		"-not-elected":                       {noMark, terminal.Plain, "", false},
+		"-leader-lost":                       {noMark, terminal.Plain, "", false},
+		"+paused":                            {noMark, terminal.Warn, "paused: nothing will be changed", true},
+		"+resumed":                           {noMark, terminal.Plain, "the pause has ended", true},
 	}[name]
 	return t, ok
 }
@@ -87,7 +89,7 @@ func (t *tales) hear(h happening) {
 			if whom == who {
 				whom = "itself"
 			}
-			t.model.say(at, who, "votes for "+whom+" in epoch "+words[1], tonePlain)
+			t.model.say(at, who, "votes for "+whom+" in epoch "+words[1], terminal.Plain)
 		}
 		return
 	case "+switch-master":
@@ -101,7 +103,7 @@ func (t *tales) hear(h happening) {
 	case !known && h.Level != warden.LevelWarning:
 		return
 	case !known:
-		t.model.say(at, who, shown(h.Event+" "+h.Payload), toneWarn)
+		t.model.say(at, who, wording.Shown(h.Event+" "+h.Payload), terminal.Warn)
 		return
 	case tale.once && t.before(h.Event+about, at):
 		return
@@ -130,11 +132,11 @@ func (t *tales) before(what string, at time.Time) bool {
 func (t *tales) sdown(at time.Time, who string, node warden.NodeID, p demoPicture) {
 	text := fmt.Sprintf("no answer from %s for %s: down, for me (SDOWN)", p.nameOf(node), p.downAfter)
 	if node != p.primary {
-		t.model.say(at, who, text, tonePlain)
+		t.model.say(at, who, text, terminal.Plain)
 		return
 	}
 	t.model.reach(markSdown, at)
-	t.model.say(at, who, text, toneWarn)
+	t.model.say(at, who, text, terminal.Warn)
 }
 
 // switched tells that clients are sent elsewhere: words are the group, the old
@@ -144,7 +146,7 @@ func (t *tales) switched(at time.Time, words []string, p demoPicture) {
 		return
 	}
 	node := warden.NodeID(net.JoinHostPort(words[3], words[4]))
-	t.model.say(at, "", "clients are told: "+p.nameOf(node)+" is the primary", toneGood)
+	t.model.say(at, "", "clients are told: "+p.nameOf(node)+" is the primary", terminal.Good)
 }
 
 // subject is the node an event is about: "TYPE NAME HOST PORT ...".

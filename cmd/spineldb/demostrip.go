@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
 )
 
 // strip draws the rate of acknowledged writes as columns, the newest at the
@@ -17,7 +19,7 @@ func strip(p demoPicture, width, height int) []row {
 	}
 	rows := make([]row, 0, height+1)
 	for level := height - 1; level >= 0; level-- {
-		r := row{{tonePlain, " "}}
+		r := row{{terminal.Plain, " "}}
 		for i := first; i < end; i++ {
 			var b bucket
 			if i < len(p.buckets) {
@@ -43,11 +45,11 @@ func column(b bucket, most, level, height int) span {
 	case part > 0:
 		return span{toneAccent, string([]rune(eighths)[part])}
 	case level == 0 && b.failed > 0:
-		return span{toneBad, "×"}
+		return span{terminal.Bad, "×"}
 	case level == 0:
-		return span{toneFaint, "·"}
+		return span{terminal.Faint, "·"}
 	}
-	return span{tonePlain, " "}
+	return span{terminal.Plain, " "}
 }
 
 // add appends a span, joined to the last one if it has the same tone.
@@ -62,7 +64,7 @@ func (r row) add(s span) row {
 // flagRow names the places in the strip. Of two that would overlap the older
 // one stays.
 func flagRow(p demoPicture, first, end, width int) row {
-	r := row{{tonePlain, " "}}
+	r := row{{terminal.Plain, " "}}
 	used := 0
 	for _, f := range p.flags {
 		at := int(f.at.Sub(p.began)/bucketSpan) - p.dropped - first
@@ -79,9 +81,9 @@ func flagRow(p demoPicture, first, end, width int) row {
 			}
 			at -= n - 1
 		}
-		r = append(r, span{tonePlain, strings.Repeat(" ", at-used)}, span{f.tone, text})
+		r = append(r, span{terminal.Plain, strings.Repeat(" ", at-used)}, span{f.tone, text})
 		used = at + n + 1
-		r = append(r, span{tonePlain, " "})
+		r = append(r, span{terminal.Plain, " "})
 	}
 	return r
 }

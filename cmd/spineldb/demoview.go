@@ -5,20 +5,21 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/warden"
 )
 
 // More tones, for the demo only.
 const (
-	toneAccent  tone = "36"
-	toneGoodTag tone = "1;32"
-	toneBadTag  tone = "1;31"
+	toneAccent  terminal.Tone = "36"
+	toneGoodTag terminal.Tone = "1;32"
+	toneBadTag  terminal.Tone = "1;31"
 )
 
 // span is text of one tone, row a line of the screen.
 type (
 	span struct {
-		tone tone
+		tone terminal.Tone
 		text string
 	}
 	row []span
@@ -36,7 +37,7 @@ func (r row) width() int {
 // to fills a row with blanks up to a width, or cuts it.
 func (r row) to(width int) row {
 	if have := r.width(); have < width {
-		return append(r[:len(r):len(r)], span{tonePlain, strings.Repeat(" ", width-have)})
+		return append(r[:len(r):len(r)], span{terminal.Plain, strings.Repeat(" ", width-have)})
 	}
 	return r.cut(width)
 }
@@ -56,10 +57,10 @@ func (r row) cut(width int) row {
 }
 
 // text is the row for a terminal.
-func (r row) text(b brush, width int) string {
+func (r row) text(b terminal.Brush, width int) string {
 	var s strings.Builder
 	for _, part := range r.cut(width) {
-		s.WriteString(b.paint(part.tone, part.text))
+		s.WriteString(b.Paint(part.tone, part.text))
 	}
 	return s.String()
 }
@@ -81,7 +82,7 @@ func demoView(p demoPicture, width, height int) []row {
 		left := width/2 - 1
 		nodes, wardens = ruled(nodes, left), ruled(wardens, width-left-2)
 		for i := range nodes {
-			rows = append(rows, append(append(nodes[i].to(left), span{tonePlain, "  "}), wardens[i]...))
+			rows = append(rows, append(append(nodes[i].to(left), span{terminal.Plain, "  "}), wardens[i]...))
 		}
 	} else {
 		rows = append(rows, ruled(nodes, width)...)
@@ -112,10 +113,10 @@ func demoView(p demoPicture, width, height int) []row {
 
 // head is the title and the sentence that says what is going on.
 func head(p demoPicture, width int) []row {
-	title := row{{toneBold, " spineldb demo"}, {toneFaint, "  three Wardens watch three nodes"}}
+	title := row{{terminal.Bold, " spineldb demo"}, {terminal.Faint, "  three Wardens watch three nodes"}}
 	facts := fmt.Sprintf("engine %s, down_after %s, %4.1fs ", p.engine, p.downAfter, p.now.Sub(p.began).Seconds())
 	if gap := width - title.width() - len(facts); gap > 1 {
-		title = append(title, span{tonePlain, strings.Repeat(" ", gap)}, span{toneFaint, facts})
+		title = append(title, span{terminal.Plain, strings.Repeat(" ", gap)}, span{terminal.Faint, facts})
 	}
 	t := toneAccent
 	switch {
@@ -129,37 +130,37 @@ func head(p demoPicture, width int) []row {
 
 // stages shows how far the failover is, with the milliseconds since the kill.
 func stages(p demoPicture, width int) row {
-	r := row{{tonePlain, "   "}}
+	r := row{{terminal.Plain, "   "}}
 	kill := p.marks[markKill]
 	for k, name := range [marks]string{"kill", "SDOWN", "ODOWN", "votes", "decision", "promotion", "first write"} {
-		t, sign, text := toneFaint, "○ ", name
+		t, sign, text := terminal.Faint, "○ ", name
 		if at := p.marks[k]; !at.IsZero() {
-			t, sign = toneGood, "● "
+			t, sign = terminal.Good, "● "
 			if mark(k) != markKill && width >= wideEnough {
 				text += fmt.Sprintf(" %d", at.Sub(kill).Milliseconds())
 			}
 		}
-		if mark(k) == markKill && t == toneGood {
-			t = toneBad
+		if mark(k) == markKill && t == terminal.Good {
+			t = terminal.Bad
 		}
-		r = append(r, span{t, sign + text}, span{tonePlain, "  "})
+		r = append(r, span{t, sign + text}, span{terminal.Plain, "  "})
 	}
 	return r
 }
 
 // titled is a block under a title; its first row is drawn as a rule by ruled.
 func titled(title, note string, rows []row) []row {
-	first := row{{toneFaint, "── "}, {toneBold, title}}
+	first := row{{terminal.Faint, "── "}, {terminal.Bold, title}}
 	if note != "" {
-		first = append(first, span{toneFaint, "  " + note})
+		first = append(first, span{terminal.Faint, "  " + note})
 	}
-	return append([]row{append(first, span{tonePlain, " "})}, rows...)
+	return append([]row{append(first, span{terminal.Plain, " "})}, rows...)
 }
 
 // ruled completes the first row of such a block to a line across.
 func ruled(rows []row, width int) []row {
 	if gap := width - rows[0].width() - 1; gap > 0 {
-		rows[0] = append(rows[0], span{toneFaint, strings.Repeat("─", gap)})
+		rows[0] = append(rows[0], span{terminal.Faint, strings.Repeat("─", gap)})
 	}
 	return rows
 }
@@ -167,7 +168,7 @@ func ruled(rows []row, width int) []row {
 func nodeRows(p demoPicture) []row {
 	var rows []row
 	for _, n := range p.nodes {
-		r := row{nodeSign(p, n), {toneBold, n.name}, {toneFaint, fmt.Sprintf("  %-15s  ", n.addr)}}
+		r := row{nodeSign(p, n), {terminal.Bold, n.name}, {terminal.Faint, fmt.Sprintf("  %-15s  ", n.addr)}}
 		rows = append(rows, append(r, nodeWords(p, n)...))
 	}
 	for len(rows) < demoSize {
@@ -182,39 +183,39 @@ func nodeSign(p demoPicture, n demoNodeState) span {
 	case n.dead || n.down >= 2:
 		return span{toneBadTag, " ✗ "}
 	case !n.seen:
-		return span{toneFaint, " ○ "}
+		return span{terminal.Faint, " ○ "}
 	case n.addr == p.primary:
 		return span{toneGoodTag, " ★ "}
 	case n.down > 0:
-		return span{toneWarn, " ● "}
+		return span{terminal.Warn, " ● "}
 	}
-	return span{toneGood, " ● "}
+	return span{terminal.Good, " ● "}
 }
 
 // nodeWords are the role, what is unusual, and the position.
 func nodeWords(p demoPicture, n demoNodeState) row {
 	o := n.view.Observation
-	role, state := span{tonePlain, "replica of " + p.nameOf(o.Upstream)}, span{}
+	role, state := span{terminal.Plain, "replica of " + p.nameOf(o.Upstream)}, span{}
 	switch {
 	case n.dead && n.addr == p.primary:
-		return row{{toneBad, fmt.Sprintf("%-14s", "primary")}, {toneBadTag, "killed"}}
+		return row{{terminal.Bad, fmt.Sprintf("%-14s", "primary")}, {toneBadTag, "killed"}}
 	case n.dead:
-		return row{{toneBad, fmt.Sprintf("%-14s", "was primary")}, {toneBadTag, "killed"}}
+		return row{{terminal.Bad, fmt.Sprintf("%-14s", "was primary")}, {toneBadTag, "killed"}}
 	case !n.seen:
-		return row{{toneFaint, "starting"}}
+		return row{{terminal.Faint, "starting"}}
 	case n.addr == p.primary:
 		role = span{toneGoodTag, "primary"}
 	case o.Role == warden.RolePrimary:
-		role, state = span{toneWarn, "old primary"}, span{toneWarn, "to be demoted"}
+		role, state = span{terminal.Warn, "old primary"}, span{terminal.Warn, "to be demoted"}
 	case o.Syncing:
-		state = span{toneWarn, "copying"}
+		state = span{terminal.Warn, "copying"}
 	case !o.LinkUp:
-		state = span{toneWarn, "link down"}
+		state = span{terminal.Warn, "link down"}
 	}
 	if n.down > 0 {
-		state = span{toneBad, fmt.Sprintf("down for %d of %d", n.down, len(p.wardens))}
+		state = span{terminal.Bad, fmt.Sprintf("down for %d of %d", n.down, len(p.wardens))}
 	}
-	r := row{{role.tone, fmt.Sprintf("%-14s", role.text)}, {toneFaint, fmt.Sprintf("at %11s  ", grouped(o.Position))}}
+	r := row{{role.tone, fmt.Sprintf("%-14s", role.text)}, {terminal.Faint, fmt.Sprintf("at %11s  ", grouped(o.Position))}}
 	return append(r, state)
 }
 
@@ -230,10 +231,10 @@ func grouped(n int64) string {
 func wardenRows(p demoPicture) []row {
 	var rows []row
 	for _, w := range p.wardens {
-		r := row{{toneGood, " ● "}, {toneBold, w.name}, {toneFaint, fmt.Sprintf("  %-15s  ", w.addr)}}
+		r := row{{terminal.Good, " ● "}, {terminal.Bold, w.name}, {terminal.Faint, fmt.Sprintf("  %-15s  ", w.addr)}}
 		if !w.heard {
-			r[0] = span{toneFaint, " ○ "}
-			rows = append(rows, append(r, span{toneFaint, "starting"}))
+			r[0] = span{terminal.Faint, " ○ "}
+			rows = append(rows, append(r, span{terminal.Faint, "starting"}))
 			continue
 		}
 		if w.view.Leading {
@@ -250,23 +251,23 @@ func wardenRows(p demoPicture) []row {
 // opinionOf is what a Warden thinks of its primary, and whether it leads.
 func opinionOf(p demoPicture, w demoWardenState) row {
 	if w.view.Provisional {
-		return row{{toneWarn, "looks for the others"}}
+		return row{{terminal.Warn, "looks for the others"}}
 	}
 	name := p.nameOf(w.view.Primary)
-	says := row{{toneGood, fmt.Sprintf("%s is up", name)}}
+	says := row{{terminal.Good, fmt.Sprintf("%s is up", name)}}
 	for _, v := range w.view.Nodes {
 		switch {
 		case v.Node != w.view.Primary:
 		case v.Odown:
 			says = row{{toneBadTag, fmt.Sprintf("%s is DOWN: %d of %d agree", name, v.Agreeing, len(p.wardens))}}
 		case v.Down:
-			says = row{{toneBad, name + " is down"}}
+			says = row{{terminal.Bad, name + " is down"}}
 		case v.WaitingFor > warden.Duration(p.downAfter/4) || v.AnsweredAgo > warden.Duration(p.downAfter/4) && v.Disconnected:
-			says = row{{toneWarn, name + " does not answer"}}
+			says = row{{terminal.Warn, name + " does not answer"}}
 		}
 	}
 	says = says.to(24)
-	says = append(says, span{toneFaint, fmt.Sprintf("  epoch %d ", w.view.Promise)})
+	says = append(says, span{terminal.Faint, fmt.Sprintf("  epoch %d ", w.view.Promise)})
 	if w.view.Leading {
 		says = append(says, span{toneAccent, " leads"})
 	}
@@ -278,7 +279,7 @@ func storyRows(p demoPicture, room int) []row {
 	all := inOrder(p.moments)
 	var rows []row
 	for _, m := range all[max(0, len(all)-room):] {
-		rows = append(rows, row{{toneFaint, fmt.Sprintf(" %10s  ", since(m.since))}, {toneBold, fmt.Sprintf("%-6s  ", m.who)}, {m.tone, m.text}})
+		rows = append(rows, row{{terminal.Faint, fmt.Sprintf(" %10s  ", since(m.since))}, {terminal.Bold, fmt.Sprintf("%-6s  ", m.who)}, {m.tone, m.text}})
 	}
 	return rows
 }

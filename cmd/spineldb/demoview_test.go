@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -35,7 +36,7 @@ func playedModel(t *testing.T) (*demoModel, time.Time) {
 	}
 	m.reach(markSdown, began) // before the kill: not of this failover
 	m.reach(markKill, kill)
-	m.act(kill, "the kill", "kill", "kill -9 A, the primary", toneBad)
+	m.act(kill, "the kill", "kill", "kill -9 A, the primary", terminal.Bad)
 	m.died(a, true)
 	for at := kill; at.Before(began.Add(2500 * time.Millisecond)); at = at.Add(5 * time.Millisecond) {
 		m.missed(at, at.Equal(kill))
@@ -44,7 +45,7 @@ func playedModel(t *testing.T) (*demoModel, time.Time) {
 	return m, kill
 }
 
-func screenText(p demoPicture, width, height int, b brush) string {
+func screenText(p demoPicture, width, height int, b terminal.Brush) string {
 	var s strings.Builder
 	for _, r := range demoView(p, width, height) {
 		s.WriteString(r.text(b, width) + "\n")
@@ -115,7 +116,7 @@ func TestDemoModelIsBounded(t *testing.T) {
 	for i := range 10 * maxBuckets {
 		at := began.Add(time.Duration(i) * bucketSpan)
 		m.wrote(at)
-		m.say(at, "", "again", tonePlain)
+		m.say(at, "", "again", terminal.Plain)
 	}
 	m.wrote(began.Add(1000 * maxBuckets * bucketSpan)) // the machine slept
 	p := m.picture()

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -39,7 +37,7 @@ var commandLine = regexp.MustCompile("(?:(?m:^\\s*(?:\\$ )?(?:\\./)?)|`|run \\./
 // Goal: every command line that the documentation prints is understood.
 func TestDocumentedCommandsExist(t *testing.T) {
 	app := (&program{out: io.Discard, errs: io.Discard}).app()
-	seen := []string{}
+	seen, demo := []string{}, demoSource(t)
 	for page, text := range documentation(t) {
 		for _, m := range commandLine.FindAllStringSubmatch(text, -1) {
 			words := strings.Fields(m[1])
@@ -55,7 +53,7 @@ func TestDocumentedCommandsExist(t *testing.T) {
 			for _, word := range words {
 				flag, isFlag := strings.CutPrefix(word, "--")
 				if isFlag && words[0] == "demo" {
-					if !strings.Contains(demoHelp, word) {
+					if !strings.Contains(demo, "\""+flag+"\"") {
 						t.Errorf("%s: the demo has no flag %s", page, word)
 					}
 				} else if isFlag && !slices.ContainsFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), flag) }) {
@@ -75,20 +73,38 @@ func TestDocumentedCommandsExist(t *testing.T) {
 func TestDocumentedConfigurations(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```toml\n(.*?)```")
 	found := 0
-	none := func(string) ([]byte, fs.FileMode, error) { return nil, 0, errors.New("no file") }
 	for page, text := range documentation(t) {
 		for _, m := range blocks.FindAllStringSubmatch(text, -1) {
 			found++
-			c, err := parseConfig(page, []byte(m[1]), none)
-			if err != nil {
-				t.Errorf("%s: %v", page, err)
+			file := filepath.Join(t.TempDir(), "warden.toml")
+			if err := os.WriteFile(file, []byte(m[1]), 0o600); err != nil {
+				t.Fatal(err)
 			}
-			if len(c.Warnings) > 0 {
-				t.Errorf("%s: warns: %q", page, c.Warnings)
+			var out, errs strings.Builder
+			p := &program{out: &out, errs: &errs}
+			if code := p.run(t.Context(), []string{"spineldb", "--warden", file, "--check"}); code != 0 || errs.Len() > 0 {
+				t.Errorf("%s: exit code %d: %s%s", page, code, out.String(), errs.String())
 			}
 		}
 	}
 	if found < 2 {
 		t.Errorf("%d configurations were found, want those of README.md and operations.md", found)
 	}
+}
+
+// demoSource is the text of the demo, whose flags are parsed by itself.
+func demoSource(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, pattern := range []string{"demo*.go", "demo/*.go"} {
+		names, _ := filepath.Glob(pattern)
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Write(text)
+		}
+	}
+	return all.String()
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/urfave/cli/v2"
 
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -59,14 +62,14 @@ func (p *program) events(c *cli.Context) error {
 	}
 	last := c.Int("last")
 	if last < 0 || last > catchUp {
-		return usage("--last is %d: write a number from 0 to %d", last, catchUp)
+		return exit.WrongUsage("--last is %d: write a number from 0 to %d", last, catchUp)
 	}
 	reports, err := t.survey(c.Context)
 	if err != nil {
 		return err
 	}
 	if names := groupsOf(reports); group != "" && !slices.Contains(names, warden.GroupName(group)) {
-		return exitWith(exitRefused, "there is no group %q: choose one of %s", shown(group), joinNames(names))
+		return exit.With(exit.Refused, "there is no group %q: choose one of %s", wording.Shown(group), joinNames(names))
 	}
 	show := func(h happening) error {
 		if group != "" && h.Group != warden.GroupName(group) {
@@ -92,7 +95,7 @@ func (p *program) pastEvents(ctx context.Context, t target, reports []report, la
 		}
 		past, err := t.history(ctx, r, last)
 		if err != nil {
-			return exitWith(exitUnreachable, "ask %s for events: %s", r.Server, why(err))
+			return exit.With(exit.Unreachable, "ask %s for events: %s", r.Server, why(err))
 		}
 		all = append(all, past...)
 	}
@@ -295,8 +298,8 @@ func (p *program) showEvent(t target, h happening) error {
 	if t.json {
 		return p.printJSON(h)
 	}
-	paint := map[warden.Level]tone{warden.LevelWarning: toneBad, warden.LevelNotice: toneWarn, warden.LevelVerbose: toneFaint}[h.Level]
+	paint := map[warden.Level]terminal.Tone{warden.LevelWarning: terminal.Bad, warden.LevelNotice: terminal.Warn, warden.LevelVerbose: terminal.Faint}[h.Level]
 	when := time.UnixMilli(h.UnixMS).Format("2006-01-02 15:04:05.000")
-	_, err := fmt.Fprintf(p.out, "%s  %s  %s  %s\n", when, report{ID: h.Warden, Server: h.Server}.name(), p.paint(paint, fmt.Sprintf("%-24s", shown(h.Event))), shown(h.Payload))
+	_, err := fmt.Fprintf(p.out, "%s  %s  %s  %s\n", when, report{ID: h.Warden, Server: h.Server}.name(), p.paint(paint, fmt.Sprintf("%-24s", wording.Shown(h.Event))), wording.Shown(h.Payload))
 	return err
 }

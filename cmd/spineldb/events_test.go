@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/spineldb/warden/cmd/spineldb/exit"
 )
 
 // page collects output that another goroutine writes.
@@ -50,7 +52,7 @@ func TestEventsOnce(t *testing.T) {
 	other.Group = "another"
 	fakes[idB].past = append(fakes[idB].past, other)
 	o := runCommand(t, "events", "--once", "-s", fakes[idA].addr)
-	o.has(t, exitDone, "master mymaster 10.0.0.1 6379")
+	o.has(t, exit.Done, "master mymaster 10.0.0.1 6379")
 	if got := names(o.out); got != "a+one b+two a+three a+four b+other" {
 		t.Errorf("order: %s", got)
 	}
@@ -60,10 +62,10 @@ func TestEventsOnce(t *testing.T) {
 	if got := strings.Join(fakes[idA].orders(), ", "); got != "EVENTS 20, EVENTS 7" {
 		t.Errorf("asked %s", got)
 	}
-	if o = runCommand(t, "events", "--once", "-n", "0", "-s", fakes[idA].addr); o.code != exitDone || o.out != "" {
+	if o = runCommand(t, "events", "--once", "-n", "0", "-s", fakes[idA].addr); o.code != exit.Done || o.out != "" {
 		t.Errorf("none: %+v", o)
 	}
-	runCommand(t, "events", "nope", "--once", "-s", fakes[idA].addr).has(t, exitRefused, "there is no group")
+	runCommand(t, "events", "nope", "--once", "-s", fakes[idA].addr).has(t, exit.Refused, "there is no group")
 
 	lines := strings.Split(strings.TrimSpace(runCommand(t, "events", "--once", "--json", "-s", fakes[idA].addr).out), "\n")
 	var h happening
@@ -107,7 +109,7 @@ func TestEventsFollow(t *testing.T) {
 	cancel()
 	select {
 	case code := <-ended:
-		if code != exitDone {
+		if code != exit.Done {
 			t.Errorf("exit code %d", code)
 		}
 	case <-time.After(30 * time.Second):
@@ -125,7 +127,7 @@ func TestEventsClosedOutput(t *testing.T) {
 	p := &program{out: closedOutput{}, errs: &page{}}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if code := p.run(ctx, []string{"spineldb", "events", "-s", f.addr}); code != exitRefused || ctx.Err() != nil {
+	if code := p.run(ctx, []string{"spineldb", "events", "-s", f.addr}); code != exit.Refused || ctx.Err() != nil {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -102,15 +104,15 @@ func (p *program) renderExplain(answers []explanation) string {
 		if len(who) > 1 {
 			verb = "say"
 		}
-		fmt.Fprintf(&b, "%s %s:\n", p.paint(toneBold, plural(len(who), "Warden")+" "+shown(strings.Join(who, ", "))), verb)
+		fmt.Fprintf(&b, "%s %s:\n", p.paint(terminal.Bold, wording.Plural(len(who), "Warden")+" "+wording.Shown(strings.Join(who, ", "))), verb)
 		switch {
 		case e.Error != "":
-			b.WriteString("  " + p.paint(toneBad, "(nothing: "+shown(e.Error)+")") + "\n")
+			b.WriteString("  " + p.paint(terminal.Bad, "(nothing: "+wording.Shown(e.Error)+")") + "\n")
 		case len(e.Explain) == 0:
 			b.WriteString("  nothing is going on\n")
 		}
 		for _, sentence := range e.Explain {
-			b.WriteString("  " + shown(sentence) + "\n")
+			b.WriteString("  " + wording.Shown(sentence) + "\n")
 		}
 	}
 	return b.String()

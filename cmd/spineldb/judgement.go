@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -90,7 +91,7 @@ func (j *judgement) sayState() {
 		j.say("a change is under way: writes on %s are being stopped (%s)", t.Primary, t.Reason)
 	}
 	if n := len(t.Wardens); n > 0 && v.Quorum > n {
-		j.say("quorum is %d and the list has %d %s, so nothing can be agreed: lower quorum in warden.toml of those that are left, and send them SIGHUP", v.Quorum, n, plural(n, "Warden"))
+		j.say("quorum is %d and the list has %d %s, so nothing can be agreed: lower quorum in warden.toml of those that are left, and send them SIGHUP", v.Quorum, n, wording.Plural(n, "Warden"))
 	}
 	if v.Paused || t.Settings.Paused {
 		j.say("paused: nothing will be changed until spineldb resume %s", j.Group)

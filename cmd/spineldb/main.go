@@ -20,6 +20,8 @@ import (
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
 )
 
 func main() {
@@ -28,7 +30,7 @@ func main() {
 	redis.SetLogger(quietLogger{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	p := &program{
-		out: os.Stdout, errs: os.Stderr, colour: wantsColour(os.Stdout),
+		out: os.Stdout, errs: os.Stderr, colour: terminal.WantsColour(os.Stdout),
 		daemon: runDaemon, demo: runDemo,
 	}
 	code := p.run(ctx, os.Args)
@@ -39,11 +41,3 @@ func main() {
 type quietLogger struct{}
 
 func (quietLogger) Printf(context.Context, string, ...any) {}
-
-// wantsColour reports whether f is a terminal whose user has not asked for
-// plain text (https://no-color.org).
-func wantsColour(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 &&
-		os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}

@@ -10,6 +10,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -33,7 +36,7 @@ func (p *program) change(word string) cli.ActionFunc {
 		if to := c.String("to"); to != "" {
 			node, err := warden.ParseNode(to)
 			if err != nil {
-				return usage("--to: %v", err)
+				return exit.WrongUsage("--to: %v", err)
 			}
 			tail = append(tail, "TO", string(node))
 		}
@@ -59,7 +62,7 @@ func (p *program) plainOrder(word string) cli.ActionFunc {
 func (p *program) forget(c *cli.Context) error {
 	args := c.Args().Slice()
 	if len(args) < 1 || len(args) > 2 {
-		return usage("forget needs the id of a Warden, or a beginning of it: spineldb forget [GROUP] WARDEN-ID")
+		return exit.WrongUsage("forget needs the id of a Warden, or a beginning of it: spineldb forget [GROUP] WARDEN-ID")
 	}
 	group, prefix := "", args[len(args)-1]
 	if len(args) == 2 {
@@ -79,7 +82,7 @@ func (p *program) recovery(c *cli.Context) error {
 	}
 	lost := c.StringSlice("lost")
 	if len(lost) == 0 {
-		return usage("recover needs the Wardens that will never return: spineldb recover [GROUP] --lost ID,ID (spineldb status shows the ids)")
+		return exit.WrongUsage("recover needs the Wardens that will never return: spineldb recover [GROUP] --lost ID,ID (spineldb status shows the ids)")
 	}
 	return p.order(c, group, func(group string, s statusAnswer) ([]any, error) {
 		var ids []string
@@ -99,7 +102,7 @@ func (p *program) recovery(c *cli.Context) error {
 // onlyGroup is the one optional argument GROUP.
 func onlyGroup(c *cli.Context) (string, error) {
 	if c.NArg() > 1 {
-		return "", usage("%s takes one GROUP, but %q follows it", c.Command.Name, shown(c.Args().Get(1)))
+		return "", exit.WrongUsage("%s takes one GROUP, but %q follows it", c.Command.Name, wording.Shown(c.Args().Get(1)))
 	}
 	return c.Args().First(), nil
 }
@@ -117,11 +120,11 @@ func chooseGroup(s statusAnswer, named string) (string, error) {
 		}
 		return named, nil
 	case len(names) == 0:
-		return "", exitWith(exitRefused, "the Warden at %s watches no group: add one to its warden.toml", shown(s.Self.Client))
+		return "", exit.With(exit.Refused, "the Warden at %s watches no group: add one to its warden.toml", wording.Shown(s.Self.Client))
 	case named != "":
-		return "", exitWith(exitRefused, "there is no group %q: choose one of %s", shown(named), shown(strings.Join(names, ", ")))
+		return "", exit.With(exit.Refused, "there is no group %q: choose one of %s", wording.Shown(named), wording.Shown(strings.Join(names, ", ")))
 	}
-	return "", usage("there are %d groups: name one of %s", len(names), shown(strings.Join(names, ", ")))
+	return "", exit.WrongUsage("there are %d groups: name one of %s", len(names), wording.Shown(strings.Join(names, ", ")))
 }
 
 // findWarden completes a beginning of a Warden's id from all that is known of
@@ -129,7 +132,7 @@ func chooseGroup(s statusAnswer, named string) (string, error) {
 func findWarden(s statusAnswer, group, prefix string) (warden.WardenID, error) {
 	prefix = strings.ToLower(prefix)
 	if prefix == "" || strings.Trim(prefix, "0123456789abcdef") != "" || len(prefix) > wardenIDLength {
-		return "", usage("%q is not the beginning of a Warden's id: spineldb status shows the ids", shown(prefix))
+		return "", exit.WrongUsage("%q is not the beginning of a Warden's id: spineldb status shows the ids", wording.Shown(prefix))
 	}
 	if len(prefix) == wardenIDLength {
 		return warden.WardenID(prefix), nil
@@ -150,11 +153,11 @@ func findWarden(s statusAnswer, group, prefix string) (warden.WardenID, error) {
 	})
 	switch len(known) {
 	case 0:
-		return "", exitWith(exitRefused, "no Warden of group %s has an id beginning with %s: spineldb status shows the ids", group, prefix)
+		return "", exit.With(exit.Refused, "no Warden of group %s has an id beginning with %s: spineldb status shows the ids", group, prefix)
 	case 1:
 		return known[0], nil
 	}
-	return "", exitWith(exitRefused, "%d Wardens have an id beginning with %s: write more of it", len(known), prefix)
+	return "", exit.With(exit.Refused, "%d Wardens have an id beginning with %s: write more of it", len(known), prefix)
 }
 
 // order sends one order to one Warden and tells how it ended. tail makes the
@@ -227,19 +230,19 @@ func readAnswer(text string, err error) warden.Answer {
 }
 
 func (p *program) tellAnswer(addr, word, group string, a warden.Answer) error {
-	tone := toneGood
+	tone := terminal.Good
 	switch a.Verdict {
 	case warden.VerdictRefused:
-		tone = toneBad
+		tone = terminal.Bad
 	case warden.VerdictUnknown:
-		tone = toneWarn
+		tone = terminal.Warn
 	}
-	line := fmt.Sprintf("%s %s: %s", strings.ToLower(word), group, p.paint(tone, shown(string(a.Verdict))))
+	line := fmt.Sprintf("%s %s: %s", strings.ToLower(word), group, p.paint(tone, wording.Shown(string(a.Verdict))))
 	if a.Code != "" {
-		line += " (" + shown(a.Code) + ")"
+		line += " (" + wording.Shown(a.Code) + ")"
 	}
 	if a.Text != "" {
-		line += ": " + shown(a.Text)
+		line += ": " + wording.Shown(a.Text)
 	}
 	_, err := fmt.Fprintf(p.out, "%s [%s]\n", line, addr)
 	return err
@@ -251,9 +254,9 @@ func verdictError(v warden.Verdict) error {
 	case warden.VerdictDone, warden.VerdictStarted:
 		return nil
 	case warden.VerdictRefused:
-		return &exitError{code: exitRefused}
+		return exit.Silently(exit.Refused)
 	}
-	return &exitError{code: exitUnknown}
+	return exit.Silently(exit.Unknown)
 }
 
 // ckquorum asks, as Redis Sentinel's command does, whether enough Wardens are
@@ -280,7 +283,7 @@ func (p *program) ckquorum(c *cli.Context) error {
 	defer cancel()
 	text, err := r.ask(ctx, "SENTINEL", "CKQUORUM", group)
 	if err != nil && !isReply(err) {
-		return exitWith(exitUnreachable, "ask %s: %s", r.addr, why(err))
+		return exit.With(exit.Unreachable, "ask %s: %s", r.addr, why(err))
 	}
 	ok := err == nil
 	if !ok {
@@ -289,10 +292,10 @@ func (p *program) ckquorum(c *cli.Context) error {
 	if t.json {
 		err = p.printJSON(map[string]any{"server": r.addr, "group": group, "ok": ok, "text": text})
 	} else {
-		_, err = fmt.Fprintf(p.out, "%s: %s [%s]\n", group, shown(text), r.addr)
+		_, err = fmt.Fprintf(p.out, "%s: %s [%s]\n", group, wording.Shown(text), r.addr)
 	}
 	if err == nil && !ok {
-		err = &exitError{code: exitRefused}
+		err = exit.Silently(exit.Refused)
 	}
 	return err
 }

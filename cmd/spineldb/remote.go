@@ -14,6 +14,8 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/urfave/cli/v2"
 
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -36,7 +38,7 @@ type target struct {
 func targetOf(c *cli.Context) (target, error) {
 	t := target{timeout: c.Duration("timeout"), json: c.Bool("json"), password: Secret(c.String("password"))}
 	if t.timeout <= 0 {
-		return t, usage("--timeout is %s: write a time above zero, such as 5s", t.timeout)
+		return t, exit.WrongUsage("--timeout is %s: write a time above zero, such as 5s", t.timeout)
 	}
 	for _, s := range c.StringSlice("server") {
 		if s = strings.TrimSpace(s); s == "" {
@@ -44,7 +46,7 @@ func targetOf(c *cli.Context) (target, error) {
 		}
 		addr, err := serverAddress(s)
 		if err != nil {
-			return t, usage("--server: %v", err)
+			return t, exit.WrongUsage("--server: %v", err)
 		}
 		t.servers = append(t.servers, addr)
 	}
@@ -53,13 +55,13 @@ func targetOf(c *cli.Context) (target, error) {
 	}
 	if file := c.String("password-file"); file != "" {
 		if t.password != "" {
-			return t, usage("both a password and a password file are given, as flags or in WARDEN_PASSWORD and WARDEN_PASSWORD_FILE: keep one")
+			return t, exit.WrongUsage("both a password and a password file are given, as flags or in WARDEN_PASSWORD and WARDEN_PASSWORD_FILE: keep one")
 		}
 		data, _, err := readSmallFile(file)
 		if err != nil {
-			return t, usage("read password file: %v", err)
+			return t, exit.WrongUsage("read password file: %v", err)
 		}
-		t.password = Secret(trimNewline(string(data)))
+		t.password = Secret(wording.TrimNewline(string(data)))
 	}
 	return t, nil
 }
@@ -148,15 +150,15 @@ func why(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case isDenied(err):
-		return "denied (" + shown(err.Error()) + "): check --password-file or WARDEN_PASSWORD"
+		return "denied (" + wording.Shown(err.Error()) + "): check --password-file or WARDEN_PASSWORD"
 	case isReply(err) && strings.Contains(err.Error(), "unknown command"):
-		return "is not a Warden (" + shown(err.Error()) + "): name the client port of one"
+		return "is not a Warden (" + wording.Shown(err.Error()) + "): name the client port of one"
 	case isReply(err):
-		return "answered " + shown(err.Error())
+		return "answered " + wording.Shown(err.Error())
 	case errors.As(err, &operation):
-		return shown(operation.Err.Error())
+		return wording.Shown(operation.Err.Error())
 	}
-	return shown(err.Error())
+	return wording.Shown(err.Error())
 }
 
 // first connects to the first server that answers a question, and leaves the
@@ -180,7 +182,7 @@ func (t target) first(ctx context.Context, out any, question ...any) (*remote, e
 	}
 	list := strings.Join(tried, "\n  ")
 	if denied == len(t.servers) {
-		return nil, exitWith(exitRefused, "no Warden lets this command in:\n  %s", list)
+		return nil, exit.With(exit.Refused, "no Warden lets this command in:\n  %s", list)
 	}
-	return nil, exitWith(exitUnreachable, "no Warden answers:\n  %s\nstart one, or name one with --server or WARDEN_SERVER", list)
+	return nil, exit.With(exit.Unreachable, "no Warden answers:\n  %s\nstart one, or name one with --server or WARDEN_SERVER", list)
 }

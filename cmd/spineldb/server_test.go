@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/warden"
 )
@@ -57,15 +58,15 @@ func TestAgainstRealServer(t *testing.T) {
 	}()
 	addr := s.Addr().String()
 	t.Setenv("WARDEN_SERVER", addr)
-	runCommand(t, "status").has(t, exitRefused, "denied (NOAUTH")
-	runCommand(t, "status", "--password", "wrong").has(t, exitRefused, "denied (WRONGPASS")
+	runCommand(t, "status").has(t, exit.Refused, "denied (NOAUTH")
+	runCommand(t, "status", "--password", "wrong").has(t, exit.Refused, "denied (WRONGPASS")
 	t.Setenv("WARDEN_PASSWORD", "right")
-	runCommand(t, "status").has(t, exitDone, "mymaster  primary 10.0.0.1:6379  agreed", "up 1/1")
-	runCommand(t, "explain").has(t, exitDone, "All is well.")
-	runCommand(t, "ckquorum").has(t, exitDone, "OK ")
-	runCommand(t, "failover", "--to", "10.0.0.2:6379", "--no-wait").has(t, exitDone, "done: so be it")
-	runCommand(t, "forget", "aaa").has(t, exitDone, "done")
-	runCommand(t, "recover", "--lost", "aaa").has(t, exitDone, "done")
+	runCommand(t, "status").has(t, exit.Done, "mymaster  primary 10.0.0.1:6379  agreed", "up 1/1")
+	runCommand(t, "explain").has(t, exit.Done, "All is well.")
+	runCommand(t, "ckquorum").has(t, exit.Done, "OK ")
+	runCommand(t, "failover", "--to", "10.0.0.2:6379", "--no-wait").has(t, exit.Done, "done: so be it")
+	runCommand(t, "forget", "aaa").has(t, exit.Done, "done")
+	runCommand(t, "recover", "--lost", "aaa").has(t, exit.Done, "done")
 	d.mu.Lock()
 	if len(d.commands) != 3 || d.commands[0].To != "10.0.0.2:6379" || d.commands[0].Wait || d.commands[1].Wardens[0] != idA || d.commands[2].Wish != warden.WishRecover {
 		t.Errorf("commands: %+v", d.commands)
@@ -73,7 +74,7 @@ func TestAgainstRealServer(t *testing.T) {
 	d.mu.Unlock()
 
 	s.Publish(warden.Event{Group: "mymaster", Name: "+sdown", Level: warden.LevelWarning, Payload: "master mymaster 10.0.0.1 6379"})
-	runCommand(t, "events", "--once").has(t, exitDone, "+sdown", "master mymaster 10.0.0.1 6379")
+	runCommand(t, "events", "--once").has(t, exit.Done, "+sdown", "master mymaster 10.0.0.1 6379")
 	out := &page{}
 	follow, stop := context.WithCancel(ctx)
 	defer stop()
@@ -86,7 +87,7 @@ func TestAgainstRealServer(t *testing.T) {
 	s.Publish(warden.Event{Group: "mymaster", Name: "-sdown", Level: warden.LevelWarning, Payload: "master mymaster 10.0.0.1 6379"})
 	eventually(t, "the live event", func() bool { return names(out.String()) == "a+sdown a-sdown" })
 	stop()
-	if code := <-ended; code != exitDone {
+	if code := <-ended; code != exit.Done {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -10,6 +10,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -39,10 +42,10 @@ func (p *program) status(c *cli.Context) error {
 		// While watching, an unreachable Warden is something to look at, not a
 		// reason to stop.
 		err := p.statusOnce(c.Context, t, group, start)
-		switch code := exitCode(err); {
+		switch code := exit.Code(err); {
 		case c.Context.Err() != nil:
 			return nil
-		case code == exitUsage:
+		case code == exit.Usage:
 			return err
 		case err != nil && err.Error() != "":
 			if _, err := fmt.Fprintf(p.out, "%s%s\n", start, err); err != nil {
@@ -73,7 +76,7 @@ func (p *program) statusOnce(ctx context.Context, t target, group, start string)
 	names := groupsOf(reports)
 	if group != "" {
 		if !slices.Contains(names, warden.GroupName(group)) {
-			return exitWith(exitRefused, "there is no group %q: choose one of %s", shown(group), joinNames(names))
+			return exit.With(exit.Refused, "there is no group %q: choose one of %s", wording.Shown(group), joinNames(names))
 		}
 		names = []warden.GroupName{warden.GroupName(group)}
 	}
@@ -89,7 +92,7 @@ func (p *program) statusOnce(ctx context.Context, t target, group, start string)
 		_, err = fmt.Fprint(p.out, start+p.renderStatus(s))
 	}
 	if err == nil && !s.Agreed {
-		err = &exitError{code: exitRefused}
+		err = exit.Silently(exit.Refused)
 	}
 	return err
 }
@@ -97,7 +100,7 @@ func (p *program) statusOnce(ctx context.Context, t target, group, start string)
 func joinNames(names []warden.GroupName) string {
 	texts := make([]string, len(names))
 	for i, n := range names {
-		texts[i] = shown(string(n))
+		texts[i] = wording.Shown(string(n))
 	}
 	return orDash(strings.Join(texts, ", "))
 }
@@ -113,7 +116,7 @@ func (p *program) renderStatus(s statusReport) string {
 		}
 		b.WriteString(p.renderHead(j))
 		for _, problem := range j.Problems {
-			b.WriteString("  " + p.paint(toneWarn, "! "+shown(problem)) + "\n")
+			b.WriteString("  " + p.paint(terminal.Warn, "! "+wording.Shown(problem)) + "\n")
 		}
 		b.WriteString("\n" + p.columns(p.nodeRows(j)))
 		b.WriteString("\n" + p.columns(p.wardenRows(j, s.Wardens)))
@@ -123,31 +126,31 @@ func (p *program) renderStatus(s statusReport) string {
 
 // renderHead is the line people read first, and one with the numbers.
 func (p *program) renderHead(j judgement) string {
-	verdict := p.paint(toneGood, "agreed")
+	verdict := p.paint(terminal.Good, "agreed")
 	switch {
 	case j.Agreed:
 	case j.best.Provisional:
-		verdict = p.paint(toneBad, "NOT AGREED")
+		verdict = p.paint(terminal.Bad, "NOT AGREED")
 	case !j.best.Agreed:
-		verdict = p.paint(toneBad, "NOT FRESH")
+		verdict = p.paint(terminal.Bad, "NOT FRESH")
 	default:
-		verdict = p.paint(toneBad, "CONFLICT")
+		verdict = p.paint(terminal.Bad, "CONFLICT")
 	}
 	t := j.best.Topology
-	head := fmt.Sprintf("%s  primary %s  %s\n", p.paint(toneBold, shown(string(j.Group))), orDash(shown(string(j.Primary))), verdict)
+	head := fmt.Sprintf("%s  primary %s  %s\n", p.paint(terminal.Bold, wording.Shown(string(j.Group))), orDash(wording.Shown(string(j.Primary))), verdict)
 	numbers := fmt.Sprintf("quorum %d", j.best.Quorum)
 	if !t.IsZero() {
 		numbers = fmt.Sprintf("epoch %d  step %d  %s  since %s  quorum %d of %d Wardens",
 			t.Epoch, t.Step, t.Phase, t.Reason, j.best.Quorum, len(t.Wardens))
 	}
 	numbers += fmt.Sprintf("  down_after %s  failover_timeout %s", j.best.DownAfter, j.best.FailoverTimeout)
-	return head + "  " + p.paint(toneFaint, shown(numbers)) + "\n"
+	return head + "  " + p.paint(terminal.Faint, wording.Shown(numbers)) + "\n"
 }
 
 func (p *program) nodeRows(j judgement) [][]cell {
 	head := []cell{}
 	for _, title := range []string{"NODE", "ROLE", "STATE", "POSITION", "LAG", "SEEN", "OPINIONS"} {
-		head = append(head, cell{title, toneFaint})
+		head = append(head, cell{title, terminal.Faint})
 	}
 	rows := [][]cell{head}
 	for _, n := range j.nodes() {
@@ -177,40 +180,40 @@ func roleCell(n warden.NodeView) cell {
 		agreed = warden.RolePrimary
 	}
 	if says := n.Observation.Role; says != "" && says != agreed {
-		return cell{fmt.Sprintf("%s (says %s)", agreed, says), toneWarn}
+		return cell{fmt.Sprintf("%s (says %s)", agreed, says), terminal.Warn}
 	}
 	if n.Primary {
-		return cell{string(agreed), toneBold}
+		return cell{string(agreed), terminal.Bold}
 	}
 	return plain(string(agreed))
 }
 
 // stateCell is the verdict about a node with what is unusual about it.
 func stateCell(n warden.NodeView, down, all int) cell {
-	c := cell{"up", toneGood}
+	c := cell{"up", terminal.Good}
 	switch o := n.Observation; {
 	case n.Odown:
-		c = cell{"DOWN (agreed)", toneBad}
+		c = cell{"DOWN (agreed)", terminal.Bad}
 	case down > 0 && down == all:
-		c = cell{"down", toneBad}
+		c = cell{"down", terminal.Bad}
 	case down > 0:
-		c = cell{"suspected", toneWarn}
+		c = cell{"suspected", terminal.Warn}
 	case o.Health == "":
-		c = cell{"not seen yet", toneWarn}
+		c = cell{"not seen yet", terminal.Warn}
 	case !o.Health.Alive():
-		c = cell{"no answer (" + string(o.Health) + ")", toneWarn}
+		c = cell{"no answer (" + string(o.Health) + ")", terminal.Warn}
 	case o.Health != warden.HealthGood:
-		c = cell{"up, " + string(o.Health), toneWarn}
+		c = cell{"up, " + string(o.Health), terminal.Warn}
 	case !n.Primary && o.Role == warden.RoleReplica && o.Syncing:
-		c = cell{"up, copying", toneWarn}
+		c = cell{"up, copying", terminal.Warn}
 	case !n.Primary && o.Role == warden.RoleReplica && !o.LinkUp:
-		c = cell{"up, link down", toneWarn}
+		c = cell{"up, link down", terminal.Warn}
 	}
 	if n.Foreign {
-		c = cell{c.text + ", foreign data", toneBad}
+		c = cell{c.text + ", foreign data", terminal.Bad}
 	}
 	if n.Reconfiguring != "" && n.Reconfiguring != "done" {
-		c = cell{c.text + ", re-pointing", toneWarn}
+		c = cell{c.text + ", re-pointing", terminal.Warn}
 	}
 	return c
 }
@@ -219,7 +222,7 @@ func stateCell(n warden.NodeView, down, all int) cell {
 func (p *program) wardenRows(j judgement, reports []report) [][]cell {
 	head := []cell{}
 	for _, title := range []string{"WARDEN", "CLIENT", "LISTED", "STATE"} {
-		head = append(head, cell{title, toneFaint})
+		head = append(head, cell{title, terminal.Faint})
 	}
 	rows := [][]cell{head}
 	listedWord := func(id warden.WardenID) cell {
@@ -235,7 +238,7 @@ func (p *program) wardenRows(j judgement, reports []report) [][]cell {
 			continue
 		}
 		shownIDs = append(shownIDs, r.ID)
-		state := cell{r.Error, toneBad}
+		state := cell{r.Error, terminal.Bad}
 		if r.Error == "" {
 			state = wardenState(v, watches)
 		}
@@ -243,7 +246,7 @@ func (p *program) wardenRows(j judgement, reports []report) [][]cell {
 	}
 	for _, id := range j.best.Topology.Wardens {
 		if !slices.Contains(shownIDs, id) {
-			rows = append(rows, []cell{plain(id.Short()), plain("-"), plain("yes"), {"address unknown", toneBad}})
+			rows = append(rows, []cell{plain(id.Short()), plain("-"), plain("yes"), {"address unknown", terminal.Bad}})
 		}
 	}
 	return rows
@@ -251,25 +254,25 @@ func (p *program) wardenRows(j judgement, reports []report) [][]cell {
 
 func wardenState(v warden.GroupView, watches bool) cell {
 	var words []string
-	t := toneGood
+	t := terminal.Good
 	switch {
 	case !watches:
-		return cell{"does not watch this group", toneBad}
+		return cell{"does not watch this group", terminal.Bad}
 	case v.Provisional:
-		words, t = append(words, "no agreement yet"), toneWarn
+		words, t = append(words, "no agreement yet"), terminal.Warn
 	case v.Agreed:
 		words = append(words, "fresh")
 	default:
-		words, t = append(words, "NOT FRESH, no majority for "+age(v.HeardAgo)), toneBad
+		words, t = append(words, "NOT FRESH, no majority for "+age(v.HeardAgo)), terminal.Bad
 	}
 	if v.Leading {
 		words = append(words, "leading")
 	}
 	if v.Tilt {
-		words, t = append(words, "TILT"), toneWarn
+		words, t = append(words, "TILT"), terminal.Warn
 	}
 	if v.Mute {
-		words, t = append(words, "store failed"), toneBad
+		words, t = append(words, "store failed"), terminal.Bad
 	}
 	words = append(words, fmt.Sprintf("topology %s", v.Topology.Version), fmt.Sprintf("promise %d", v.Promise))
 	return cell{strings.Join(words, ", "), t}

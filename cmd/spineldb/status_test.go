@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -191,12 +193,12 @@ func TestStatusCommand(t *testing.T) {
 	fakes := startQuorum(t)
 	one := fakes[idB].addr
 	o := runCommand(t, "status", "--server", one)
-	o.has(t, exitDone, "agreed", "up 3/3", fakes[idA].addr, fakes[idC].addr)
+	o.has(t, exit.Done, "agreed", "up 3/3", fakes[idA].addr, fakes[idC].addr)
 	if strings.Contains(o.out, "\x1b") {
 		t.Error("colours without a terminal")
 	}
-	runCommand(t, "status", "mymaster", "--server", one).has(t, exitDone, "mymaster")
-	runCommand(t, "status", "nope", "--server", one).has(t, exitRefused, "choose one of mymaster")
+	runCommand(t, "status", "mymaster", "--server", one).has(t, exit.Done, "mymaster")
+	runCommand(t, "status", "nope", "--server", one).has(t, exit.Refused, "choose one of mymaster")
 
 	var s statusReport
 	o = runCommand(t, "status", "--json", "-s", one)
@@ -208,14 +210,14 @@ func TestStatusCommand(t *testing.T) {
 	}
 
 	fakes[idC].srv.Close()
-	runCommand(t, "status", "-s", one).has(t, exitDone, "Warden cccccccc at "+fakes[idC].addr+" could not be asked: connect: connection refused", "up 2/2")
+	runCommand(t, "status", "-s", one).has(t, exit.Done, "Warden cccccccc at "+fakes[idC].addr+" could not be asked: connect: connection refused", "up 2/2")
 	for _, id := range []string{idA, idB} {
 		fakes[id].change(func() {
 			fakes[id].status.Groups[0].Agreed = false
 			fakes[id].status.Groups[0].HeardAgo = 5 * warden.Second
 		})
 	}
-	runCommand(t, "status", "-s", one).has(t, exitRefused, "NOT FRESH", "heard a majority for 5s")
+	runCommand(t, "status", "-s", one).has(t, exit.Refused, "NOT FRESH", "heard a majority for 5s")
 }
 
 // Text from the network cannot move the cursor of the terminal.
@@ -237,7 +239,7 @@ func TestStatusColours(t *testing.T) {
 		t.Errorf("%q", coloured)
 	}
 	plain := coloured
-	for _, code := range []tone{toneGood, toneWarn, toneBad, toneFaint, toneBold, "0"} {
+	for _, code := range []terminal.Tone{terminal.Good, terminal.Warn, terminal.Bad, terminal.Faint, terminal.Bold, "0"} {
 		plain = strings.ReplaceAll(plain, "\x1b["+string(code)+"m", "")
 	}
 	if plain != render(reports) {
@@ -250,13 +252,13 @@ func TestExplainCommand(t *testing.T) {
 	fakes := startQuorum(t)
 	fakes[idC].change(func() { fakes[idC].status.Groups[0].Explain = []string{"I lead.", "Wait."} })
 	o := runCommand(t, "explain", "-s", fakes[idA].addr)
-	o.has(t, exitDone)
+	o.has(t, exit.Done)
 	const want = "Wardens aaaaaaaa, bbbbbbbb say:\n  All is well.\nWarden cccccccc says:\n  I lead.\n  Wait.\n"
 	if o.out != want {
 		t.Errorf("got\n%s\nwant\n%s", o.out, want)
 	}
-	runCommand(t, "explain", "mymaster", "--json", "-s", fakes[idA].addr).has(t, exitDone, `"explain":["I lead.","Wait."]`)
-	runCommand(t, "explain", "nope", "-s", fakes[idA].addr).has(t, exitRefused, "there is no group")
+	runCommand(t, "explain", "mymaster", "--json", "-s", fakes[idA].addr).has(t, exit.Done, `"explain":["I lead.","Wait."]`)
+	runCommand(t, "explain", "nope", "-s", fakes[idA].addr).has(t, exit.Refused, "there is no group")
 }
 
 // Watching goes on while Wardens come and go, and ends with ctx.
@@ -278,7 +280,7 @@ func TestStatusWatch(t *testing.T) {
 	cancel()
 	select {
 	case code := <-ended:
-		if code != exitDone {
+		if code != exit.Done {
 			t.Errorf("exit code %d", code)
 		}
 	case <-time.After(30 * time.Second):

@@ -5,33 +5,20 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
-// tone is what a piece of text means; a colour on a terminal, nothing else.
-type tone string
-
-const (
-	tonePlain tone = ""
-	toneGood  tone = "32"
-	toneWarn  tone = "33"
-	toneBad   tone = "31"
-	toneFaint tone = "2"
-	toneBold  tone = "1"
-)
-
 // paint colours text if the output is a terminal.
-func (p *program) paint(t tone, s string) string {
-	if !p.colour || t == tonePlain || s == "" {
-		return s
-	}
-	return "\x1b[" + string(t) + "m" + s + "\x1b[0m"
+func (p *program) paint(t terminal.Tone, s string) string {
+	return terminal.Brush(p.colour).Paint(t, s)
 }
 
 // cell is one entry of a table.
 type cell struct {
 	text string
-	tone tone
+	tone terminal.Tone
 }
 
 func plain(s string) cell { return cell{text: s} }
@@ -45,14 +32,14 @@ func (p *program) columns(rows [][]cell) string {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(shown(c.text)))
+			widths[i] = max(widths[i], utf8.RuneCountInString(wording.Shown(c.text)))
 		}
 	}
 	var b strings.Builder
 	for _, row := range rows {
 		line := "  "
 		for i, c := range row {
-			text := shown(c.text)
+			text := wording.Shown(c.text)
 			line += p.paint(c.tone, text)
 			if i < len(row)-1 {
 				line += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text)+2)

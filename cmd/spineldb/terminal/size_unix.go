@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package terminal
 
 import (
 	"os"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalSize is the size of the terminal behind f, in character cells; not
-// ok when there is none.
-func terminalSize(f *os.File) (width, height int, ok bool) {
+// Size is the size of the terminal behind f, in character cells; not ok when
+// there is none.
+func Size(f *os.File) (width, height int, ok bool) {
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
 		return 0, 0, false

@@ -1,13 +1,15 @@
-package main
+// Package wording words messages for people: it guesses the word that was meant
+// and makes foreign text safe to show.
+package wording
 
 import (
 	"strings"
 	"unicode"
 )
 
-// nearest is the one of the words that was most likely meant, "" when none is
+// Nearest is the one of the words that was most likely meant, "" when none is
 // near. Distance is counted in single edits; a third of the word may be wrong.
-func nearest(word string, words []string) string {
+func Nearest(word string, words []string) string {
 	word = strings.ToLower(word)
 	if len(word) > 64 {
 		return ""
@@ -58,9 +60,9 @@ func editDistance(a, b string) int {
 // maxShown bounds foreign text in a message, in bytes.
 const maxShown = 400
 
-// shown makes text from a file or the network fit for a terminal: no control
+// Shown makes text from a file or the network fit for a terminal: no control
 // characters that could move the cursor or hide a line, and not too long.
-func shown(s string) string {
+func Shown(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return '?'
@@ -73,7 +75,15 @@ func shown(s string) string {
 	return s
 }
 
-// trimNewline takes off the line end that editors leave.
-func trimNewline(s string) string {
+// TrimNewline takes off the line end that editors leave.
+func TrimNewline(s string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
+}
+
+// Plural is the word for n things.
+func Plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
 }
