@@ -83,15 +83,15 @@ func announced(t *testing.T) []string {
 	t.Helper()
 	var text strings.Builder
 	for _, dir := range []string{"monitor", "election", "warden/failover", "warden/group", "cmd/spineldb"} {
-		files, err := os.ReadDir(dir)
+		err := fs.WalkDir(os.DirFS("."), dir, func(name string, d fs.DirEntry, err error) error {
+			// The story of the demo words events; it announces none.
+			if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && !strings.Contains(name, "/demo") {
+				text.WriteString(readText(t, name))
+			}
+			return err
+		})
 		if err != nil {
 			t.Fatal(err)
-		}
-		for _, f := range files {
-			// The story of the demo words events; it announces none.
-			if strings.HasSuffix(f.Name(), ".go") && !strings.HasSuffix(f.Name(), "_test.go") && !strings.HasPrefix(f.Name(), "demo") {
-				text.WriteString(readText(t, path.Join(dir, f.Name())))
-			}
 		}
 	}
 	return all(`(?:\b(?:note|announce|raw)\(|\bName: *|\bname :?= )"([+-][a-z][a-z-]+)"`, text.String())
@@ -125,6 +125,22 @@ func TestEventsAreDocumented(t *testing.T) {
 		if !slices.ContainsFunc(code, func(c string) bool { return same(c, d) }) {
 			t.Errorf("event %s is in docs/operations.md, and nobody announces it", d)
 		}
+	}
+}
+
+// Goal: files and packages that the pages name are there.
+func TestDocumentedPathsExist(t *testing.T) {
+	found := 0
+	for _, page := range pages(t) {
+		for _, name := range all("`((?:adapters|cmd|discovery|docs|election|monitor|scripts|warden)(?:/[A-Za-z0-9_.-]+)+)`", readText(t, page)) {
+			found++
+			if _, err := os.Stat(name); err != nil {
+				t.Errorf("%s names %s: %v", page, name, err)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d paths were found", found)
 	}
 }
 
