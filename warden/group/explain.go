@@ -102,7 +102,7 @@ func (p *step) explainWant(say func(string, ...any), t warden.Topology) {
 			say("Denied last time by %s.", d)
 		}
 	case s.mon.Odown && p.heldBack(warden.ReasonFailover):
-		say("The last attempt found nobody to promote; it is tried again within %s.", retryWant)
+		say("The last attempt found nobody to promote; it is tried again within %s, and at once when a node answers again.", retryMost)
 	case s.mon.Odown:
 		say("A failover waits for failover_cooldown (%s).", p.c.FailoverCooldown)
 	default:

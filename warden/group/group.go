@@ -16,7 +16,8 @@ const (
 	maxCommands  = 8
 	commandLimit = 5 * warden.Second // to be elected for an operator's command
 	statusDown   = 500 * warden.Millisecond
-	retryWant    = warden.Second // after an attempt that could not be finished
+	retryWant    = warden.Second      // after an attempt that could not be finished,
+	retryMost    = 16 * warden.Second // doubled each time up to this
 	dropAfter    = 2 * warden.Second
 	flapWindow   = 10 * warden.Minute
 	flapCount    = 3
@@ -36,6 +37,7 @@ type command struct {
 type pause struct {
 	reason warden.Reason
 	until  warden.Instant
+	span   warden.Duration
 }
 
 // State is one group's memory. It is an immutable value: Step returns a new one.
@@ -216,6 +218,7 @@ func (p *step) newPeer(id warden.WardenID, client string) {
 func (p *step) pendingNode(id uint64) warden.NodeID { return p.s.fo.NodeOf(id) }
 
 func (p *step) monitor(e monitor.Event) {
+	p.revive(e)
 	var f monitor.Effects
 	p.s.mon, f = monitor.Step(p.monitorConfig(), p.s.mon, e, p.now)
 	p.seen = nil
@@ -309,8 +312,10 @@ func (p *step) failoverEffects(f failover.Effects) {
 // finished ends leading, and answers the operator whose command it was.
 func (p *step) finished(fin failover.Finish) {
 	p.answerLed(fin)
-	if fin.Verdict != warden.VerdictDone && p.s.el.Lead != nil {
-		p.hold(p.s.el.Lead.Want.Reason)
+	if l := p.s.el.Lead; l != nil && fin.Verdict != warden.VerdictDone {
+		p.hold(l.Want.Reason)
+	} else if l != nil {
+		p.unhold(l.Want.Reason)
 	}
 	p.s.ledUntil = p.now
 	p.electionStep(func() (election.State, election.Effects) {
@@ -322,10 +327,33 @@ func (p *step) finished(fin failover.Finish) {
 	p.s.stage = p.s.fo.Stage
 }
 
-// hold keeps a want back for a while after it could not be fulfilled.
+// hold keeps a want back for a while after it could not be fulfilled, longer
+// each time. A node that begins to answer ends the wait: see revive.
 func (p *step) hold(r warden.Reason) {
-	p.s.backoff = slices.DeleteFunc(p.s.backoff, func(x pause) bool { return x.reason == r || x.until <= p.now })
-	p.s.backoff = append(p.s.backoff, pause{r, p.now.Add(retryWant)})
+	span := retryWant
+	for _, x := range p.s.backoff {
+		if x.reason == r {
+			span = min(2*x.span, retryMost)
+		}
+	}
+	p.unhold(r)
+	p.s.backoff = append(p.s.backoff, pause{r, p.now.Add(span), span})
+}
+
+func (p *step) unhold(r warden.Reason) {
+	p.s.backoff = slices.DeleteFunc(p.s.backoff, func(x pause) bool { return x.reason == r })
+}
+
+// revive ends all waits when a node answers well that did not before: what was
+// not possible may be now.
+func (p *step) revive(e monitor.Event) {
+	l, ok := e.(monitor.Looked)
+	if !ok || l.Observation.Health != warden.HealthGood {
+		return
+	}
+	if n := p.s.mon.Find(l.Node); n != nil && n.Health != warden.HealthGood {
+		p.s.backoff = nil
+	}
 }
 
 func (p *step) heldBack(r warden.Reason) bool {

@@ -248,6 +248,7 @@ func (p *step) wantChange(t warden.Topology) election.Want {
 // needsRepair reports whether some node is or follows the wrong thing, or the
 // primary's replication id is not written down yet.
 func (p *step) needsRepair(t warden.Topology) bool {
+	p.admitted(t)
 	if !p.suspicious(t) {
 		return p.unrecorded(t)
 	}
@@ -278,6 +279,20 @@ func (p *step) unrecorded(t warden.Topology) bool {
 	n := p.s.mon.Find(t.Primary)
 	return n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RolePrimary && n.SeenAt > p.s.learnedAt &&
 		n.Seen.Lineage != "" && !slices.Contains(t.Lineage, n.Seen.Lineage) && slices.Contains(p.s.mon.Extra, n.Seen.Lineage)
+}
+
+// admitted takes back that a node is foreign when it has the group's data by
+// now: it was named or emptied, and has copied the primary. Until then clients
+// are not told of it.
+func (p *step) admitted(t warden.Topology) {
+	s := p.s
+	for _, id := range s.foreign {
+		n := s.mon.Find(id)
+		if n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RoleReplica && n.Seen.Upstream == t.Primary &&
+			n.Seen.LinkUp && s.mon.Belongs(p.monitorConfig(), n.Seen) {
+			s.foreign = slices.DeleteFunc(slices.Clone(s.foreign), func(have warden.NodeID) bool { return have == id })
+		}
+	}
 }
 
 func (p *step) foreignNode(id warden.NodeID) {
