@@ -51,6 +51,7 @@ var rings = []ring{
 	{"warden/shell", 4, "the only goroutines; it knows the edges by their interfaces"},
 	{"warden/sim", 4, "another shell, on virtual time"},
 	{"cmd/*", 5, "wiring: builds the edges and hands them over"},
+	{"cmd/spineldb/config", 5, "a part of the command: warden.toml"},
 	{"cmd/spineldb/duration", 5, "a part of the command: reads durations"},
 	{"cmd/spineldb/exit", 5, "a part of the command: exit codes"},
 	{"cmd/spineldb/terminal", 5, "a part of the command: colours and size"},

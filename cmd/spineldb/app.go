@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 )
@@ -20,7 +21,7 @@ import (
 type program struct {
 	out, errs io.Writer
 	colour    bool
-	daemon    func(ctx context.Context, c Config) error
+	daemon    func(ctx context.Context, c config.Config) error
 	demo      func(ctx context.Context, args []string) error
 }
 
@@ -147,8 +148,8 @@ func (p *program) runWarden(ctx context.Context, file string, checkOnly bool) er
 	if file == "" {
 		file = defaultConfigFile
 	}
-	c, err := LoadConfig(file)
-	var mistakes Mistakes
+	c, err := config.Load(file)
+	var mistakes config.Mistakes
 	if errors.As(err, &mistakes) {
 		return exit.WrongUsage("%d %s in the configuration:\n%s", len(mistakes), wording.Plural(len(mistakes), "mistake"), mistakes)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2/server"
 
+	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/warden"
 )
@@ -51,6 +52,14 @@ func TestArrange(t *testing.T) {
 		t.Errorf("nothing became %q", got)
 	}
 }
+
+// oneMaster is the least there can be in a warden.toml.
+const oneMaster = `[[masters]]
+name = "m"
+ip = "10.0.0.1"
+port = 6379
+quorum = 2
+`
 
 // Wrong usage ends with 2 and says what would be right.
 func TestUsage(t *testing.T) {
@@ -100,13 +109,13 @@ func TestRunWarden(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("warden.toml", minimal)
-	write("other.toml", strings.Replace(minimal, `"m"`, `"other"`, 1))
-	write("bad.toml", "prot = 1\nquorum = 1\n"+minimal)
+	write("warden.toml", oneMaster)
+	write("other.toml", strings.Replace(oneMaster, `"m"`, `"other"`, 1))
+	write("bad.toml", "prot = 1\nquorum = 1\n"+oneMaster)
 	run := func(args ...string) (string, outcome) {
 		started := ""
 		var out, errs strings.Builder
-		p := &program{out: &out, errs: &errs, daemon: func(_ context.Context, c Config) error {
+		p := &program{out: &out, errs: &errs, daemon: func(_ context.Context, c config.Config) error {
 			started = string(c.Masters[0].Name)
 			return nil
 		}}
@@ -133,7 +142,7 @@ func TestRunWarden(t *testing.T) {
 	if started, _ := run("--warden"); started != "other" {
 		t.Errorf("WARDEN_CONFIG was ignored: %q", started)
 	}
-	p := &program{out: &strings.Builder{}, errs: &strings.Builder{}, daemon: func(context.Context, Config) error { return errors.New("boom") }}
+	p := &program{out: &strings.Builder{}, errs: &strings.Builder{}, daemon: func(context.Context, config.Config) error { return errors.New("boom") }}
 	if code := p.run(context.Background(), []string{"spineldb", "--warden"}); code != exit.Refused {
 		t.Errorf("a failed Warden ended with %d", code)
 	}

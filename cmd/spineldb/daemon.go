@@ -16,6 +16,7 @@ import (
 	"time"
 
 	redis "github.com/spineldb/warden/adapters/spineldb"
+	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/discovery/gossip"
 	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/warden"
@@ -28,7 +29,7 @@ import (
 const stopLimit = 3 * time.Second
 
 // daemonMain runs one Warden until ctx ends. SIGHUP re-reads the file.
-func daemonMain(ctx context.Context, c Config) error {
+func daemonMain(ctx context.Context, c config.Config) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
 	d, err := startDaemon(ctx, c, log)
 	if err != nil {
@@ -49,7 +50,7 @@ func daemonMain(ctx context.Context, c Config) error {
 
 // daemon is one running Warden: the store, the edges and the shell between.
 type daemon struct {
-	config   Config
+	config   config.Config
 	log      *slog.Logger
 	store    *store.Store
 	gossip   *gossip.Gossip
@@ -73,12 +74,12 @@ type cleanup struct {
 type dressed struct {
 	adapter  *redis.Adapter
 	user     string
-	password Secret
+	password config.Secret
 }
 
 // startDaemon starts everything or nothing: what was started before a failure
 // is ended again.
-func startDaemon(ctx context.Context, c Config, log *slog.Logger) (d *daemon, err error) {
+func startDaemon(ctx context.Context, c config.Config, log *slog.Logger) (d *daemon, err error) {
 	d = &daemon{config: c, log: log, adapters: map[warden.GroupName]dressed{}, peers: map[warden.WardenID]gossip.Peer{}}
 	defer func() {
 		if err != nil {
@@ -90,7 +91,7 @@ func startDaemon(ctx context.Context, c Config, log *slog.Logger) (d *daemon, er
 		return d, fmt.Errorf("open data_dir: %w", err)
 	}
 	d.onStop("store", func(context.Context) error { return d.store.Close() })
-	host := c.announceHost()
+	host := c.AnnounceHost()
 	if err = d.makeShell(); err != nil {
 		return d, err
 	}
@@ -127,31 +128,6 @@ func (d *daemon) stop() error {
 	return errors.Join(errs...)
 }
 
-// announceHost is the address others are told: as configured, as bound, or the
-// local address of a connection to the first node.
-func (c Config) announceHost() string {
-	if c.AnnounceIP != "" {
-		return c.AnnounceIP
-	}
-	if ip := net.ParseIP(c.Host); c.Host != "" && (ip == nil || !ip.IsUnspecified()) {
-		return c.Host
-	}
-	for _, m := range c.Masters {
-		// Connecting a datagram socket sends nothing; it only asks the kernel
-		// for the route.
-		conn, err := net.Dial("udp", string(m.Primary))
-		if err != nil {
-			continue
-		}
-		host, _, err := net.SplitHostPort(conn.LocalAddr().String())
-		_ = conn.Close()
-		if err == nil {
-			return host
-		}
-	}
-	return ""
-}
-
 func (d *daemon) makeShell() (err error) {
 	c := d.config
 	announce := c.AnnounceIP
@@ -185,9 +161,9 @@ func (d *daemon) introduce(h warden.Hello) {
 	}
 }
 
-func (d *daemon) groups(c Config) []shell.GroupOptions {
+func (d *daemon) groups(c config.Config) []shell.GroupOptions {
 	out := make([]shell.GroupOptions, 0, len(c.Masters))
-	client := net.JoinHostPort(c.announceHost(), strconv.Itoa(c.AnnouncePort))
+	client := net.JoinHostPort(c.AnnounceHost(), strconv.Itoa(c.AnnouncePort))
 	for _, m := range c.Masters {
 		g := group.Config{
 			Group: m.Name, Client: client, Primary: m.Primary, Nodes: m.Nodes, Quorum: m.Quorum, Wardens: m.Wardens,
@@ -202,7 +178,7 @@ func (d *daemon) groups(c Config) []shell.GroupOptions {
 }
 
 // adapter is the group's adapter, made anew only for new credentials.
-func (d *daemon) adapter(m Master) warden.Adapter {
+func (d *daemon) adapter(m config.Master) warden.Adapter {
 	have, ok := d.adapters[m.Name]
 	if !ok || have.user != m.AuthUser || have.password != m.AuthPassword {
 		have = dressed{redis.New(redis.Options{User: m.AuthUser, Password: string(m.AuthPassword), Logger: d.log}), m.AuthUser, m.AuthPassword}
@@ -311,7 +287,7 @@ func (d *daemon) newerFormat(p gossip.Peer, major int) {
 // reload re-reads the file: groups are added, changed and removed, all of them
 // or none. What belongs to the process (ports, data_dir) needs a restart.
 func (d *daemon) reload(ctx context.Context) {
-	c, err := LoadConfig(d.config.File)
+	c, err := config.Load(d.config.File)
 	if err != nil {
 		d.log.Error("reload: nothing was changed", "error", err)
 		return

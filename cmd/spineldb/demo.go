@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/cmd/spineldb/duration"
 	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
@@ -60,7 +61,7 @@ exit codes: 0 done and nothing lost, 1 no failover or something lost, 2 usage
 // Bounds of --down-after. Warden accepts no less; with more than a minute
 // nobody waits for the end.
 const (
-	demoShortest = time.Duration(minDownAfter)
+	demoShortest = time.Duration(config.MinDownAfter)
 	demoLongest  = time.Minute
 )
 

@@ -4,7 +4,7 @@
 //	spineldb status                    ask the Wardens what they see and think
 //	spineldb failover mymaster         tell them to do something
 //
-// The first form reads warden.toml (Config) and wires the edges to the shell.
+// The first form reads warden.toml (package config) and wires the edges to the shell.
 // All other forms are clients of a Warden's RESP port, like any other: they
 // hold no state, decide nothing and work from any machine. They ask one Warden
 // and learn of the rest from it.

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/urfave/cli/v2"
 
+	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
@@ -29,14 +30,14 @@ const (
 // target is whom a command asks, and how.
 type target struct {
 	servers  []string
-	password Secret
+	password config.Secret
 	timeout  time.Duration
 	json     bool
 }
 
 // targetOf reads the connection flags.
 func targetOf(c *cli.Context) (target, error) {
-	t := target{timeout: c.Duration("timeout"), json: c.Bool("json"), password: Secret(c.String("password"))}
+	t := target{timeout: c.Duration("timeout"), json: c.Bool("json"), password: config.Secret(c.String("password"))}
 	if t.timeout <= 0 {
 		return t, exit.WrongUsage("--timeout is %s: write a time above zero, such as 5s", t.timeout)
 	}
@@ -57,11 +58,11 @@ func targetOf(c *cli.Context) (target, error) {
 		if t.password != "" {
 			return t, exit.WrongUsage("both a password and a password file are given, as flags or in WARDEN_PASSWORD and WARDEN_PASSWORD_FILE: keep one")
 		}
-		data, _, err := readSmallFile(file)
+		data, _, err := config.ReadSmallFile(file)
 		if err != nil {
 			return t, exit.WrongUsage("read password file: %v", err)
 		}
-		t.password = Secret(wording.TrimNewline(string(data)))
+		t.password = config.Secret(wording.TrimNewline(string(data)))
 	}
 	return t, nil
 }
@@ -70,7 +71,7 @@ func targetOf(c *cli.Context) (target, error) {
 func serverAddress(s string) (string, error) {
 	bare := strings.Trim(s, "[]")
 	if _, err := netip.ParseAddr(bare); err == nil || !strings.Contains(s, ":") {
-		return string(warden.MakeNode(bare, defaultPort)), nil
+		return string(warden.MakeNode(bare, config.DefaultPort)), nil
 	}
 	n, err := warden.ParseNode(s)
 	return string(n), err

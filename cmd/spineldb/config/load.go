@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"encoding/base64"
@@ -43,7 +43,7 @@ func (l *loader) load() Config {
 func (l *loader) loadTop(s *section) Config {
 	c := Config{
 		Host:       s.host("host", defaultHost),
-		Port:       s.port("port", defaultPort),
+		Port:       s.port("port", DefaultPort),
 		AnnounceIP: s.host("announce_ip", ""),
 		MaxClients: s.whole("maxclients", defaultMaxClients, 1, math.MaxInt32, "leave it out for the default"),
 		Join:       nil,

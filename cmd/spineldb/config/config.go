@@ -1,4 +1,6 @@
-package main
+// Package config reads and checks warden.toml. It finds all mistakes at once,
+// each with its line and a remedy, and never shows a secret.
+package config
 
 import (
 	"errors"
@@ -18,7 +20,6 @@ import (
 // the two together.
 const (
 	defaultHost            = "0.0.0.0"
-	defaultPort            = 26379
 	gossipPortOffset       = 1000
 	defaultMaxClients      = 10000
 	defaultLogLevel        = "info"
@@ -27,13 +28,19 @@ const (
 	defaultHelloInterval   = 2 * warden.Second
 	defaultParallelSyncs   = 1
 	defaultAdapter         = "spineldb"
-	minDownAfter           = 100 * warden.Millisecond
 	minOther               = 10 * warden.Millisecond
 )
 
-// maxConfigFile bounds what is read as a configuration or a secret file, so
-// that a wrong path (/dev/zero) cannot eat the memory. In bytes.
-const maxConfigFile = 4 << 20
+const (
+	// DefaultPort is the client port of a Warden that was told none.
+	DefaultPort = 26379
+	// MinDownAfter is the least down_after that a group may have.
+	MinDownAfter = 100 * warden.Millisecond
+)
+
+// maxFile bounds what is read as a configuration or a secret file, so that a
+// wrong path (/dev/zero) cannot eat the memory. In bytes.
+const maxFile = 4 << 20
 
 // Secret is a password or a key. However it is printed, it does not show.
 type Secret string
@@ -138,17 +145,17 @@ func (ms Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// LoadConfig reads and checks a warden.toml. The error is Mistakes, all of
+// Load reads and checks a warden.toml. The error is Mistakes, all of
 // them at once, unless the file could not be read at all.
-func LoadConfig(path string) (Config, error) {
-	data, mode, err := readSmallFile(path)
+func Load(path string) (Config, error) {
+	data, mode, err := ReadSmallFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, fmt.Errorf("read configuration %s: no such file: give its path as in spineldb --warden FILE, or start from warden.toml.example", path)
 	}
 	if err != nil {
 		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
 	}
-	c, err := parseConfig(path, data, readSmallFile)
+	c, err := Parse(path, data, ReadSmallFile)
 	if err != nil {
 		return Config{}, err
 	}
@@ -169,12 +176,12 @@ func (c Config) hasInlineSecrets(text string) bool {
 	})
 }
 
-// fileReader reads a whole file and its mode; a parameter so that the fuzz
-// test opens no files.
-type fileReader func(path string) ([]byte, fs.FileMode, error)
+// FileReader reads a whole file and its mode. ReadSmallFile is the real one.
+type FileReader func(path string) ([]byte, fs.FileMode, error)
 
-// readSmallFile reads a regular file of at most maxConfigFile bytes.
-func readSmallFile(path string) ([]byte, fs.FileMode, error) {
+// ReadSmallFile reads a regular file of at most 4 MiB. The error does not name
+// the file.
+func ReadSmallFile(path string) ([]byte, fs.FileMode, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, 0, err
@@ -183,15 +190,16 @@ func readSmallFile(path string) ([]byte, fs.FileMode, error) {
 	if !info.Mode().IsRegular() {
 		return nil, 0, errors.New("not a regular file")
 	}
-	if info.Size() > maxConfigFile {
-		return nil, 0, fmt.Errorf("larger than %d bytes", maxConfigFile)
+	if info.Size() > maxFile {
+		return nil, 0, fmt.Errorf("larger than %d bytes", maxFile)
 	}
 	data, err := os.ReadFile(path)
 	return data, info.Mode(), err
 }
 
-// parseConfig checks the text of a warden.toml.
-func parseConfig(file string, data []byte, read fileReader) (Config, error) {
+// Parse checks the text of a warden.toml that is called file; the files it
+// names are read with read. The error is Mistakes, all of them at once.
+func Parse(file string, data []byte, read FileReader) (Config, error) {
 	doc := parseDocument(file, data)
 	l := &loader{doc: doc, dir: filepath.Dir(file), read: read}
 	var c Config

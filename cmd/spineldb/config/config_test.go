@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"encoding/base64"
@@ -52,8 +52,8 @@ func defaultMaster(name, primary string, quorum int) Master {
 }
 
 // The sample of SpinelDB's own documentation means what it says there.
-func TestConfigSample(t *testing.T) {
-	c, err := parseConfig("/etc/warden.toml", []byte(sample), noFiles)
+func TestSample(t *testing.T) {
+	c, err := Parse("/etc/warden.toml", []byte(sample), noFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestConfigSample(t *testing.T) {
 }
 
 // Every key is read into its field.
-func TestConfigEveryKey(t *testing.T) {
+func TestEveryKey(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef"))
 	other := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 	text := fmt.Sprintf(`host = "[::1]"
@@ -110,7 +110,7 @@ auth_password_file = "pw"
 		}
 		return []byte("pass word \r\n"), 0o600, nil
 	}
-	c, err := parseConfig("/etc/w/warden.toml", []byte(text), read)
+	c, err := Parse("/etc/w/warden.toml", []byte(text), read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,10 +220,10 @@ var wrongConfigs = []struct {
 }
 
 // Each mistake is reported on its line with its key and a remedy.
-func TestConfigMistakes(t *testing.T) {
+func TestMistakes(t *testing.T) {
 	for _, tt := range wrongConfigs {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parseConfig("w.toml", []byte(tt.text), noFiles)
+			_, err := Parse("w.toml", []byte(tt.text), noFiles)
 			if err == nil {
 				t.Fatal("no mistake was found")
 			}
@@ -242,7 +242,7 @@ func TestConfigMistakes(t *testing.T) {
 }
 
 // What looks dangerous is said, and no more than that.
-func TestConfigWarnings(t *testing.T) {
+func TestWarnings(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString(make([]byte, 16))
 	closed := "requirepass = 'x'\ngossip_secret_key = '" + key + "'\n"
 	tests := []struct{ name, text, want string }{
@@ -259,7 +259,7 @@ func TestConfigWarnings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := parseConfig("w.toml", []byte(tt.text), noFiles)
+			c, err := Parse("w.toml", []byte(tt.text), noFiles)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -271,8 +271,8 @@ func TestConfigWarnings(t *testing.T) {
 	}
 }
 
-// LoadConfig reads real files, resolves paths beside them and looks at modes.
-func TestLoadConfig(t *testing.T) {
+// Load reads real files, resolves paths beside them and looks at modes.
+func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "warden.toml")
 	write := func(name, text string, mode fs.FileMode) {
@@ -287,7 +287,7 @@ func TestLoadConfig(t *testing.T) {
 	}
 	write("pw", "hunter2\n", 0o644)
 	write("warden.toml", "host='::1'\n"+minimal+"auth_password_file = 'pw'\n", 0o644)
-	c, err := LoadConfig(file)
+	c, err := Load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,39 +302,39 @@ func TestLoadConfig(t *testing.T) {
 	}
 
 	write("warden.toml", "host='::1'\n"+minimal+"auth_password = 'hunter2'\n", 0o644)
-	if c, err = LoadConfig(file); err != nil || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "chmod o-r") {
+	if c, err = Load(file); err != nil || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "chmod o-r") {
 		t.Errorf("warnings %q, error %v: want one about the configuration's mode", c.Warnings, err)
 	}
-	if _, err = LoadConfig(filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err = Load(filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("missing file: %v", err)
 	}
-	if _, err = LoadConfig(dir); err == nil || !strings.Contains(err.Error(), "regular") {
+	if _, err = Load(dir); err == nil || !strings.Contains(err.Error(), "regular") {
 		t.Errorf("directory: %v", err)
 	}
 	var ms Mistakes
 	write("warden.toml", "x", 0o600)
-	if _, err = LoadConfig(file); !errors.As(err, &ms) {
+	if _, err = Load(file); !errors.As(err, &ms) {
 		t.Errorf("%T is not Mistakes: %v", err, err)
 	}
 }
 
 // However a file with secrets is wrong, and however a Config is printed, the
 // secrets stay unseen.
-func TestConfigHidesSecrets(t *testing.T) {
+func TestHidesSecrets(t *testing.T) {
 	const secret = "Tr0ub4dor"
 	for _, key := range secretKeys() {
 		for _, value := range []string{secret, `"` + secret, `"` + secret + `" x`, `["` + secret + `"]`, `{ a = "` + secret + `"}`,
 			`"""` + secret, `"\` + secret + `"`, "[\n" + secret + "\n]", `["a",` + "\n" + `"` + secret + `"]`} {
 			for _, text := range []string{key + " = " + value + "\n" + minimal, minimal + key + " = " + value + "\n",
 				minimal + key + "= 'x'\n" + key + " = " + value + "\n"} {
-				c, err := parseConfig("w.toml", []byte(text), noFiles)
+				c, err := Parse("w.toml", []byte(text), noFiles)
 				if err != nil && strings.Contains(err.Error(), secret) || strings.Contains(strings.Join(c.Warnings, ""), secret) {
 					t.Errorf("%q shows the secret: %v", text, err)
 				}
 			}
 		}
 	}
-	c, err := parseConfig("w.toml", []byte("requirepass='"+secret+"'\n"+minimal+"auth_password='"+secret+"'\n"), noFiles)
+	c, err := Parse("w.toml", []byte("requirepass='"+secret+"'\n"+minimal+"auth_password='"+secret+"'\n"), noFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,17 +354,17 @@ func TestConfigHidesSecrets(t *testing.T) {
 // warden.toml.example is valid as it stands, and again with every default
 // written out, which then changes nothing: the stated defaults are the real
 // ones.
-func TestConfigExample(t *testing.T) {
-	data, err := os.ReadFile("../../warden.toml.example")
+func TestExample(t *testing.T) {
+	data, err := os.ReadFile("../../../warden.toml.example")
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := parseConfig("w.toml", data, noFiles)
+	plain, err := Parse("w.toml", data, noFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
 	uncommented := regexp.MustCompile(`(?m)^#([a-z_]+ = )`).ReplaceAll(data, []byte("$1"))
-	full, err := parseConfig("w.toml", uncommented, noFiles)
+	full, err := Parse("w.toml", uncommented, noFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,13 +382,13 @@ func TestConfigExample(t *testing.T) {
 	}
 	// The keys without a default are valid as shown, too.
 	shown := regexp.MustCompile(`(?m)^# (announce_ip|wardens|auth_user|auth_password) = `).ReplaceAll(uncommented, []byte("$1 = "))
-	if _, err := parseConfig("w.toml", shown, noFiles); err != nil {
+	if _, err := Parse("w.toml", shown, noFiles); err != nil {
 		t.Error(err)
 	}
 }
 
 // The lists of keys that help with misplaced keys agree with what is read.
-func TestConfigKeyLists(t *testing.T) {
+func TestKeyLists(t *testing.T) {
 	doc := parseDocument("w.toml", []byte(minimal))
 	l := &loader{doc: doc, read: noFiles}
 	top := l.section("", doc.values)
@@ -401,7 +401,7 @@ func TestConfigKeyLists(t *testing.T) {
 	if len(top.known) < len(topKeys()) {
 		t.Errorf("known keys %q, listed %q", top.known, topKeys())
 	}
-	_, err := parseConfig("w.toml", []byte(strings.Join(masterKeys(), " = 1\n")+" = 1\n"+minimal), noFiles)
+	_, err := Parse("w.toml", []byte(strings.Join(masterKeys(), " = 1\n")+" = 1\n"+minimal), noFiles)
 	if n := strings.Count(fmt.Sprint(err), "does not belong here"); n != len(masterKeys()) {
 		t.Errorf("%d of %d misplaced keys were recognised:\n%v", n, len(masterKeys()), err)
 	}
@@ -419,11 +419,11 @@ func FuzzConfig(f *testing.F) {
 	f.Add("gossip_secret_key = [\"MDEyMzQ1Njc4OWFiY2RlZg==\"]\njoin=['a',2,[3]]\nport = 1_0\n" + minimal)
 	f.Add("[[masters]]\n[masters.x]\n[[masters.y]]\nz = 1979-05-27\n")
 	f.Add("\ufeffport = 30s\nport =\n= 1\n")
-	if data, err := os.ReadFile("../../warden.toml.example"); err == nil {
+	if data, err := os.ReadFile("../../../warden.toml.example"); err == nil {
 		f.Add(string(data))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := parseConfig("w.toml", []byte(text), noFiles)
+		c, err := Parse("w.toml", []byte(text), noFiles)
 		if err != nil {
 			if err.Error() == "" {
 				t.Fatal("an error without words")

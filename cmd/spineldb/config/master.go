@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -84,9 +84,9 @@ func (l *loader) loadMaster(path string, table map[string]any, watched watchedNo
 		s.wrong("quorum", "is missing: for N Wardens write N/2+1, 2 of 3 or 3 of 5")
 	}
 	m.Wardens = s.whole("wardens", 0, 1, math.MaxInt32, "write how many Wardens watch this group, or leave it out")
-	m.DownAfter = s.span("down_after", defaultDownAfter, minDownAfter)
+	m.DownAfter = s.span("down_after", defaultDownAfter, MinDownAfter)
 	m.CrashAfter = s.span("crash_after", m.DownAfter, minOther)
-	m.FailoverTimeout = s.span("failover_timeout", defaultFailoverTimeout, minDownAfter)
+	m.FailoverTimeout = s.span("failover_timeout", defaultFailoverTimeout, MinDownAfter)
 	m.HelloInterval = s.span("hello_interval", defaultHelloInterval, minOther)
 	m.FailoverCooldown = s.span("failover_cooldown", 0, 0)
 	m.ParallelSyncs = s.whole("parallel_syncs", defaultParallelSyncs, 1, math.MaxInt32, "it is how many replicas may copy from a new primary at a time")

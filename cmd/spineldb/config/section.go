@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ func secretKeys() []string {
 type loader struct {
 	doc      *document
 	dir      string // of the configuration file
-	read     fileReader
+	read     FileReader
 	warnings []string
 }
 
