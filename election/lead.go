@@ -187,6 +187,7 @@ func (s *State) chosen(c Config, now warden.Instant, f *Effects) {
 	}
 	l.Base, l.Own, l.proposal = t, true, warden.Topology{}
 	l.LeaseUntil = max(l.LeaseUntil, l.proposedAt.Add(leaseLife))
+	s.struckOff(t)
 	s.Reg.Chosen = t.Clone()
 	s.HoldUntil = now.Add(voterHold)
 	f.Chosen, f.Learned = true, true

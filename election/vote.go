@@ -246,6 +246,19 @@ func (s *State) learn(c Config, t warden.Topology, from warden.WardenID, f *Effe
 		s.lose(s.Frozen, f)
 		return
 	}
+	s.struckOff(t)
 	s.Reg.Chosen = t.Clone()
 	f.Learned = true
+}
+
+// struckOff forgets what the Wardens said that t lists no more: each has to be
+// heard anew before it is a newcomer. One that died a moment before it was
+// forgotten would still pass for heard, and join again, dead (R4).
+func (s *State) struckOff(t warden.Topology) {
+	for i := range s.Peers {
+		if id := s.Peers[i].ID; s.Reg.Chosen.Lists(id) && !t.Lists(id) {
+			s.ownPeers()
+			s.Peers[i].Birth, s.Peers[i].CommonAt = "", 0
+		}
+	}
 }
