@@ -56,5 +56,6 @@ func prepareAndRun(m *testing.M) (int, error) {
 	if err := build.Run(); err != nil {
 		return 0, fmt.Errorf("build spineldb with -race (it needs a C compiler): %w", err)
 	}
+	nextPort.Store(uint32(os.Getpid()) * 97)
 	return m.Run(), nil
 }

@@ -148,9 +148,9 @@ func (n *node) do(args ...any) {
 	}
 }
 
-// ctx is a context that ends after limit, or with the test.
+// ctx is a context for one question: it ends after limit.
 func (l *lab) ctx(limit time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	time.AfterFunc(limit, cancel)
+	l.t.Cleanup(cancel)
 	return ctx
 }

@@ -175,9 +175,9 @@ const (
 	ports     = 14000
 )
 
+// nextPort starts elsewhere in every process, so that two runs at a time do
+// not try the same ports in step (TestMain).
 var nextPort atomic.Uint32
-
-func init() { nextPort.Store(uint32(os.Getpid()) * 97) }
 
 // freePort is a port that nobody uses and that no other test was given.
 func freePort(t *testing.T, host string) int {
