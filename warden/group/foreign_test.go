@@ -26,6 +26,8 @@ func TestForeignNodeIsAdmittedWhenItHasTheData(t *testing.T) {
 	}
 	stranger := h.nodes[0]
 	stranger.Lineage, stranger.Replicas = "X1", nil
+	peer := warden.Message{Group: "g", From: "w2", Run: 1, Birth: "B1", Status: &warden.Status{Chosen: agreed.Version}}
+	s, _ = Step(c, s, Heard{Message: peer}, h.now)
 	look("a:1", h.nodes[0])
 	look("b:1", stranger)
 	if !foreign() {

@@ -285,7 +285,7 @@ func (p *step) unrecorded(t warden.Topology) bool {
 // now: it was named or emptied, and has copied the primary. Until then clients
 // are not told of it.
 func (p *step) admitted(t warden.Topology) {
-	s := p.s
+	s := &p.s
 	for _, id := range s.foreign {
 		n := s.mon.Find(id)
 		if n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RoleReplica && n.Seen.Upstream == t.Primary &&
