@@ -54,6 +54,7 @@ var rings = []ring{
 	{"cmd/spineldb/config", 5, "a part of the command: warden.toml"},
 	{"cmd/spineldb/duration", 5, "a part of the command: reads durations"},
 	{"cmd/spineldb/exit", 5, "a part of the command: exit codes"},
+	{"cmd/spineldb/remote", 5, "a part of the command: asks running Wardens"},
 	{"cmd/spineldb/terminal", 5, "a part of the command: colours and size"},
 	{"cmd/spineldb/wording", 5, "a part of the command: words for people"},
 	{"cmd/spineldb/e2e", 5, "whole processes under test"},

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
@@ -265,14 +266,14 @@ func (p *demoPlay) switchOver(ctx context.Context) error {
 	p.model.headline("a planned switchover: nothing may be lost, or nothing is changed")
 	began := time.Now()
 	p.model.act(began, "the switchover", "switchover", "spineldb switchover: "+name+" is to be replaced", terminal.Warn)
-	t := target{timeout: demoChangeLimit}
-	r := t.open(string(p.cast.wardens[0].addr))
-	defer r.close()
+	t := remote.Target{Timeout: demoChangeLimit}
+	r := t.Open(string(p.cast.wardens[0].addr))
+	defer r.Close()
 	limit, cancel := context.WithTimeout(ctx, demoChangeLimit)
 	defer cancel()
 	var a warden.Answer
-	if err := r.askJSON(limit, &a, "WARDEN", "SWITCHOVER", demoGroup); err != nil {
-		return fmt.Errorf("switch over: %s", why(err))
+	if err := r.AskJSON(limit, &a, "WARDEN", "SWITCHOVER", demoGroup); err != nil {
+		return fmt.Errorf("switch over: %s", remote.Why(err))
 	}
 	if a.Verdict != warden.VerdictDone {
 		return fmt.Errorf("switch over: %s: %s", a.Verdict, wording.Shown(a.Text))

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
@@ -71,7 +72,7 @@ func silent(name string) bool {
 }
 
 // hear takes in one event. Its Warden field carries the Warden's name.
-func (t *tales) hear(h happening) {
+func (t *tales) hear(h remote.Event) {
 	at := time.UnixMilli(h.UnixMS)
 	who := string(h.Warden)
 	t.mu.Lock()
@@ -79,7 +80,7 @@ func (t *tales) hear(h happening) {
 	p := t.model.picture()
 	words := strings.Fields(h.Payload)
 	about := p.nameOf(subject(words))
-	switch h.Event {
+	switch h.Name {
 	case "+sdown":
 		t.sdown(at, who, subject(words), p)
 		return
@@ -96,16 +97,16 @@ func (t *tales) hear(h happening) {
 		t.switched(at, words, p)
 		return
 	}
-	tale, known := taleOf(h.Event)
+	tale, known := taleOf(h.Name)
 	switch {
-	case !known && silent(h.Event), known && tale.text == "":
+	case !known && silent(h.Name), known && tale.text == "":
 		return
 	case !known && h.Level != warden.LevelWarning:
 		return
 	case !known:
-		t.model.say(at, who, wording.Shown(h.Event+" "+h.Payload), terminal.Warn)
+		t.model.say(at, who, wording.Shown(h.Name+" "+h.Payload), terminal.Warn)
 		return
-	case tale.once && t.before(h.Event+about, at):
+	case tale.once && t.before(h.Name+about, at):
 		return
 	}
 	text := tale.text

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -19,8 +20,8 @@ const (
 func watchWardens(ctx context.Context, m *demoModel, wardens []*demoChild) {
 	var wait sync.WaitGroup
 	defer wait.Wait()
-	t := target{timeout: demoLookLimit}
-	in := make(chan stream)
+	t := remote.Target{Timeout: demoLookLimit}
+	in := make(chan remote.Batch)
 	tales := newTales(m)
 	for _, w := range wardens {
 		wait.Go(func() { lookOften(ctx, t, m, w.addr) })
@@ -31,7 +32,7 @@ func watchWardens(ctx context.Context, m *demoModel, wardens []*demoChild) {
 		case <-ctx.Done():
 			return
 		case s := <-in:
-			for _, h := range s.events {
+			for _, h := range s.Events {
 				tales.hear(h)
 			}
 		}
@@ -39,15 +40,15 @@ func watchWardens(ctx context.Context, m *demoModel, wardens []*demoChild) {
 }
 
 // lookOften asks one Warden for its state again and again.
-func lookOften(ctx context.Context, t target, m *demoModel, addr warden.NodeID) {
-	r := t.open(string(addr))
-	defer func() { r.close() }()
+func lookOften(ctx context.Context, t remote.Target, m *demoModel, addr warden.NodeID) {
+	r := t.Open(string(addr))
+	defer func() { r.Close() }()
 	ticker := time.NewTicker(demoLookEvery)
 	defer ticker.Stop()
 	for {
-		var s statusAnswer
+		var s remote.Status
 		limit, cancel := context.WithTimeout(ctx, demoLookLimit)
-		err := r.askJSON(limit, &s, "WARDEN", "STATUS")
+		err := r.AskJSON(limit, &s, "WARDEN", "STATUS")
 		cancel()
 		if ctx.Err() != nil {
 			return
@@ -55,8 +56,8 @@ func lookOften(ctx context.Context, t target, m *demoModel, addr warden.NodeID) 
 		i := slices.IndexFunc(s.Groups, func(g warden.GroupView) bool { return g.Name == demoGroup })
 		if err != nil || i < 0 {
 			m.heard(addr, "", warden.GroupView{}, false)
-			r.close() // a question that took too long has closed it anyway
-			r = t.open(string(addr))
+			r.Close() // a question that took too long has closed it anyway
+			r = t.Open(string(addr))
 		} else {
 			m.heard(addr, s.Self.ID, s.Groups[i], true)
 		}
@@ -69,10 +70,10 @@ func lookOften(ctx context.Context, t target, m *demoModel, addr warden.NodeID) 
 }
 
 // followOften follows one Warden's events, and begins again when that ends.
-func followOften(ctx context.Context, t target, w *demoChild, in chan<- stream) {
-	f := newFollowed(100)
+func followOften(ctx context.Context, t remote.Target, w *demoChild, in chan<- remote.Batch) {
+	f := remote.NewProgress(100)
 	for ctx.Err() == nil {
-		t.follow(ctx, report{Server: string(w.addr), ID: warden.WardenID(w.name)}, f, in)
+		t.Follow(ctx, remote.Report{Server: string(w.addr), ID: warden.WardenID(w.name)}, f, in)
 		select {
 		case <-ctx.Done():
 		case <-time.After(demoLookEvery):

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 )
 
 const (
@@ -99,7 +101,7 @@ func (w *demoWriter) run(ctx context.Context) {
 // not refused, and not for want of a connection.
 func wasSent(err error) bool {
 	var operation *net.OpError
-	return !isReply(err) && (!errors.As(err, &operation) || operation.Op != "dial")
+	return !remote.IsReply(err) && (!errors.As(err, &operation) || operation.Op != "dial")
 }
 
 // do runs f between two writes, and returns after it.

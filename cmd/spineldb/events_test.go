@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 )
 
 // page collects output that another goroutine writes.
@@ -30,8 +31,8 @@ func (p *page) String() string {
 	return p.text.String()
 }
 
-func event(seq uint64, ms int64, name string) happening {
-	return happening{Seq: seq, UnixMS: ms, Event: name, Payload: "master mymaster 10.0.0.1 6379", Level: "warning", Group: "mymaster"}
+func event(seq uint64, ms int64, name string) remote.Event {
+	return remote.Event{Seq: seq, UnixMS: ms, Name: name, Payload: "master mymaster 10.0.0.1 6379", Level: "warning", Group: "mymaster"}
 }
 
 // names reduces output to who said what.
@@ -46,8 +47,8 @@ func names(out string) string {
 // --once shows the past of all Wardens in the order of time.
 func TestEventsOnce(t *testing.T) {
 	fakes := startQuorum(t)
-	fakes[idA].past = []happening{event(1, 1000, "+one"), event(2, 3000, "+three"), event(3, 3000, "+four")}
-	fakes[idB].past = []happening{event(9, 2000, "+two")}
+	fakes[idA].past = []remote.Event{event(1, 1000, "+one"), event(2, 3000, "+three"), event(3, 3000, "+four")}
+	fakes[idB].past = []remote.Event{event(9, 2000, "+two")}
 	other := event(10, 4000, "+other")
 	other.Group = "another"
 	fakes[idB].past = append(fakes[idB].past, other)
@@ -68,8 +69,8 @@ func TestEventsOnce(t *testing.T) {
 	runCommand(t, "events", "nope", "--once", "-s", fakes[idA].addr).has(t, exit.Refused, "there is no group")
 
 	lines := strings.Split(strings.TrimSpace(runCommand(t, "events", "--once", "--json", "-s", fakes[idA].addr).out), "\n")
-	var h happening
-	if err := json.Unmarshal([]byte(lines[1]), &h); err != nil || h.Event != "+two" || h.Warden != idB || h.Server != fakes[idB].addr {
+	var h remote.Event
+	if err := json.Unmarshal([]byte(lines[1]), &h); err != nil || h.Name != "+two" || h.Warden != idB || h.Server != fakes[idB].addr {
 		t.Errorf("%v: %s", err, lines[1])
 	}
 }
@@ -78,7 +79,7 @@ func TestEventsOnce(t *testing.T) {
 // restarted Warden without losing or repeating an event, and ends with ctx.
 func TestEventsFollow(t *testing.T) {
 	fakes := startQuorum(t)
-	fakes[idA].past = []happening{event(1, 1000, "+past")}
+	fakes[idA].past = []remote.Event{event(1, 1000, "+past")}
 	out, errs := &page{}, &page{}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -98,7 +99,7 @@ func TestEventsFollow(t *testing.T) {
 
 	// The numbers begin anew, as they do in a new process.
 	fakes[idB].restart(func() {
-		fakes[idB].past = []happening{event(1, 4000, "+missed")}
+		fakes[idB].past = []remote.Event{event(1, 4000, "+missed")}
 		eventually(t, "a warning", func() bool { return strings.Contains(errs.String(), "events of Warden bbbbbbbb") })
 	})
 	eventually(t, "what was missed", func() bool { return strings.HasSuffix(names(out.String()), " b+missed") })
@@ -123,7 +124,7 @@ func TestEventsFollow(t *testing.T) {
 // Output that nobody reads any more ends the following.
 func TestEventsClosedOutput(t *testing.T) {
 	f := startFake(t, idA, healthyView(idA, nil))
-	f.past = []happening{event(1, 1000, "+past")}
+	f.past = []remote.Event{event(1, 1000, "+past")}
 	p := &program{out: closedOutput{}, errs: &page{}}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
@@ -34,12 +35,12 @@ func (p *program) explain(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	reports, err := t.survey(c.Context)
+	reports, err := t.Survey(c.Context)
 	if err != nil {
 		return err
 	}
-	all := statusAnswer{Self: *reports[0].Self}
-	for _, name := range groupsOf(reports) {
+	all := remote.Status{Self: *reports[0].Self}
+	for _, name := range remote.GroupsOf(reports) {
 		all.Groups = append(all.Groups, warden.GroupView{Name: name})
 	}
 	group, err := chooseGroup(all, named)
@@ -47,8 +48,8 @@ func (p *program) explain(c *cli.Context) error {
 		return err
 	}
 	// A Warden of other groups only has nothing to explain.
-	reports = slices.DeleteFunc(reports, func(r report) bool {
-		_, watches := r.view(warden.GroupName(group))
+	reports = slices.DeleteFunc(reports, func(r remote.Report) bool {
+		_, watches := r.View(warden.GroupName(group))
 		return r.Error == "" && !watches
 	})
 	answers := make([]explanation, len(reports))
@@ -67,18 +68,18 @@ func (p *program) explain(c *cli.Context) error {
 	return err
 }
 
-func (t target) askExplain(ctx context.Context, from report, group string) explanation {
+func (t target) askExplain(ctx context.Context, from remote.Report, group string) explanation {
 	e := explanation{Server: from.Server, ID: from.ID, Error: from.Error}
 	if from.Error != "" {
 		return e
 	}
-	r := t.open(from.Server)
-	defer r.close()
-	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	r := t.Open(from.Server)
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
 	var said explanation
-	if err := r.askJSON(ctx, &said, "WARDEN", "EXPLAIN", group); err != nil {
-		e.Error = why(err)
+	if err := r.AskJSON(ctx, &said, "WARDEN", "EXPLAIN", group); err != nil {
+		e.Error = remote.Why(err)
 		return e
 	}
 	e.Group, e.Explain = said.Group, said.Explain
@@ -97,7 +98,7 @@ func (p *program) renderExplain(answers []explanation) string {
 		for k := i; k < len(answers); k++ {
 			if answers[k].Error == e.Error && slices.Equal(answers[k].Explain, e.Explain) {
 				told[k] = true
-				who = append(who, report{ID: answers[k].ID, Server: answers[k].Server}.name())
+				who = append(who, remote.Report{ID: answers[k].ID, Server: answers[k].Server}.Name())
 			}
 		}
 		verb := "says"

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2/server"
 
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -22,9 +23,9 @@ type fakeWarden struct {
 	addr string
 
 	mu       sync.Mutex
-	status   statusAnswer
+	status   remote.Status
 	password string
-	past     []happening
+	past     []remote.Event
 	answer   string // to every order; "" closes the connection instead
 	ckquorum string // an error, or "" for yes
 	asked    []string
@@ -41,7 +42,7 @@ func startFake(t *testing.T, id string, views ...warden.GroupView) *fakeWarden {
 	t.Helper()
 	f := &fakeWarden{t: t, answer: `{"verdict":"done","text":"it is so"}`}
 	f.listen("127.0.0.1:0")
-	f.status = statusAnswer{Self: warden.SelfView{ID: warden.WardenID(id), Client: f.addr, Version: "1"}, Groups: views}
+	f.status = remote.Status{Self: warden.SelfView{ID: warden.WardenID(id), Client: f.addr, Version: "1"}, Groups: views}
 	t.Cleanup(func() { f.srv.Close() })
 	return f
 }
@@ -91,7 +92,7 @@ func (f *fakeWarden) warden(c *server.Peer, _ string, args []string) {
 	case "STATUS":
 		f.write(c, f.status)
 	case "EVENTS":
-		f.write(c, eventsAnswer{f.past})
+		f.write(c, map[string]any{"events": f.past})
 	case "EXPLAIN":
 		i := slices.IndexFunc(f.status.Groups, func(g warden.GroupView) bool { return string(g.Name) == args[1] })
 		if i < 0 {
@@ -141,7 +142,7 @@ func (f *fakeWarden) subscribe(c *server.Peer, _ string, args []string) {
 }
 
 // happens records an event and tells all subscribers.
-func (f *fakeWarden) happens(h happening) {
+func (f *fakeWarden) happens(h remote.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.past = append(f.past, h)
@@ -153,7 +154,7 @@ func (f *fakeWarden) happens(h happening) {
 		c.Block(func(w *server.Writer) {
 			w.WriteLen(3)
 			w.WriteBulk("message")
-			w.WriteBulk(eventsChannel)
+			w.WriteBulk("__warden__:events")
 			w.WriteBulk(string(data))
 		})
 		c.Flush()

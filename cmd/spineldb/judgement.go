@@ -5,13 +5,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
 
 // opinion is one Warden's view of a group.
 type opinion struct {
-	from report
+	from remote.Report
 	view warden.GroupView
 }
 
@@ -30,10 +31,10 @@ type judgement struct {
 }
 
 // judge compares the reports. It trusts the newest agreement that is fresh.
-func judge(group warden.GroupName, reports []report) judgement {
+func judge(group warden.GroupName, reports []remote.Report) judgement {
 	j := judgement{Group: group, Problems: []string{}}
 	for _, r := range reports {
-		if v, ok := r.view(group); ok {
+		if v, ok := r.View(group); ok {
 			j.opinions = append(j.opinions, opinion{r, v})
 		}
 	}
@@ -106,7 +107,7 @@ func (j *judgement) sayState() {
 // sayDifferences tells which Warden sees less, or something else.
 func (j *judgement) sayDifferences() {
 	for _, o := range j.opinions {
-		v, name := o.view, o.from.name()
+		v, name := o.view, o.from.Name()
 		same := v.Topology.Birth == j.best.Topology.Birth
 		switch {
 		case j.best.Provisional && v.Primary != j.best.Primary:
@@ -140,19 +141,19 @@ func (j *judgement) sayDifferences() {
 }
 
 // sayAbsent tells which Wardens of the group said nothing.
-func (j *judgement) sayAbsent(reports []report) {
+func (j *judgement) sayAbsent(reports []remote.Report) {
 	seen := []warden.WardenID{}
 	for _, r := range reports {
-		_, watches := r.view(j.Group)
+		_, watches := r.View(j.Group)
 		listed := j.best.Topology.Lists(r.ID)
 		if r.ID != "" {
 			seen = append(seen, r.ID)
 		}
 		switch {
 		case r.Error != "" && (listed || r.ID == "" || j.knows(r.ID)):
-			j.say("Warden %s at %s could not be asked: %s", r.name(), r.Server, r.Error)
+			j.say("Warden %s at %s could not be asked: %s", r.Name(), r.Server, r.Error)
 		case r.Error == "" && !watches && listed:
-			j.say("Warden %s is listed but does not watch this group: add the group to its warden.toml, or spineldb forget it", r.name())
+			j.say("Warden %s is listed but does not watch this group: add the group to its warden.toml, or spineldb forget it", r.Name())
 		}
 	}
 	for _, id := range j.best.Topology.Wardens {
@@ -194,7 +195,7 @@ func (j *judgement) voices(node warden.NodeID) (text string, down, all int) {
 			}
 			all++
 			if !n.Down {
-				up = append(up, o.from.name())
+				up = append(up, o.from.Name())
 				continue
 			}
 			down++
@@ -202,7 +203,7 @@ func (j *judgement) voices(node warden.NodeID) (text string, down, all int) {
 			if n.DownAgo > 0 {
 				reason += ", for " + age(n.DownAgo)
 			}
-			reasons = append(reasons, fmt.Sprintf("%s: down (%s)", o.from.name(), reason))
+			reasons = append(reasons, fmt.Sprintf("%s: down (%s)", o.from.Name(), reason))
 		}
 	}
 	switch {

@@ -11,16 +11,11 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
-
-// statusAnswer is the reply to WARDEN STATUS.
-type statusAnswer struct {
-	Self   warden.SelfView    `json:"self"`
-	Groups []warden.GroupView `json:"groups"`
-}
 
 // wardenIDLength is the length of a complete Warden id.
 const wardenIDLength = 40
@@ -43,7 +38,7 @@ func (p *program) change(word string) cli.ActionFunc {
 		if c.Bool("no-wait") {
 			tail = append(tail, "NOWAIT")
 		}
-		return p.order(c, group, func(string, statusAnswer) ([]any, error) { return tail, nil }, word)
+		return p.order(c, group, func(string, remote.Status) ([]any, error) { return tail, nil }, word)
 	}
 }
 
@@ -54,7 +49,7 @@ func (p *program) plainOrder(word string) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
-		return p.order(c, group, func(string, statusAnswer) ([]any, error) { return nil, nil }, word)
+		return p.order(c, group, func(string, remote.Status) ([]any, error) { return nil, nil }, word)
 	}
 }
 
@@ -68,7 +63,7 @@ func (p *program) forget(c *cli.Context) error {
 	if len(args) == 2 {
 		group = args[0]
 	}
-	return p.order(c, group, func(group string, s statusAnswer) ([]any, error) {
+	return p.order(c, group, func(group string, s remote.Status) ([]any, error) {
 		id, err := findWarden(s, group, prefix)
 		return []any{string(id)}, err
 	}, "FORGET")
@@ -84,7 +79,7 @@ func (p *program) recovery(c *cli.Context) error {
 	if len(lost) == 0 {
 		return exit.WrongUsage("recover needs the Wardens that will never return: spineldb recover [GROUP] --lost ID,ID (spineldb status shows the ids)")
 	}
-	return p.order(c, group, func(group string, s statusAnswer) ([]any, error) {
+	return p.order(c, group, func(group string, s remote.Status) ([]any, error) {
 		var ids []string
 		for _, prefix := range lost {
 			id, err := findWarden(s, group, strings.TrimSpace(prefix))
@@ -108,7 +103,7 @@ func onlyGroup(c *cli.Context) (string, error) {
 }
 
 // chooseGroup is the group that is meant when none may be named.
-func chooseGroup(s statusAnswer, named string) (string, error) {
+func chooseGroup(s remote.Status, named string) (string, error) {
 	var names []string
 	for _, g := range s.Groups {
 		names = append(names, string(g.Name))
@@ -129,7 +124,7 @@ func chooseGroup(s statusAnswer, named string) (string, error) {
 
 // findWarden completes a beginning of a Warden's id from all that is known of
 // a group. A complete id is taken as it is.
-func findWarden(s statusAnswer, group, prefix string) (warden.WardenID, error) {
+func findWarden(s remote.Status, group, prefix string) (warden.WardenID, error) {
 	prefix = strings.ToLower(prefix)
 	if prefix == "" || strings.Trim(prefix, "0123456789abcdef") != "" || len(prefix) > wardenIDLength {
 		return "", exit.WrongUsage("%q is not the beginning of a Warden's id: spineldb status shows the ids", wording.Shown(prefix))
@@ -162,17 +157,17 @@ func findWarden(s statusAnswer, group, prefix string) (warden.WardenID, error) {
 
 // order sends one order to one Warden and tells how it ended. tail makes the
 // arguments after the group, when the group is known.
-func (p *program) order(c *cli.Context, group string, tail func(group string, s statusAnswer) ([]any, error), word string) error {
+func (p *program) order(c *cli.Context, group string, tail func(group string, s remote.Status) ([]any, error), word string) error {
 	t, err := targetOf(c)
 	if err != nil {
 		return err
 	}
-	var s statusAnswer
-	r, err := t.first(c.Context, &s, "WARDEN", "STATUS")
+	var s remote.Status
+	r, err := t.First(c.Context, &s, "WARDEN", "STATUS")
 	if err != nil {
 		return err
 	}
-	defer r.close()
+	defer r.Close()
 	if group, err = chooseGroup(s, group); err != nil {
 		return err
 	}
@@ -182,20 +177,20 @@ func (p *program) order(c *cli.Context, group string, tail func(group string, s 
 	}
 	// Unless the operator is in a hurry, wait until the Warden itself gives up.
 	if !c.IsSet("timeout") {
-		t.timeout = max(t.timeout, s.patience(group))
+		t.Timeout = max(t.Timeout, patience(s, group))
 	}
-	ctx, cancel := context.WithTimeout(c.Context, t.timeout)
+	ctx, cancel := context.WithTimeout(c.Context, t.Timeout)
 	defer cancel()
-	text, err := r.ask(ctx, append([]any{"WARDEN", word, group}, rest...)...)
+	text, err := r.Ask(ctx, append([]any{"WARDEN", word, group}, rest...)...)
 	answer := readAnswer(text, err)
 	if t.json {
 		err = p.printJSON(struct {
 			Server string `json:"server"`
 			Group  string `json:"group"`
 			warden.Answer
-		}{r.addr, group, answer})
+		}{r.Addr, group, answer})
 	} else {
-		err = p.tellAnswer(r.addr, word, group, answer)
+		err = p.tellAnswer(r.Addr, word, group, answer)
 	}
 	if err != nil {
 		return err
@@ -204,7 +199,7 @@ func (p *program) order(c *cli.Context, group string, tail func(group string, s 
 }
 
 // patience is a little more than a Warden spends on a change of the group.
-func (s statusAnswer) patience(group string) time.Duration {
+func patience(s remote.Status, group string) time.Duration {
 	for _, g := range s.Groups {
 		if string(g.Name) == group {
 			return time.Duration(g.FailoverTimeout) + 30*time.Second
@@ -218,10 +213,10 @@ func (s statusAnswer) patience(group string) time.Duration {
 func readAnswer(text string, err error) warden.Answer {
 	var a warden.Answer
 	switch {
-	case err != nil && isReply(err):
+	case err != nil && remote.IsReply(err):
 		return warden.Answer{Verdict: warden.VerdictRefused, Code: "error", Text: err.Error()}
 	case err != nil:
-		return warden.Answer{Verdict: warden.VerdictUnknown, Code: "connection", Text: "the order was sent but not answered (" + why(err) + "): look with spineldb status before giving it again"}
+		return warden.Answer{Verdict: warden.VerdictUnknown, Code: "connection", Text: "the order was sent but not answered (" + remote.Why(err) + "): look with spineldb status before giving it again"}
 	}
 	if err := json.Unmarshal([]byte(text), &a); err != nil || a.Verdict == "" {
 		return warden.Answer{Verdict: warden.VerdictUnknown, Code: "answer", Text: "the answer cannot be read: use a spineldb of the same version as the Wardens, and look with spineldb status"}
@@ -270,29 +265,29 @@ func (p *program) ckquorum(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var s statusAnswer
-	r, err := t.first(c.Context, &s, "WARDEN", "STATUS")
+	var s remote.Status
+	r, err := t.First(c.Context, &s, "WARDEN", "STATUS")
 	if err != nil {
 		return err
 	}
-	defer r.close()
+	defer r.Close()
 	if group, err = chooseGroup(s, group); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Context, t.timeout)
+	ctx, cancel := context.WithTimeout(c.Context, t.Timeout)
 	defer cancel()
-	text, err := r.ask(ctx, "SENTINEL", "CKQUORUM", group)
-	if err != nil && !isReply(err) {
-		return exit.With(exit.Unreachable, "ask %s: %s", r.addr, why(err))
+	text, err := r.Ask(ctx, "SENTINEL", "CKQUORUM", group)
+	if err != nil && !remote.IsReply(err) {
+		return exit.With(exit.Unreachable, "ask %s: %s", r.Addr, remote.Why(err))
 	}
 	ok := err == nil
 	if !ok {
 		text = err.Error()
 	}
 	if t.json {
-		err = p.printJSON(map[string]any{"server": r.addr, "group": group, "ok": ok, "text": text})
+		err = p.printJSON(map[string]any{"server": r.Addr, "group": group, "ok": ok, "text": text})
 	} else {
-		_, err = fmt.Fprintf(p.out, "%s: %s [%s]\n", group, wording.Shown(text), r.addr)
+		_, err = fmt.Fprintf(p.out, "%s: %s [%s]\n", group, wording.Shown(text), r.Addr)
 	}
 	if err == nil && !ok {
 		err = exit.Silently(exit.Refused)

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
@@ -62,18 +63,18 @@ func (p *program) status(c *cli.Context) error {
 
 // statusReport is what `status --json` prints.
 type statusReport struct {
-	Agreed  bool        `json:"agreed"`
-	Groups  []judgement `json:"groups"`
-	Wardens []report    `json:"wardens"`
+	Agreed  bool            `json:"agreed"`
+	Groups  []judgement     `json:"groups"`
+	Wardens []remote.Report `json:"wardens"`
 }
 
 // statusOnce shows the state once, after the text start.
 func (p *program) statusOnce(ctx context.Context, t target, group, start string) error {
-	reports, err := t.survey(ctx)
+	reports, err := t.Survey(ctx)
 	if err != nil {
 		return err
 	}
-	names := groupsOf(reports)
+	names := remote.GroupsOf(reports)
 	if group != "" {
 		if !slices.Contains(names, warden.GroupName(group)) {
 			return exit.With(exit.Refused, "there is no group %q: choose one of %s", wording.Shown(group), joinNames(names))
@@ -219,7 +220,7 @@ func stateCell(n warden.NodeView, down, all int) cell {
 }
 
 // wardenRows shows every Warden of the group that is known to anybody asked.
-func (p *program) wardenRows(j judgement, reports []report) [][]cell {
+func (p *program) wardenRows(j judgement, reports []remote.Report) [][]cell {
 	head := []cell{}
 	for _, title := range []string{"WARDEN", "CLIENT", "LISTED", "STATE"} {
 		head = append(head, cell{title, terminal.Faint})
@@ -233,7 +234,7 @@ func (p *program) wardenRows(j judgement, reports []report) [][]cell {
 	}
 	shownIDs := []warden.WardenID{}
 	for _, r := range reports {
-		v, watches := r.view(j.Group)
+		v, watches := r.View(j.Group)
 		if r.Error == "" && !watches && !j.best.Topology.Lists(r.ID) {
 			continue
 		}
@@ -242,7 +243,7 @@ func (p *program) wardenRows(j judgement, reports []report) [][]cell {
 		if r.Error == "" {
 			state = wardenState(v, watches)
 		}
-		rows = append(rows, []cell{plain(r.name()), plain(r.Server), listedWord(r.ID), state})
+		rows = append(rows, []cell{plain(r.Name()), plain(r.Server), listedWord(r.ID), state})
 	}
 	for _, id := range j.best.Topology.Wardens {
 		if !slices.Contains(shownIDs, id) {

@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/warden"
 )
 
 // threeReports are three Wardens of one mind.
-func threeReports() []report {
+func threeReports() []remote.Report {
 	clients := map[string]string{idA: "10.0.1.1:26379", idB: "10.0.1.2:26379", idC: "10.0.1.3:26379"}
-	var out []report
+	var out []remote.Report
 	for _, id := range []string{idA, idB, idC} {
-		out = append(out, report{
+		out = append(out, remote.Report{
 			Server: clients[id], ID: warden.WardenID(id), Self: &warden.SelfView{ID: warden.WardenID(id)},
 			Groups: []warden.GroupView{healthyView(id, clients)},
 		})
@@ -25,9 +26,9 @@ func threeReports() []report {
 	return out
 }
 
-func render(reports []report) string {
+func render(reports []remote.Report) string {
 	s := statusReport{Wardens: reports}
-	for _, name := range groupsOf(reports) {
+	for _, name := range remote.GroupsOf(reports) {
 		s.Groups = append(s.Groups, judge(name, reports))
 	}
 	return (&program{}).renderStatus(s)
@@ -60,7 +61,7 @@ func TestRenderStatus(t *testing.T) {
 		n.Observation = warden.Observation{Health: warden.HealthSilent}
 	}
 	reports[0].Groups[0].Nodes[1].Observation.Role = warden.RolePrimary
-	reports[2] = report{Server: "10.0.1.3:26379", ID: idC, Error: "no answer in time"}
+	reports[2] = remote.Report{Server: "10.0.1.3:26379", ID: idC, Error: "no answer in time"}
 	const trouble = `mymaster  primary 10.0.0.1:6379  agreed
   epoch 3  step 2  done  since failover  quorum 2 of 3 Wardens  down_after 30s  failover_timeout 3m
   ! the primary 10.0.0.1:6379 is down, and enough Wardens say so (2 of 2 needed)
@@ -82,27 +83,27 @@ func TestRenderStatus(t *testing.T) {
 }
 
 // groupIn is what the Warden of one report says of its only group.
-func groupIn(rs []report, i int) *warden.GroupView { return &rs[i].Groups[0] }
+func groupIn(rs []remote.Report, i int) *warden.GroupView { return &rs[i].Groups[0] }
 
 // judgements are changes to three reports of one mind, and what follows.
 var judgements = []struct {
 	name   string
-	change func(rs []report) []report
+	change func(rs []remote.Report) []remote.Report
 	agreed bool
 	want   []string
 }{
-	{"healthy", func(rs []report) []report { return rs }, true, nil},
-	{"one alone", func(rs []report) []report {
+	{"healthy", func(rs []remote.Report) []remote.Report { return rs }, true, nil},
+	{"one alone", func(rs []remote.Report) []remote.Report {
 		groupIn(rs, 2).Agreed, groupIn(rs, 2).HeardAgo = false, 12*warden.Second
 		return rs
 	}, true, []string{"Warden cccccccc is not fresh: it has heard no majority for 12s"}},
-	{"all alone", func(rs []report) []report {
+	{"all alone", func(rs []remote.Report) []remote.Report {
 		for i := range rs {
 			groupIn(rs, i).Agreed, groupIn(rs, i).HeardAgo = false, 12*warden.Second
 		}
 		return rs
 	}, false, []string{"not fresh: no Warden asked has heard a majority for 12s"}},
-	{"provisional", func(rs []report) []report {
+	{"provisional", func(rs []remote.Report) []remote.Report {
 		for i := range rs {
 			g := groupIn(rs, i)
 			g.Provisional, g.Agreed, g.Topology = true, false, warden.Topology{}
@@ -110,37 +111,37 @@ var judgements = []struct {
 		groupIn(rs, 1).Primary = "10.0.0.9:1"
 		return rs
 	}, false, []string{"no first agreement yet; 10.0.0.1:6379 is served provisionally", "Warden bbbbbbbb provisionally names 10.0.0.9:1"}},
-	{"newcomer", func(rs []report) []report {
+	{"newcomer", func(rs []remote.Report) []remote.Report {
 		g := groupIn(rs, 0)
 		g.Provisional, g.Agreed, g.Topology = true, false, warden.Topology{}
 		return rs
 	}, true, []string{"Warden aaaaaaaa has not joined the agreement yet"}},
-	{"behind", func(rs []report) []report {
+	{"behind", func(rs []remote.Report) []remote.Report {
 		groupIn(rs, 0).Topology.Step, groupIn(rs, 0).Primary = 1, "10.0.0.2:6379"
 		return rs
 	}, true, []string{"Warden aaaaaaaa is behind: it knows topology 3.1 with primary 10.0.0.2:6379, others 3.2"}},
-	{"two births", func(rs []report) []report {
+	{"two births", func(rs []remote.Report) []remote.Report {
 		groupIn(rs, 1).Topology.Birth, groupIn(rs, 1).Primary = "b2", "10.0.0.2:6379"
 		return rs
 	}, false, []string{"Warden bbbbbbbb belongs to another agreement, with primary 10.0.0.2:6379"}},
-	{"given up as lost", func(rs []report) []report {
+	{"given up as lost", func(rs []remote.Report) []remote.Report {
 		for i := range 2 {
 			groupIn(rs, i).Topology.Replaces = groupIn(rs, 2).Topology.Birth
 			groupIn(rs, i).Topology.Birth = "b2"
 		}
 		return rs
 	}, true, []string{"Warden cccccccc was given up as lost by recover"}},
-	{"quorum above the list", func(rs []report) []report {
+	{"quorum above the list", func(rs []remote.Report) []remote.Report {
 		for i := range rs {
 			groupIn(rs, i).Quorum = 4
 		}
 		return rs
 	}, true, []string{"quorum is 4 and the list has 3 Wardens, so nothing can be agreed"}},
-	{"same topology, other primary", func(rs []report) []report {
+	{"same topology, other primary", func(rs []remote.Report) []remote.Report {
 		groupIn(rs, 1).Primary = "10.0.0.2:6379"
 		return rs
 	}, false, []string{"Warden bbbbbbbb names 10.0.0.2:6379 as primary for the same topology"}},
-	{"promoting", func(rs []report) []report {
+	{"promoting", func(rs []remote.Report) []remote.Report {
 		for i := range rs {
 			top := &groupIn(rs, i).Topology
 			top.Phase, top.Primary, top.Previous = warden.PhasePromoting, "10.0.0.2:6379", "10.0.0.1:6379"
@@ -148,18 +149,18 @@ var judgements = []struct {
 		groupIn(rs, 2).Failover = "wait_promotion"
 		return rs
 	}, true, []string{"10.0.0.2:6379 is being promoted in place of 10.0.0.1:6379 (failover)", "Warden cccccccc is changing the primary: wait_promotion"}},
-	{"paused, tilted, mute", func(rs []report) []report {
+	{"paused, tilted, mute", func(rs []remote.Report) []remote.Report {
 		for i := range rs {
 			groupIn(rs, i).Paused = true
 		}
 		groupIn(rs, 0).Tilt, groupIn(rs, 0).TiltFor, groupIn(rs, 1).Mute = true, 2*warden.Second, true
 		return rs
 	}, true, []string{"paused: nothing will be changed until spineldb resume mymaster", "Warden aaaaaaaa distrusts its clock (TILT, for 2s)", "Warden bbbbbbbb cannot write its data_dir"}},
-	{"absent", func(rs []report) []report {
+	{"absent", func(rs []remote.Report) []remote.Report {
 		rs[1].Groups = nil
 		return rs[:2]
 	}, true, []string{"Warden bbbbbbbb is listed but does not watch this group", "Warden cccccccc is listed, but no Warden asked knows its address"}},
-	{"nobody watches", func(rs []report) []report {
+	{"nobody watches", func(rs []remote.Report) []remote.Report {
 		for i := range rs {
 			rs[i].Groups = nil
 		}

@@ -1,4 +1,4 @@
-package main
+package remote
 
 import (
 	"context"
@@ -9,8 +9,14 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// report is what one Warden said, or why it said nothing.
-type report struct {
+// Status is the reply to WARDEN STATUS.
+type Status struct {
+	Self   warden.SelfView    `json:"self"`
+	Groups []warden.GroupView `json:"groups"`
+}
+
+// Report is what one Warden said, or why it said nothing.
+type Report struct {
 	Server string             `json:"server"`
 	ID     warden.WardenID    `json:"id,omitempty"`
 	Error  string             `json:"error,omitempty"`
@@ -18,15 +24,16 @@ type report struct {
 	Groups []warden.GroupView `json:"groups,omitempty"`
 }
 
-func (r report) name() string {
+// Name is the short id of the Warden, or where it was looked for.
+func (r Report) Name() string {
 	if r.ID != "" {
 		return r.ID.Short()
 	}
 	return r.Server
 }
 
-// view is what the Warden says of one group.
-func (r report) view(group warden.GroupName) (warden.GroupView, bool) {
+// View is what the Warden says of one group.
+func (r Report) View(group warden.GroupName) (warden.GroupView, bool) {
 	i := slices.IndexFunc(r.Groups, func(g warden.GroupView) bool { return g.Name == group })
 	if i < 0 {
 		return warden.GroupView{}, false
@@ -34,19 +41,20 @@ func (r report) view(group warden.GroupName) (warden.GroupView, bool) {
 	return r.Groups[i], true
 }
 
-// survey asks one Warden and then, at the same time, all others it knows of.
-// The first report is of the Warden asked first; the others are sorted.
-func (t target) survey(ctx context.Context) ([]report, error) {
-	var s statusAnswer
-	r, err := t.first(ctx, &s, "WARDEN", "STATUS")
+// Survey asks one Warden and then, at the same time, all others it knows of.
+// The first report is of the Warden asked first; the others are sorted. Its
+// error is that of First: whoever else does not answer has a report with Error.
+func (t Target) Survey(ctx context.Context) ([]Report, error) {
+	var s Status
+	r, err := t.First(ctx, &s, "WARDEN", "STATUS")
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
+	defer r.Close()
 	self := s.Self
-	reports := []report{{Server: r.addr, ID: self.ID, Self: &self, Groups: s.Groups}}
-	others := t.others(r.addr, s)
-	answers := make([]report, len(others))
+	reports := []Report{{Server: r.Addr, ID: self.ID, Self: &self, Groups: s.Groups}}
+	others := t.others(r.Addr, s)
+	answers := make([]Report, len(others))
 	var wait sync.WaitGroup
 	for i, o := range others {
 		wait.Go(func() { answers[i] = t.askOther(ctx, o) })
@@ -54,11 +62,11 @@ func (t target) survey(ctx context.Context) ([]report, error) {
 	wait.Wait()
 	for _, a := range answers {
 		// One Warden may have been named by two addresses.
-		if !slices.ContainsFunc(reports, func(have report) bool { return a.ID != "" && have.ID == a.ID && have.Error == "" }) {
+		if !slices.ContainsFunc(reports, func(have Report) bool { return a.ID != "" && have.ID == a.ID && have.Error == "" }) {
 			reports = append(reports, a)
 		}
 	}
-	slices.SortStableFunc(reports[1:], func(a, b report) int {
+	slices.SortStableFunc(reports[1:], func(a, b Report) int {
 		return strings.Compare(string(a.ID)+a.Server, string(b.ID)+b.Server)
 	})
 	return reports, nil
@@ -72,7 +80,7 @@ type peer struct {
 
 // others are the Wardens that the first one knows of, and the other servers
 // the operator named.
-func (t target) others(first string, s statusAnswer) []peer {
+func (t Target) others(first string, s Status) []peer {
 	var found []peer
 	add := func(addr string, id warden.WardenID) {
 		known := func(p peer) bool { return p.addr == addr || id != "" && p.id == id }
@@ -85,26 +93,26 @@ func (t target) others(first string, s statusAnswer) []peer {
 			add(p.Client, p.ID)
 		}
 	}
-	for _, addr := range t.servers {
+	for _, addr := range t.Servers {
 		add(addr, "")
 	}
 	return found
 }
 
-func (t target) askOther(ctx context.Context, o peer) report {
-	r := t.open(o.addr)
-	defer r.close()
-	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+func (t Target) askOther(ctx context.Context, o peer) Report {
+	r := t.Open(o.addr)
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	var s statusAnswer
-	if err := r.askJSON(ctx, &s, "WARDEN", "STATUS"); err != nil {
-		return report{Server: o.addr, ID: o.id, Error: why(err)}
+	var s Status
+	if err := r.AskJSON(ctx, &s, "WARDEN", "STATUS"); err != nil {
+		return Report{Server: o.addr, ID: o.id, Error: Why(err)}
 	}
-	return report{Server: o.addr, ID: s.Self.ID, Self: &s.Self, Groups: s.Groups}
+	return Report{Server: o.addr, ID: s.Self.ID, Self: &s.Self, Groups: s.Groups}
 }
 
-// groupsOf are the names of all groups in the reports, sorted.
-func groupsOf(reports []report) []warden.GroupName {
+// GroupsOf are the names of all groups in the reports, sorted.
+func GroupsOf(reports []Report) []warden.GroupName {
 	var names []warden.GroupName
 	for _, r := range reports {
 		for _, g := range r.Groups {

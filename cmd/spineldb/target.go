@@ -1,0 +1,65 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/remote"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
+	"github.com/spineldb/warden/warden"
+)
+
+// defaultServer is asked where none is named.
+const defaultServer = "127.0.0.1:26379"
+
+// target is whom a command asks, and how it prints the answer.
+type target struct {
+	remote.Target
+	json bool
+}
+
+// targetOf reads the connection flags.
+func targetOf(c *cli.Context) (target, error) {
+	t := target{Target: remote.Target{Timeout: c.Duration("timeout"), Password: config.Secret(c.String("password"))}, json: c.Bool("json")}
+	if t.Timeout <= 0 {
+		return t, exit.WrongUsage("--timeout is %s: write a time above zero, such as 5s", t.Timeout)
+	}
+	for _, s := range c.StringSlice("server") {
+		if s = strings.TrimSpace(s); s == "" {
+			continue
+		}
+		addr, err := serverAddress(s)
+		if err != nil {
+			return t, exit.WrongUsage("--server: %v", err)
+		}
+		t.Servers = append(t.Servers, addr)
+	}
+	if len(t.Servers) == 0 {
+		t.Servers = []string{defaultServer}
+	}
+	if file := c.String("password-file"); file != "" {
+		if t.Password != "" {
+			return t, exit.WrongUsage("both a password and a password file are given, as flags or in WARDEN_PASSWORD and WARDEN_PASSWORD_FILE: keep one")
+		}
+		data, _, err := config.ReadSmallFile(file)
+		if err != nil {
+			return t, exit.WrongUsage("read password file: %v", err)
+		}
+		t.Password = config.Secret(wording.TrimNewline(string(data)))
+	}
+	return t, nil
+}
+
+// serverAddress adds the usual port where none is given.
+func serverAddress(s string) (string, error) {
+	bare := strings.Trim(s, "[]")
+	if _, err := netip.ParseAddr(bare); err == nil || !strings.Contains(s, ":") {
+		return string(warden.MakeNode(bare, config.DefaultPort)), nil
+	}
+	n, err := warden.ParseNode(s)
+	return string(n), err
+}
