@@ -18,8 +18,8 @@
 //
 // and, beside that road: affirming (a leader's first step for anything that
 // needs no new primary), inspecting (a promotion that another leader began),
-// changing (list or settings), going-back (nothing was ordered, or it was
-// surely not done).
+// reclaiming (the old primary, before going back to it), changing (list or
+// settings), going-back (nothing was ordered, or it was surely not done).
 //
 // What an order's outcome is unknown for is looked at, never assumed. The
 // choice of a candidate is a pure function that gives the reason for every

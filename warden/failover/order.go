@@ -67,6 +67,8 @@ func (r *run) claimDone(p pending, d ActionDone) {
 	switch s.Stage {
 	case Inspecting:
 		r.inspected(d, seen)
+	case Reclaiming:
+		r.reclaimed(d, seen)
 	case Claiming:
 		switch {
 		case !seen:
@@ -152,6 +154,22 @@ func (r *run) inspected(d ActionDone, seen bool) {
 		r.say("%s was not promoted and cannot be any more by the old order", s.Candidate)
 		s.inspected = true
 		s.Want.Reason = warden.ReasonResume
+		r.look()
+	}
+}
+
+// reclaimed: the old primary is shut to the leader that began the change, so
+// no late demotion can arrive after it is agreed upon again.
+func (r *run) reclaimed(d ActionDone, seen bool) {
+	s := r.s
+	switch {
+	case !seen:
+		r.finish(warden.VerdictUnknown, "old-unreachable", fmt.Sprintf("%s serves, but could not be claimed to go back to it", s.Old))
+	case d.Observation.Role == warden.RolePrimary:
+		r.goBack("the promotion never happened and the old primary serves")
+	default:
+		r.say("%s was demoted by now", s.Old)
+		s.demoted = true
 		r.look()
 	}
 }

@@ -54,6 +54,7 @@ const (
 	Idle       Stage = ""
 	Affirming  Stage = "affirming"
 	Inspecting Stage = "inspecting"
+	Reclaiming Stage = "reclaiming"
 	Looking    Stage = "looking"
 	Holding    Stage = "holding"
 	Draining   Stage = "draining"

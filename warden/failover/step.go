@@ -113,6 +113,10 @@ func (r *run) advance() {
 		}
 	case Inspecting:
 		r.inspect()
+	case Reclaiming:
+		if !r.waiting(warden.ActClaim, s.Old) {
+			r.act(warden.ActClaim, s.Old, "", claimLimit)
+		}
 	case Looking:
 		r.looking()
 	case Holding:
@@ -236,7 +240,7 @@ func (r *run) choose() {
 	s, b := r.s, r.sc.Base
 	switchover := s.Want.Reason == warden.ReasonSwitchover && !s.demoted && s.Old == s.Want.Primary
 	if s.inspected && r.oldServes() {
-		r.goBack("the promotion never happened and the old primary serves")
+		r.enter(Reclaiming)
 		return
 	}
 	oldToo := s.demoted || s.inspected
