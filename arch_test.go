@@ -52,6 +52,7 @@ var rings = []ring{
 	{"warden/sim", 4, "another shell, on virtual time"},
 	{"cmd/*", 5, "wiring: builds the edges and hands them over"},
 	{"cmd/spineldb/config", 5, "a part of the command: warden.toml"},
+	{"cmd/spineldb/demo", 5, "a part of the command: a failover to watch"},
 	{"cmd/spineldb/duration", 5, "a part of the command: reads durations"},
 	{"cmd/spineldb/exit", 5, "a part of the command: exit codes"},
 	{"cmd/spineldb/remote", 5, "a part of the command: asks running Wardens"},

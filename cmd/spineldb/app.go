@@ -17,7 +17,9 @@ import (
 )
 
 // program is one run of the command with what it touches: where it writes, and
-// what it starts.
+// what it starts. daemon runs one Warden until ctx ends; demo runs the
+// demonstration with the arguments after the word "demo". An error of package
+// exit chooses the exit code, any other gives 1.
 type program struct {
 	out, errs io.Writer
 	colour    bool

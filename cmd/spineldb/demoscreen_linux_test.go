@@ -16,6 +16,12 @@ import (
 	"github.com/spineldb/warden/cmd/spineldb/exit"
 )
 
+// What a terminal is told at the beginning and at the end of the live view.
+const (
+	viewBegins = "\x1b[?1049h\x1b[?25l\x1b[?7l" // second screen, no cursor, no wrapping
+	viewEnds   = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+)
+
 // openTerminal makes a terminal of a size: what is written to screen can be
 // read from keyboard.
 func openTerminal(t *testing.T, width, height uint16) (keyboard, screen *os.File) {
@@ -82,13 +88,13 @@ func TestDemoScreen(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 	text := all.String()
-	if !strings.HasPrefix(text, screenEnter) || strings.Count(text, screenEnter) != 1 || strings.Count(text, screenLeave) != 1 {
+	if !strings.HasPrefix(text, viewBegins) || strings.Count(text, viewBegins) != 1 || strings.Count(text, viewEnds) != 1 {
 		t.Errorf("the terminal is not as it was: %q ... %q", text[:min(100, len(text))], text[max(0, len(text)-300):])
 	}
 	if strings.Contains(text, "\x1b[3") || strings.Contains(text, "\x1b[1;3") {
 		t.Error("there is colour in spite of NO_COLOR")
 	}
-	if _, after, _ := strings.Cut(text, screenLeave); !strings.Contains(after, "interrupted") || strings.Contains(after, "\x1b") {
+	if _, after, _ := strings.Cut(text, viewEnds); !strings.Contains(after, "interrupted") || strings.Contains(after, "\x1b") {
 		t.Errorf("after the view came %q", after)
 	}
 }

@@ -44,7 +44,7 @@ func judge(group warden.GroupName, reports []remote.Report) judgement {
 	}
 	j.best = j.opinions[0].view
 	for _, o := range j.opinions[1:] {
-		if better(o.view, j.best) {
+		if remote.Better(o.view, j.best) {
 			j.best = o.view
 		}
 	}
@@ -58,17 +58,6 @@ func judge(group warden.GroupName, reports []remote.Report) judgement {
 
 func (j *judgement) say(format string, args ...any) {
 	j.Problems = append(j.Problems, fmt.Sprintf(format, args...))
-}
-
-// better prefers what is agreed, then what is fresh, then what is newer.
-func better(a, b warden.GroupView) bool {
-	switch {
-	case a.Provisional != b.Provisional:
-		return !a.Provisional
-	case a.Agreed != b.Agreed:
-		return a.Agreed
-	}
-	return a.Topology.Version.Newer(b.Topology.Version)
 }
 
 // sayState tells what is not normal about the best view itself.

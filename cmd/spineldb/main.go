@@ -4,10 +4,11 @@
 //	spineldb status                    ask the Wardens what they see and think
 //	spineldb failover mymaster         tell them to do something
 //
-// The first form reads warden.toml (package config) and wires the edges to the shell.
-// All other forms are clients of a Warden's RESP port, like any other: they
-// hold no state, decide nothing and work from any machine. They ask one Warden
-// and learn of the rest from it.
+// The first form reads warden.toml (package config) and wires the edges to the
+// shell (daemon.go). All other forms are clients of a Warden's RESP port, like
+// any other (package remote): they hold no state, decide nothing and work from
+// any machine. They ask one Warden and learn of the rest from it. Package demo
+// plays a failover on this machine.
 //
 // The exit code says how it ended: 0 done, 1 refused or not agreed, 2 wrong
 // usage, 3 no Warden reachable, 4 result unknown.
@@ -21,6 +22,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/spineldb/warden/cmd/spineldb/demo"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 )
 
@@ -31,7 +33,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	p := &program{
 		out: os.Stdout, errs: os.Stderr, colour: terminal.WantsColour(os.Stdout),
-		daemon: runDaemon, demo: runDemo,
+		daemon: daemonMain, demo: demo.Main,
 	}
 	code := p.run(ctx, os.Args)
 	stop()

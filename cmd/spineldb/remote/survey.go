@@ -122,3 +122,15 @@ func GroupsOf(reports []Report) []warden.GroupName {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// Better reports whether the view a of a group is to be believed rather than b:
+// what is agreed, then what is fresh, then what is newer.
+func Better(a, b warden.GroupView) bool {
+	switch {
+	case a.Provisional != b.Provisional:
+		return !a.Provisional
+	case a.Agreed != b.Agreed:
+		return a.Agreed
+	}
+	return a.Topology.Version.Newer(b.Topology.Version)
+}

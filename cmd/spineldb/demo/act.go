@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -17,11 +17,11 @@ import (
 // How long the acts take and what they may take. The scenes are longer where
 // somebody watches.
 const (
-	demoStartLimit  = 15 * time.Second
-	demoChangeLimit = 8 * time.Second // beyond down_after
-	demoRejoinLimit = 10 * time.Second
-	demoCountLimit  = 10 * time.Second
-	demoPoll        = 10 * time.Millisecond
+	startLimit  = 15 * time.Second
+	changeLimit = 8 * time.Second // beyond down_after
+	rejoinLimit = 10 * time.Second
+	countLimit  = 10 * time.Second
+	pollEvery   = 10 * time.Millisecond
 )
 
 // planned is what was measured of a switchover.
@@ -32,15 +32,15 @@ type planned struct {
 	longest  time.Duration // between two acknowledged writes
 }
 
-// demoPlay is one performance.
-type demoPlay struct {
-	options demoOptions
-	model   *demoModel
-	cast    *demoCast
+// play is one performance.
+type play struct {
+	options options
+	model   *model
+	cast    *cast
 	live    bool
-	show    *demoPlain
+	show    *printer
 
-	writer  *demoWriter
+	writer  *writer
 	tally   tally
 	counted bool
 	planned planned
@@ -48,7 +48,7 @@ type demoPlay struct {
 }
 
 // scene is how long a situation is shown.
-func (p *demoPlay) scene(plain, live time.Duration) time.Duration {
+func (p *play) scene(plain, live time.Duration) time.Duration {
 	if p.live {
 		return live
 	}
@@ -57,14 +57,14 @@ func (p *demoPlay) scene(plain, live time.Duration) time.Duration {
 
 // run plays all acts. What it started itself has ended when it returns; the
 // cast has not.
-func (p *demoPlay) run(ctx context.Context) error {
+func (p *play) run(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer p.work.Wait()
 	defer stopWatching()
 	if err := p.open(ctx, watching); err != nil {
 		return err
 	}
-	p.writer = newDemoWriter(p.model, p.cast.wardens)
+	p.writer = newWriter(p.model, p.cast.wardens)
 	defer func() { _ = p.writer.client.Close() }()
 	writing, stopWriting := context.WithCancel(watching)
 	written := make(chan struct{})
@@ -82,7 +82,7 @@ func (p *demoPlay) run(ctx context.Context) error {
 }
 
 // open starts the cast and waits until the Wardens agree.
-func (p *demoPlay) open(ctx, watching context.Context) error {
+func (p *play) open(ctx, watching context.Context) error {
 	p.model.cast(p.cast)
 	p.model.headline("starting three nodes and three Wardens")
 	primary := p.cast.nodes[0]
@@ -110,11 +110,11 @@ func (p *demoPlay) open(ctx, watching context.Context) error {
 	}
 	p.work.Go(func() { watchWardens(watching, p.model, p.cast.wardens) })
 	p.model.headline("the Wardens meet one another and agree on a primary")
-	return p.until(ctx, demoStartLimit, "the Wardens did not agree on a primary with two replicas", settled)
+	return p.until(ctx, startLimit, "the Wardens did not agree on a primary with two replicas", settled)
 }
 
 // settled: all Wardens agree, and all nodes do what was agreed.
-func settled(s demoPicture) bool {
+func settled(s picture) bool {
 	for _, w := range s.wardens {
 		if !w.heard || w.view.Provisional || !w.view.Agreed || w.view.Primary != s.primary || w.view.Topology.Phase != warden.PhaseDone {
 			return false
@@ -131,8 +131,8 @@ func settled(s demoPicture) bool {
 }
 
 // listens waits until a node accepts connections.
-func (p *demoPlay) listens(ctx context.Context, n *demoChild) error {
-	return p.until(ctx, demoStartLimit, n.name+" does not listen on "+string(n.addr), func(demoPicture) bool {
+func (p *play) listens(ctx context.Context, n *child) error {
+	return p.until(ctx, startLimit, n.name+" does not listen on "+string(n.addr), func(picture) bool {
 		conn, err := net.DialTimeout("tcp", string(n.addr), time.Second)
 		if err == nil {
 			_ = conn.Close()
@@ -142,10 +142,10 @@ func (p *demoPlay) listens(ctx context.Context, n *demoChild) error {
 }
 
 // until waits for a situation. It gives up after limit, or when a Warden ends.
-func (p *demoPlay) until(ctx context.Context, limit time.Duration, otherwise string, is func(demoPicture) bool) error {
+func (p *play) until(ctx context.Context, limit time.Duration, otherwise string, is func(picture) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	ticker := time.NewTicker(demoPoll)
+	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for !is(p.model.picture()) {
 		for _, w := range p.cast.wardens {
@@ -177,7 +177,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (p *demoPlay) acts(ctx context.Context) error {
+func (p *play) acts(ctx context.Context) error {
 	p.model.headline("all is well: a client writes to A, B and C follow")
 	p.model.say(time.Now(), "client", "asks the Wardens for the primary, and writes every 2ms", terminal.Plain)
 	if err := wait(ctx, p.scene(1500*time.Millisecond, 3*time.Second)); err != nil {
@@ -200,7 +200,7 @@ func (p *demoPlay) acts(ctx context.Context) error {
 }
 
 // strike kills the primary and waits until a client can write again.
-func (p *demoPlay) strike(ctx context.Context) (*demoChild, error) {
+func (p *play) strike(ctx context.Context) (*child, error) {
 	s := p.model.picture()
 	old := p.node(s.primary)
 	if old == nil {
@@ -218,8 +218,8 @@ func (p *demoPlay) strike(ctx context.Context) (*demoChild, error) {
 	if err := errors.Join(err, killed); err != nil {
 		return nil, err
 	}
-	limit := p.options.downAfter + demoChangeLimit
-	err = p.until(ctx, limit, "no failover: no write was acknowledged again", func(s demoPicture) bool {
+	limit := p.options.downAfter + changeLimit
+	err = p.until(ctx, limit, "no failover: no write was acknowledged again", func(s picture) bool {
 		return !s.marks[markFirstWrite].IsZero()
 	})
 	if err != nil {
@@ -227,12 +227,12 @@ func (p *demoPlay) strike(ctx context.Context) (*demoChild, error) {
 	}
 	p.model.headline("a new primary takes the writes; nobody touched the client")
 	// What the Wardens say of it arrives a moment after the write itself.
-	return old, p.until(ctx, demoStartLimit, "the Wardens do not name another primary", func(s demoPicture) bool {
+	return old, p.until(ctx, startLimit, "the Wardens do not name another primary", func(s picture) bool {
 		return s.primary != old.addr && s.primary != "" && !s.marks[markPromotion].IsZero()
 	})
 }
 
-func (p *demoPlay) node(addr warden.NodeID) *demoChild {
+func (p *play) node(addr warden.NodeID) *child {
 	for _, n := range p.cast.nodes {
 		if n.addr == addr {
 			return n
@@ -242,7 +242,7 @@ func (p *demoPlay) node(addr warden.NodeID) *demoChild {
 }
 
 // bringBack starts the dead primary again, as its own machine would.
-func (p *demoPlay) bringBack(ctx context.Context, old *demoChild) error {
+func (p *play) bringBack(ctx context.Context, old *child) error {
 	p.model.headline(old.name + " comes back and believes it is still the primary")
 	if err := p.cast.startNode(old); err != nil {
 		return err
@@ -250,7 +250,7 @@ func (p *demoPlay) bringBack(ctx context.Context, old *demoChild) error {
 	p.model.died(old.addr, false)
 	p.model.say(time.Now(), "", fmt.Sprintf("%s is started again, as a primary (process %d)", old.name, old.pid()), terminal.Plain)
 	began := time.Now()
-	err := p.until(ctx, demoRejoinLimit, old.name+" did not come back as a replica", settled)
+	err := p.until(ctx, rejoinLimit, old.name+" did not come back as a replica", settled)
 	if err != nil {
 		return err
 	}
@@ -260,26 +260,26 @@ func (p *demoPlay) bringBack(ctx context.Context, old *demoChild) error {
 }
 
 // switchOver changes the primary as an operator would before maintenance.
-func (p *demoPlay) switchOver(ctx context.Context) error {
+func (p *play) switchOver(ctx context.Context) error {
 	from := p.model.picture().primary
 	name := p.name(from)
 	p.model.headline("a planned switchover: nothing may be lost, or nothing is changed")
 	began := time.Now()
 	p.model.act(began, "the switchover", "switchover", "spineldb switchover: "+name+" is to be replaced", terminal.Warn)
-	t := remote.Target{Timeout: demoChangeLimit}
+	t := remote.Target{Timeout: changeLimit}
 	r := t.Open(string(p.cast.wardens[0].addr))
 	defer r.Close()
-	limit, cancel := context.WithTimeout(ctx, demoChangeLimit)
+	limit, cancel := context.WithTimeout(ctx, changeLimit)
 	defer cancel()
 	var a warden.Answer
-	if err := r.AskJSON(limit, &a, "WARDEN", "SWITCHOVER", demoGroup); err != nil {
+	if err := r.AskJSON(limit, &a, "WARDEN", "SWITCHOVER", groupName); err != nil {
 		return fmt.Errorf("switch over: %s", remote.Why(err))
 	}
 	if a.Verdict != warden.VerdictDone {
 		return fmt.Errorf("switch over: %s: %s", a.Verdict, wording.Shown(a.Text))
 	}
 	took := time.Since(began)
-	err := p.until(ctx, demoRejoinLimit, "the nodes did not settle after the switchover", func(s demoPicture) bool {
+	err := p.until(ctx, rejoinLimit, "the nodes did not settle after the switchover", func(s picture) bool {
 		return s.primary != from && settled(s)
 	})
 	if err != nil {
@@ -297,8 +297,8 @@ func (p *demoPlay) switchOver(ctx context.Context) error {
 }
 
 // count stops nothing; it looks every write up.
-func (p *demoPlay) count(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, demoCountLimit)
+func (p *play) count(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, countLimit)
 	defer cancel()
 	p.model.headline("looking up every acknowledged write on the primary")
 	t, err := p.writer.count(ctx)

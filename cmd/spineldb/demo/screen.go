@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -28,7 +28,7 @@ const (
 
 // showScreen draws the picture again and again until ctx ends, and leaves the
 // terminal as it was. The size is asked for each time, so it may change.
-func showScreen(ctx context.Context, out *os.File, m *demoModel, b terminal.Brush) {
+func showScreen(ctx context.Context, out *os.File, m *model, b terminal.Brush) {
 	_, _ = io.WriteString(out, screenEnter+screenClear)
 	defer func() { _, _ = io.WriteString(out, screenLeave) }()
 	ticker := time.NewTicker(frameEvery)
@@ -44,7 +44,7 @@ func showScreen(ctx context.Context, out *os.File, m *demoModel, b terminal.Brus
 			start += screenClear
 			lastWidth, lastHeight = width, height
 		}
-		if _, err := io.WriteString(out, start+frame(demoView(m.picture(), width, height), width, height, b)+frameEnd); err != nil {
+		if _, err := io.WriteString(out, start+frame(layOut(m.picture(), width, height), width, height, b)+frameEnd); err != nil {
 			return
 		}
 		select {

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"strings"
@@ -10,7 +10,7 @@ import (
 
 // strip draws the rate of acknowledged writes as columns, the newest at the
 // right, and below it what happened where.
-func strip(p demoPicture, width, height int) []row {
+func strip(p picture, width, height int) []row {
 	end := int(p.now.Sub(p.began)/bucketSpan) - p.dropped // the newest is not full yet
 	first := max(0, end-width)
 	most := 1
@@ -43,7 +43,7 @@ func column(b bucket, most, level, height int) span {
 	part := min(max(full-8*level, 0), 8)
 	switch {
 	case part > 0:
-		return span{toneAccent, string([]rune(eighths)[part])}
+		return span{accent, string([]rune(eighths)[part])}
 	case level == 0 && b.failed > 0:
 		return span{terminal.Bad, "×"}
 	case level == 0:
@@ -63,7 +63,7 @@ func (r row) add(s span) row {
 
 // flagRow names the places in the strip. Of two that would overlap the older
 // one stays.
-func flagRow(p demoPicture, first, end, width int) row {
+func flagRow(p picture, first, end, width int) row {
 	r := row{{terminal.Plain, " "}}
 	used := 0
 	for _, f := range p.flags {

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -8,15 +8,15 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// demoNodeWord makes `spineldb demo` one embedded node instead of the demo:
+// nodeWord makes `spineldb demo` one embedded node instead of the demo:
 //
 //	spineldb demo node ADDRESS STATE-FILE [UPSTREAM]
 //
 // It is not in the help, because it is of no use to people.
-const demoNodeWord = "node"
+const nodeWord = "node"
 
-// demoNode runs one embedded node until ctx ends.
-func demoNode(ctx context.Context, args []string) error {
+// runNode runs one embedded node until ctx ends.
+func runNode(ctx context.Context, args []string) error {
 	if len(args) < 2 || len(args) > 3 {
 		return exit.WrongUsage("demo node needs ADDRESS STATE-FILE [UPSTREAM]")
 	}

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"cmp"
@@ -14,28 +14,28 @@ import (
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 )
 
-// demoPlain prints plain lines. moment may be called at the same time as the
+// printer prints plain lines. moment may be called at the same time as the
 // rest.
-type demoPlain struct {
+type printer struct {
 	out   io.Writer
 	brush terminal.Brush
 
 	mu      sync.Mutex
-	waiting []demoMoment
+	waiting []moment
 }
 
 // plainHold is how long a line waits for others that belong before it.
 const plainHold = 150 * time.Millisecond
 
 // moment takes one line of the story.
-func (d *demoPlain) moment(m demoMoment) {
+func (d *printer) moment(m moment) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.waiting = append(d.waiting, m)
 }
 
 // tell prints the lines that have waited long enough, until ctx ends; then all.
-func (d *demoPlain) tell(ctx context.Context) {
+func (d *printer) tell(ctx context.Context) {
 	ticker := time.NewTicker(plainHold / 3)
 	defer ticker.Stop()
 	for {
@@ -50,7 +50,7 @@ func (d *demoPlain) tell(ctx context.Context) {
 }
 
 // flush prints the lines up to a moment.
-func (d *demoPlain) flush(until time.Time) {
+func (d *printer) flush(until time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	later := d.waiting[:0:0]
@@ -65,19 +65,19 @@ func (d *demoPlain) flush(until time.Time) {
 }
 
 // hint prints what to do while everything is left running.
-func (d *demoPlain) hint(lines []string) {
+func (d *printer) hint(lines []string) {
 	d.flush(time.Now())
 	_, _ = fmt.Fprintf(d.out, "\neverything is left running until Ctrl-C; try:\n\n  %s\n\n", strings.Join(lines, "\n  "))
 }
 
 // frame leaves the last picture of the live view where it can be read.
-func (d *demoPlain) frame(p demoPicture, f *os.File) {
+func (d *printer) frame(p picture, f *os.File) {
 	width, _, ok := terminal.Size(f)
 	if !ok {
 		width = 80
 	}
 	p.hint = nil
-	for _, r := range demoView(p, width, 1000) {
+	for _, r := range layOut(p, width, 1000) {
 		_, _ = fmt.Fprintln(d.out, r.text(d.brush, width))
 	}
 }
@@ -98,14 +98,14 @@ func round(d time.Duration) string {
 
 // inOrder are the moments in the order of their time. Wardens are heard one
 // after the other, so they arrive a little out of it.
-func inOrder(all []demoMoment) []demoMoment {
+func inOrder(all []moment) []moment {
 	all = slices.Clone(all)
-	slices.SortStableFunc(all, func(a, b demoMoment) int { return cmp.Compare(a.at.UnixMilli(), b.at.UnixMilli()) })
+	slices.SortStableFunc(all, func(a, b moment) int { return cmp.Compare(a.at.UnixMilli(), b.at.UnixMilli()) })
 	return all
 }
 
 // result prints what was measured; its last line is for scripts.
-func (d *demoPlain) result(p demoPicture, t tally, s planned) {
+func (d *printer) result(p picture, t tally, s planned) {
 	var b strings.Builder
 	if !p.marks[markKill].IsZero() && !p.marks[markFirstWrite].IsZero() {
 		b.WriteString("\n" + d.brush.Paint(terminal.Bold, "  the failover") + "\n\n")
@@ -138,7 +138,7 @@ func markNames() [marks]string {
 // steps are the rows of the table of times, with a bar for each step. The
 // first step is a waiting time that the operator chose, so bars are drawn for
 // the others.
-func (d *demoPlain) steps(p demoPicture) []string {
+func (d *printer) steps(p picture) []string {
 	const widest = 24
 	kill := p.marks[markKill]
 	var longest time.Duration
@@ -161,7 +161,7 @@ func (d *demoPlain) steps(p demoPicture) []string {
 				row += d.brush.Paint(terminal.Faint, fmt.Sprintf("   down_after is %s", p.downAfter))
 			case k > markSdown && longest > 0:
 				bar := strings.Repeat("█", max(1, int(step*widest/longest)))
-				row += fmt.Sprintf("   %s %s", d.brush.Paint(toneAccent, bar), d.brush.Paint(terminal.Faint, "+"+millis(step)))
+				row += fmt.Sprintf("   %s %s", d.brush.Paint(accent, bar), d.brush.Paint(terminal.Faint, "+"+millis(step)))
 			}
 		}
 		rows = append(rows, row)
@@ -171,7 +171,7 @@ func (d *demoPlain) steps(p demoPicture) []string {
 
 // marksInOrder are the marks by time, those not reached last. A client can be
 // faster than the Warden that looks whether the promotion is done.
-func marksInOrder(p demoPicture) []mark {
+func marksInOrder(p picture) []mark {
 	var all []mark
 	for k := range marks {
 		all = append(all, k)

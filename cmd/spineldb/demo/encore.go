@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -21,8 +21,8 @@ const (
 
 // encore leaves everything running until ctx ends. What somebody kills is
 // started again a little later, as a machine that was repaired.
-func (p *demoPlay) encore(ctx context.Context) {
-	p.writer.pace.Store(int64(demoKeepPace))
+func (p *play) encore(ctx context.Context) {
+	p.writer.pace.Store(int64(keepPace))
 	p.model.headline("your turn: everything is left running until Ctrl-C")
 	lines := p.suggestions()
 	p.model.hint(lines)
@@ -31,13 +31,13 @@ func (p *demoPlay) encore(ctx context.Context) {
 	}
 	ticker := time.NewTicker(encoreLook)
 	defer ticker.Stop()
-	deaths := map[*demoChild]time.Time{}
+	deaths := map[*child]time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			for _, d := range append(append([]*demoChild{}, p.cast.nodes...), p.cast.wardens...) {
+			for _, d := range append(append([]*child{}, p.cast.nodes...), p.cast.wardens...) {
 				if !d.running() {
 					p.lookAfter(d, deaths, now)
 				}
@@ -47,7 +47,7 @@ func (p *demoPlay) encore(ctx context.Context) {
 }
 
 // lookAfter notes a death, and ends it in time.
-func (p *demoPlay) lookAfter(d *demoChild, deaths map[*demoChild]time.Time, now time.Time) {
+func (p *play) lookAfter(d *child, deaths map[*child]time.Time, now time.Time) {
 	died, known := deaths[d]
 	if !known {
 		deaths[d] = now
@@ -70,7 +70,7 @@ func (p *demoPlay) lookAfter(d *demoChild, deaths map[*demoChild]time.Time, now 
 }
 
 // suggestions are commands to try while everything runs.
-func (p *demoPlay) suggestions() []string {
+func (p *play) suggestions() []string {
 	program := "spineldb"
 	if strings.Contains(p.cast.self, string(filepath.Separator)+"go-build") {
 		program = "go run ./cmd/spineldb"
@@ -90,7 +90,7 @@ func (p *demoPlay) suggestions() []string {
 }
 
 // killLine says which process is which.
-func (p *demoPlay) killLine(all []*demoChild) string {
+func (p *play) killLine(all []*child) string {
 	var names []string
 	for _, d := range all {
 		names = append(names, fmt.Sprintf("%s %d", d.name, d.pid()))
@@ -99,7 +99,7 @@ func (p *demoPlay) killLine(all []*demoChild) string {
 }
 
 // name of the node at addr, or the address itself.
-func (p *demoPlay) name(addr warden.NodeID) string {
+func (p *play) name(addr warden.NodeID) string {
 	if n := p.node(addr); n != nil {
 		return n.name
 	}

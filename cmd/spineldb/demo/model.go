@@ -1,10 +1,11 @@
-package main
+package demo
 
 import (
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/warden"
 )
@@ -25,8 +26,8 @@ const (
 	noMark mark = -1
 )
 
-// demoMoment is one line of the story.
-type demoMoment struct {
+// moment is one line of the story.
+type moment struct {
 	at time.Time
 	// since is the distance to the act's beginning (the kill, say); before
 	// there was one, to the demo's.
@@ -36,8 +37,8 @@ type demoMoment struct {
 	tone  terminal.Tone
 }
 
-// demoNodeState is what is shown of a node.
-type demoNodeState struct {
+// nodeState is what is shown of a node.
+type nodeState struct {
 	name string
 	addr warden.NodeID
 	dead bool // its process was ended
@@ -46,8 +47,8 @@ type demoNodeState struct {
 	down int // Wardens that find it down
 }
 
-// demoWardenState is what is shown of a Warden.
-type demoWardenState struct {
+// wardenState is what is shown of a Warden.
+type wardenState struct {
 	name  string
 	addr  warden.NodeID
 	id    warden.WardenID
@@ -55,8 +56,8 @@ type demoWardenState struct {
 	view  warden.GroupView
 }
 
-// demoFlag is a place in the strip of writes.
-type demoFlag struct {
+// stripFlag is a place in the strip of writes.
+type stripFlag struct {
 	at   time.Time
 	text string
 	tone terminal.Tone
@@ -74,8 +75,8 @@ const (
 // bucket counts the writes of one bucketSpan.
 type bucket struct{ acked, failed int }
 
-// demoPicture is everything shown, at one moment.
-type demoPicture struct {
+// picture is everything shown, at one moment.
+type picture struct {
 	now       time.Time
 	began     time.Time
 	engine    string
@@ -85,11 +86,11 @@ type demoPicture struct {
 	zero      time.Time
 	zeroName  string
 
-	nodes   []demoNodeState
-	wardens []demoWardenState
+	nodes   []nodeState
+	wardens []wardenState
 	primary warden.NodeID
-	moments []demoMoment
-	flags   []demoFlag
+	moments []moment
+	flags   []stripFlag
 	marks   [marks]time.Time
 
 	buckets []bucket
@@ -103,23 +104,23 @@ type demoPicture struct {
 	longest time.Duration
 }
 
-// demoModel guards the picture. Safe for concurrent use.
-type demoModel struct {
+// model guards the picture. Safe for concurrent use.
+type model struct {
 	mu sync.Mutex
-	p  demoPicture
+	p  picture
 	// tell is called with every new moment, in order; may be nil.
-	tell func(demoMoment)
+	tell func(moment)
 	// broken: a write has failed since the last one that was acknowledged,
 	// after the kill. The next success is then the new primary's.
 	broken bool
 }
 
-func newDemoModel(engine string, downAfter time.Duration, now time.Time) *demoModel {
-	return &demoModel{p: demoPicture{began: now, engine: engine, downAfter: downAfter, zero: now, zeroName: "the start"}}
+func newModel(engine string, downAfter time.Duration, now time.Time) *model {
+	return &model{p: picture{began: now, engine: engine, downAfter: downAfter, zero: now, zeroName: "the start"}}
 }
 
 // picture is a copy of everything, as of now.
-func (m *demoModel) picture() demoPicture {
+func (m *model) picture() picture {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.p
@@ -130,26 +131,26 @@ func (m *demoModel) picture() demoPicture {
 }
 
 // cast names the processes.
-func (m *demoModel) cast(c *demoCast) {
+func (m *model) cast(c *cast) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, n := range c.nodes {
-		m.p.nodes = append(m.p.nodes, demoNodeState{name: n.name, addr: n.addr})
+		m.p.nodes = append(m.p.nodes, nodeState{name: n.name, addr: n.addr})
 	}
 	for _, w := range c.wardens {
-		m.p.wardens = append(m.p.wardens, demoWardenState{name: w.name, addr: w.addr})
+		m.p.wardens = append(m.p.wardens, wardenState{name: w.name, addr: w.addr})
 	}
 }
 
 // say adds a line to the story.
-func (m *demoModel) say(at time.Time, who, text string, t terminal.Tone) {
+func (m *model) say(at time.Time, who, text string, t terminal.Tone) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sayLocked(at, who, text, t)
 }
 
-func (m *demoModel) sayLocked(at time.Time, who, text string, t terminal.Tone) {
-	moment := demoMoment{at: at, since: at.Sub(m.p.zero), who: who, text: text, tone: t}
+func (m *model) sayLocked(at time.Time, who, text string, t terminal.Tone) {
+	moment := moment{at: at, since: at.Sub(m.p.zero), who: who, text: text, tone: t}
 	m.p.moments = append(m.p.moments, moment)
 	if n := len(m.p.moments); n > maxMoments {
 		m.p.moments = slices.Clone(m.p.moments[n-maxMoments/2:])
@@ -159,37 +160,37 @@ func (m *demoModel) sayLocked(at time.Time, who, text string, t terminal.Tone) {
 	}
 }
 
-func (m *demoModel) headline(text string) {
+func (m *model) headline(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.headline = text
 }
 
-func (m *demoModel) hint(lines []string) {
+func (m *model) hint(lines []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.hint = lines
 }
 
 // act begins an act at a moment: times are told relative to it from now on.
-func (m *demoModel) act(at time.Time, name, flag, text string, t terminal.Tone) {
+func (m *model) act(at time.Time, name, flag, text string, t terminal.Tone) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.zero, m.p.zeroName, m.p.longest = at, name, 0
-	m.p.flags = append(m.p.flags, demoFlag{at, flag, t})
+	m.p.flags = append(m.p.flags, stripFlag{at, flag, t})
 	m.sayLocked(at, "", text, t)
 }
 
 // flag names a place in the strip of writes.
-func (m *demoModel) flag(at time.Time, text string, t terminal.Tone) {
+func (m *model) flag(at time.Time, text string, t terminal.Tone) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.p.flags = append(m.p.flags, demoFlag{at, text, t})
+	m.p.flags = append(m.p.flags, stripFlag{at, text, t})
 }
 
 // reach notes the first time of a mark. The marks belong to the kill: before
 // it, only the kill itself counts.
-func (m *demoModel) reach(k mark, at time.Time) {
+func (m *model) reach(k mark, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if k == noMark || k != markKill && m.p.marks[markKill].IsZero() || !m.p.marks[k].IsZero() {
@@ -199,14 +200,14 @@ func (m *demoModel) reach(k mark, at time.Time) {
 }
 
 // reached is when a mark was reached; zero: not yet.
-func (m *demoModel) reached(k mark) time.Time {
+func (m *model) reached(k mark) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.p.marks[k]
 }
 
 // died notes that a node's process was ended or started again.
-func (m *demoModel) died(addr warden.NodeID, dead bool) {
+func (m *model) died(addr warden.NodeID, dead bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range m.p.nodes {
@@ -217,7 +218,7 @@ func (m *demoModel) died(addr warden.NodeID, dead bool) {
 }
 
 // wrote counts an acknowledged write.
-func (m *demoModel) wrote(at time.Time) {
+func (m *model) wrote(at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.acked++
@@ -233,12 +234,12 @@ func (m *demoModel) wrote(at time.Time) {
 	if m.p.marks[markFirstWrite].IsZero() {
 		m.p.marks[markFirstWrite] = at
 	}
-	m.p.flags = append(m.p.flags, demoFlag{at, since(at.Sub(m.p.zero)), terminal.Good})
+	m.p.flags = append(m.p.flags, stripFlag{at, since(at.Sub(m.p.zero)), terminal.Good})
 	m.sayLocked(at, "client", "the first write is acknowledged again", terminal.Good)
 }
 
 // missed counts a write without an acknowledgement. sent: it may have arrived.
-func (m *demoModel) missed(at time.Time, sent bool) {
+func (m *model) missed(at time.Time, sent bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.bucketAt(at).failed++
@@ -254,7 +255,7 @@ func (m *demoModel) missed(at time.Time, sent bool) {
 }
 
 // bucketAt is the bucket of a moment. m.mu must be held.
-func (m *demoModel) bucketAt(at time.Time) *bucket {
+func (m *model) bucketAt(at time.Time) *bucket {
 	i := max(0, int(at.Sub(m.p.began)/bucketSpan)-m.p.dropped)
 	if i >= maxBuckets {
 		cut := i - maxBuckets/2
@@ -269,7 +270,7 @@ func (m *demoModel) bucketAt(at time.Time) *bucket {
 }
 
 // heard takes in what a Warden says of the group, or that it says nothing.
-func (m *demoModel) heard(addr warden.NodeID, id warden.WardenID, v warden.GroupView, ok bool) {
+func (m *model) heard(addr warden.NodeID, id warden.WardenID, v warden.GroupView, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range m.p.wardens {
@@ -282,7 +283,7 @@ func (m *demoModel) heard(addr warden.NodeID, id warden.WardenID, v warden.Group
 	}
 	best := warden.GroupView{Provisional: true}
 	for _, w := range m.p.wardens {
-		if w.heard && (better(w.view, best) || best.Name == "") {
+		if w.heard && (remote.Better(w.view, best) || best.Name == "") {
 			best = w.view
 		}
 	}
@@ -295,7 +296,7 @@ func (m *demoModel) heard(addr warden.NodeID, id warden.WardenID, v warden.Group
 }
 
 // hear takes the newest look of all Wardens at the node.
-func (n *demoNodeState) hear(all []demoWardenState) {
+func (n *nodeState) hear(all []wardenState) {
 	n.down, n.seen = 0, false
 	for _, w := range all {
 		i := slices.IndexFunc(w.view.Nodes, func(v warden.NodeView) bool { return v.Node == n.addr })
@@ -314,7 +315,7 @@ func (n *demoNodeState) hear(all []demoWardenState) {
 }
 
 // nameOf is a node's short name, or its address.
-func (p *demoPicture) nameOf(addr warden.NodeID) string {
+func (p *picture) nameOf(addr warden.NodeID) string {
 	for _, n := range p.nodes {
 		if n.addr == addr {
 			return n.name
@@ -324,7 +325,7 @@ func (p *demoPicture) nameOf(addr warden.NodeID) string {
 }
 
 // wardenNamed is a Warden's short name, or the beginning of its id.
-func (p *demoPicture) wardenNamed(id warden.WardenID) string {
+func (p *picture) wardenNamed(id warden.WardenID) string {
 	for _, w := range p.wardens {
 		if w.id == id {
 			return w.name

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -14,19 +14,19 @@ import (
 
 // playedModel is a demo in the middle of an outage: two seconds of writes, the
 // kill, then half a second of failures.
-func playedModel(t *testing.T) (*demoModel, time.Time) {
+func playedModel(t *testing.T) (*model, time.Time) {
 	t.Helper()
 	began := time.Now().Add(-2500 * time.Millisecond)
-	m := newDemoModel("embedded", time.Second, began)
-	c := &demoCast{}
-	for i := range demoSize {
+	m := newModel("embedded", time.Second, began)
+	c := &cast{}
+	for i := range castSize {
 		c.nodes = append(c.nodes, c.child(string(rune('A'+i)), 20001+i))
 		c.wardens = append(c.wardens, c.child(fmt.Sprintf("W%d", i+1), 20004+i))
 	}
 	m.cast(c)
 	a, b := c.nodes[0].addr, c.nodes[1].addr
 	for i, w := range c.wardens {
-		m.heard(w.addr, warden.WardenID(fmt.Sprintf("%040d", i)), warden.GroupView{Name: demoGroup, Primary: a, Agreed: true, Nodes: []warden.NodeView{
+		m.heard(w.addr, warden.WardenID(fmt.Sprintf("%040d", i)), warden.GroupView{Name: groupName, Primary: a, Agreed: true, Nodes: []warden.NodeView{
 			{Node: a, Primary: true, Down: i == 0, Odown: i == 0, Agreeing: 2, ObservedAgo: 1, Observation: warden.Observation{Role: warden.RolePrimary, Position: 1234567}},
 			{Node: b, ObservedAgo: 1, Observation: warden.Observation{Role: warden.RoleReplica, Upstream: a, LinkUp: true}},
 		}}, true)
@@ -46,16 +46,16 @@ func playedModel(t *testing.T) (*demoModel, time.Time) {
 	return m, kill
 }
 
-func screenText(p demoPicture, width, height int, b terminal.Brush) string {
+func screenText(p picture, width, height int, b terminal.Brush) string {
 	var s strings.Builder
-	for _, r := range demoView(p, width, height) {
+	for _, r := range layOut(p, width, height) {
 		s.WriteString(r.text(b, width) + "\n")
 	}
 	return s.String()
 }
 
 // Goal: the view says what is going on, and where the gap is.
-func TestDemoView(t *testing.T) {
+func TestView(t *testing.T) {
 	m, kill := playedModel(t)
 	p := m.picture()
 	p.now = kill.Add(500 * time.Millisecond)
@@ -84,14 +84,14 @@ func TestDemoView(t *testing.T) {
 }
 
 // Goal: the view fits every terminal, also while everything is left running.
-func TestDemoViewFits(t *testing.T) {
+func TestViewFits(t *testing.T) {
 	m, _ := playedModel(t)
 	for _, hint := range [][]string{nil, {"first", "second", "third", strings.Repeat("long ", 100)}} {
 		m.hint(hint)
 		p := m.picture()
 		for width := 1; width < 200; width += 7 {
 			for height := 1; height < 60; height += 3 {
-				got := frame(demoView(p, width, height), width, height, false)
+				got := frame(layOut(p, width, height), width, height, false)
 				lines := strings.Split(got, "\r\n")
 				if len(lines) > height {
 					t.Fatalf("%d rows on a terminal of %dx%d", len(lines), width, height)
@@ -111,9 +111,9 @@ func TestDemoViewFits(t *testing.T) {
 }
 
 // Goal: a demo left running for days keeps a bounded past.
-func TestDemoModelIsBounded(t *testing.T) {
+func TestModelIsBounded(t *testing.T) {
 	began := time.Now()
-	m := newDemoModel("embedded", time.Second, began)
+	m := newModel("embedded", time.Second, began)
 	for i := range 10 * maxBuckets {
 		at := began.Add(time.Duration(i) * bucketSpan)
 		m.wrote(at)
@@ -132,7 +132,7 @@ func TestDemoModelIsBounded(t *testing.T) {
 
 // Goal: of events that all Wardens report one line tells, a vote is told with
 // the names of the demo, and what is not known is told as it came.
-func TestDemoTales(t *testing.T) {
+func TestTales(t *testing.T) {
 	m, kill := playedModel(t)
 	tales := newTales(m)
 	hear := func(who, event, payload string) {

@@ -1,9 +1,9 @@
-package main
+package demo
 
 import "syscall"
 
-// demoProcess keeps a terminal's Ctrl-C from the children, because the demo
+// ChildAttributes keeps a terminal's Ctrl-C from the children, because the demo
 // ends them in order, and has the kernel end them if the demo cannot.
-func demoProcess() *syscall.SysProcAttr {
+func ChildAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

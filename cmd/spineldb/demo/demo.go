@@ -1,4 +1,15 @@
-package main
+// Package demo is `spineldb demo`: a failover on this machine, for people to
+// watch.
+//
+// It is one process that plays three parts: it starts the cast (child.go,
+// node.go), does what a story needs (act.go) while a client writes (writer.go),
+// and shows what the Wardens say of it. What they say arrives in watch.go, is
+// worded in story.go and kept in model.go; view.go makes rows of text of it and
+// screen.go puts them on a terminal, or plain.go prints lines.
+//
+// The Wardens and the embedded nodes of the cast are this very program again,
+// started as `spineldb --warden FILE` and `spineldb demo node ...`.
+package demo
 
 import (
 	"context"
@@ -20,15 +31,8 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// The demo is one process that plays three parts: it starts the cast
-// (demochild.go, demonode.go), does what a story needs (demoact.go) while a
-// client writes (demowriter.go), and shows what the Wardens say of it. What
-// they say arrives in demowatch.go, is worded in demostory.go and kept in
-// demomodel.go; demoview.go makes rows of text of it and demoscreen.go puts
-// them on a terminal.
-
-// demoOptions are the flags of `spineldb demo`.
-type demoOptions struct {
+// options are the flags of `spineldb demo`.
+type options struct {
 	engine     string
 	downAfter  time.Duration
 	keep       bool
@@ -36,7 +40,7 @@ type demoOptions struct {
 	switchover bool
 }
 
-const demoHelp = `usage: spineldb demo [flags]
+const help = `usage: spineldb demo [flags]
 
 Start three Wardens, a primary and two replicas on this machine, write through
 an ordinary Sentinel client, kill the primary and watch what happens. Nothing
@@ -61,18 +65,20 @@ exit codes: 0 done and nothing lost, 1 no failover or something lost, 2 usage
 // Bounds of --down-after. Warden accepts no less; with more than a minute
 // nobody waits for the end.
 const (
-	demoShortest = time.Duration(config.MinDownAfter)
-	demoLongest  = time.Minute
+	shortest = time.Duration(config.MinDownAfter)
+	longest  = time.Minute
 )
 
-// demoMain is `spineldb demo`. It returns when everything it started has ended.
-func demoMain(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == demoNodeWord {
-		return demoNode(ctx, args[1:])
+// Main is `spineldb demo` with the arguments after that word. It returns when
+// everything it started has ended. The error carries the exit code; where it
+// has no words, they were told already.
+func Main(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == nodeWord {
+		return runNode(ctx, args[1:])
 	}
-	o, err := parseDemo(args)
+	o, err := parseFlags(args)
 	if errors.Is(err, flag.ErrHelp) {
-		_, err = io.WriteString(os.Stdout, demoHelp)
+		_, err = io.WriteString(os.Stdout, help)
 		return err
 	}
 	if err != nil {
@@ -85,11 +91,11 @@ func demoMain(ctx context.Context, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, ends...)
 	defer stop()
-	return playDemo(ctx, o, os.Stdout)
+	return perform(ctx, o, os.Stdout)
 }
 
-func parseDemo(args []string) (demoOptions, error) {
-	var o demoOptions
+func parseFlags(args []string) (options, error) {
+	var o options
 	downAfter := "1s"
 	f := flag.NewFlagSet("demo", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -106,7 +112,7 @@ func parseDemo(args []string) (demoOptions, error) {
 	if f.NArg() > 0 {
 		return o, exit.WrongUsage("demo takes flags only, but %q was given: see spineldb demo --help", wording.Shown(f.Arg(0)))
 	}
-	if _, ok := demoEngines()[o.engine]; !ok {
+	if _, ok := engines()[o.engine]; !ok {
 		return o, exit.WrongUsage("--engine is %q: choose embedded, redis or valkey", wording.Shown(o.engine))
 	}
 	span, err := duration.Parse(downAfter)
@@ -114,23 +120,23 @@ func parseDemo(args []string) (demoOptions, error) {
 		return o, exit.WrongUsage("--down-after: %v", err)
 	}
 	o.downAfter = time.Duration(span)
-	if o.downAfter < demoShortest || o.downAfter > demoLongest {
-		return o, exit.WrongUsage("--down-after is %s: write a time from %s to %s", span, warden.Duration(demoShortest), warden.Duration(demoLongest))
+	if o.downAfter < shortest || o.downAfter > longest {
+		return o, exit.WrongUsage("--down-after is %s: write a time from %s to %s", span, warden.Duration(shortest), warden.Duration(longest))
 	}
 	return o, nil
 }
 
-// playDemo shows the story on out, and ends what it started.
-func playDemo(ctx context.Context, o demoOptions, out *os.File) error {
+// perform shows the story on out, and ends what it started.
+func perform(ctx context.Context, o options, out *os.File) error {
 	_, _, onScreen := terminal.Size(out)
 	live := onScreen && !o.plain && os.Getenv("TERM") != "dumb"
-	model := newDemoModel(o.engine, o.downAfter, time.Now())
-	show := &demoPlain{out: out, brush: terminal.Brush(terminal.WantsColour(out) && onScreen)}
-	cast, err := newDemoCast(o.engine)
+	model := newModel(o.engine, o.downAfter, time.Now())
+	show := &printer{out: out, brush: terminal.Brush(terminal.WantsColour(out) && onScreen)}
+	cast, err := newCast(o.engine)
 	if err != nil {
 		return err
 	}
-	p := &demoPlay{options: o, model: model, cast: cast, live: live, show: show}
+	p := &play{options: o, model: model, cast: cast, live: live, show: show}
 	showing, hide := context.WithCancel(context.WithoutCancel(ctx))
 	var shown sync.WaitGroup
 	if live {
@@ -151,7 +157,7 @@ func playDemo(ctx context.Context, o demoOptions, out *os.File) error {
 
 // close says how it ended: err is what stopped the play, closing what could
 // not be ended. The result comes last, after everything has ended.
-func (p *demoPlay) close(ctx context.Context, err, closing error) error {
+func (p *play) close(ctx context.Context, err, closing error) error {
 	if err != nil && ctx.Err() != nil {
 		err = exit.With(exit.Refused, "demo: interrupted; everything was stopped")
 	} else if err != nil {

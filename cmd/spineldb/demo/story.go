@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -15,14 +15,14 @@ import (
 
 // tales turns the Wardens' events into lines of the story and into marks.
 type tales struct {
-	model *demoModel
+	model *model
 
 	mu sync.Mutex
 	// told are the happenings that every Warden reports and one line tells.
 	told map[string]bool
 }
 
-func newTales(m *demoModel) *tales { return &tales{model: m, told: map[string]bool{}} }
+func newTales(m *model) *tales { return &tales{model: m, told: map[string]bool{}} }
 
 // tale is how one event is told.
 type tale struct {
@@ -130,7 +130,7 @@ func (t *tales) before(what string, at time.Time) bool {
 	return was
 }
 
-func (t *tales) sdown(at time.Time, who string, node warden.NodeID, p demoPicture) {
+func (t *tales) sdown(at time.Time, who string, node warden.NodeID, p picture) {
 	text := fmt.Sprintf("no answer from %s for %s: down, for me (SDOWN)", p.nameOf(node), p.downAfter)
 	if node != p.primary {
 		t.model.say(at, who, text, terminal.Plain)
@@ -142,7 +142,7 @@ func (t *tales) sdown(at time.Time, who string, node warden.NodeID, p demoPictur
 
 // switched tells that clients are sent elsewhere: words are the group, the old
 // primary and the new one.
-func (t *tales) switched(at time.Time, words []string, p demoPicture) {
+func (t *tales) switched(at time.Time, words []string, p picture) {
 	if len(words) != 5 || t.before("switch"+words[4], at) {
 		return
 	}

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -23,21 +23,21 @@ import (
 )
 
 const (
-	demoGroup = "demo"
-	// demoSize is the number of Wardens, and that of nodes.
-	demoSize = 3
-	// demoStopLimit is how long a child may take to end when asked to.
-	demoStopLimit = 2 * time.Second
+	groupName = "demo"
+	// castSize is the number of Wardens, and that of nodes.
+	castSize = 3
+	// stopLimit is how long a child may take to end when asked to.
+	stopLimit = 2 * time.Second
 )
 
-// demoEngines are the kinds of nodes, and the program each one is; "" is this
+// engines are the kinds of nodes, and the program each one is; "" is this
 // program itself.
-func demoEngines() map[string]string {
+func engines() map[string]string {
 	return map[string]string{"embedded": "", "redis": "redis-server", "valkey": "valkey-server"}
 }
 
-// demoChild is one process of the cast.
-type demoChild struct {
+// child is one process of the cast.
+type child struct {
 	name string // "A", "W1"
 	addr warden.NodeID
 	port int
@@ -50,21 +50,21 @@ type demoChild struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// demoCast is all processes and the directory they live in.
-type demoCast struct {
+// cast is all processes and the directory they live in.
+type cast struct {
 	dir     string
 	self    string // this program
 	server  string // the program of a node, "" is self
-	nodes   []*demoChild
-	wardens []*demoChild
+	nodes   []*child
+	wardens []*child
 	// lastWords are the last lines of the Wardens' logs, once it has ended.
 	lastWords string
 }
 
-// newDemoCast chooses ports and writes the configurations. end removes them.
-func newDemoCast(engine string) (c *demoCast, err error) {
-	c = &demoCast{}
-	if program := demoEngines()[engine]; program != "" {
+// newCast chooses ports and writes the configurations. end removes them.
+func newCast(engine string) (c *cast, err error) {
+	c = &cast{}
+	if program := engines()[engine]; program != "" {
 		if c.server, err = exec.LookPath(program); err != nil {
 			return nil, exit.With(exit.Refused, "demo: there is no %s in PATH: install it, or use --engine embedded, which needs nothing", program)
 		}
@@ -72,24 +72,24 @@ func newDemoCast(engine string) (c *demoCast, err error) {
 	if c.self, err = os.Executable(); err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	base, err := freePorts(3 * demoSize)
+	base, err := freePorts(3 * castSize)
 	if err != nil {
 		return nil, err
 	}
 	if c.dir, err = os.MkdirTemp("", "spineldb-demo-"); err != nil {
 		return nil, fmt.Errorf("make temporary directory: %w", err)
 	}
-	for i := range demoSize {
+	for i := range castSize {
 		c.nodes = append(c.nodes, c.child(string(rune('A'+i)), base+i))
-		w := c.child(fmt.Sprintf("W%d", i+1), base+demoSize+i)
-		w.gossip = base + 2*demoSize + i
+		w := c.child(fmt.Sprintf("W%d", i+1), base+castSize+i)
+		w.gossip = base + 2*castSize + i
 		c.wardens = append(c.wardens, w)
 	}
 	return c, nil
 }
 
-func (c *demoCast) child(name string, port int) *demoChild {
-	return &demoChild{name: name, port: port, addr: warden.MakeNode("127.0.0.1", port), log: filepath.Join(c.dir, name+".log")}
+func (c *cast) child(name string, port int) *child {
+	return &child{name: name, port: port, addr: warden.MakeNode("127.0.0.1", port), log: filepath.Join(c.dir, name+".log")}
 }
 
 // freePorts finds n ports in a row that are free for TCP and UDP. They lie
@@ -124,7 +124,7 @@ func portsFree(base, n int) bool {
 }
 
 // configure writes a Warden's warden.toml.
-func (c *demoCast) configure(w *demoChild, downAfter time.Duration) error {
+func (c *cast) configure(w *child, downAfter time.Duration) error {
 	var join []string
 	for _, other := range c.wardens {
 		if other != w {
@@ -143,7 +143,7 @@ port = %d
 quorum = %d
 wardens = %d
 down_after = "%dms"
-`, w.port, w.gossip, strings.Join(join, ", "), demoGroup, c.nodes[0].port, demoSize/2+1, demoSize, downAfter.Milliseconds())
+`, w.port, w.gossip, strings.Join(join, ", "), groupName, c.nodes[0].port, castSize/2+1, castSize, downAfter.Milliseconds())
 	file := filepath.Join(c.dir, w.name+".toml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write configuration of %s: %w", w.name, err)
@@ -154,13 +154,13 @@ down_after = "%dms"
 
 // nodeArgs is how a node is started, the first time and again: A as a primary,
 // the others as its replicas. What they were told since is in their files.
-func (c *demoCast) nodeArgs(n *demoChild) ([]string, error) {
+func (c *cast) nodeArgs(n *child) ([]string, error) {
 	upstream := ""
 	if n != c.nodes[0] {
 		upstream = string(c.nodes[0].addr)
 	}
 	if c.server == "" {
-		args := []string{c.self, "demo", demoNodeWord, string(n.addr), filepath.Join(c.dir, n.name+".state")}
+		args := []string{c.self, "demo", nodeWord, string(n.addr), filepath.Join(c.dir, n.name+".state")}
 		if upstream != "" {
 			args = append(args, upstream)
 		}
@@ -185,7 +185,7 @@ func (c *demoCast) nodeArgs(n *demoChild) ([]string, error) {
 }
 
 // start starts a child; it may not listen yet.
-func (c *demoCast) start(d *demoChild) error {
+func (c *cast) start(d *child) error {
 	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open log of %s: %w", d.name, err)
@@ -194,7 +194,7 @@ func (c *demoCast) start(d *demoChild) error {
 	cmd := exec.Command(d.args[0], d.args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = c.dir
-	cmd.SysProcAttr = demoProcess()
+	cmd.SysProcAttr = ChildAttributes()
 	// Variables meant for the operator's own Wardens are not meant for these.
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "WARDEN_") {
@@ -213,14 +213,14 @@ func (c *demoCast) start(d *demoChild) error {
 	return nil
 }
 
-func (c *demoCast) startNode(n *demoChild) (err error) {
+func (c *cast) startNode(n *child) (err error) {
 	if n.args, err = c.nodeArgs(n); err != nil {
 		return err
 	}
 	return c.start(n)
 }
 
-func (d *demoChild) pid() int {
+func (d *child) pid() int {
 	if d.cmd == nil {
 		return 0
 	}
@@ -228,7 +228,7 @@ func (d *demoChild) pid() int {
 }
 
 // running reports whether the process was started and has not ended.
-func (d *demoChild) running() bool {
+func (d *child) running() bool {
 	if d.cmd == nil {
 		return false
 	}
@@ -241,7 +241,7 @@ func (d *demoChild) running() bool {
 }
 
 // kill ends the process without warning and returns when it is gone.
-func (d *demoChild) kill(ctx context.Context) error {
+func (d *child) kill(ctx context.Context) error {
 	if err := d.cmd.Process.Kill(); err != nil {
 		return fmt.Errorf("kill %s: %w", d.name, err)
 	}
@@ -254,19 +254,19 @@ func (d *demoChild) kill(ctx context.Context) error {
 }
 
 // end asks a process to end, then makes it. The error says what it could not end.
-func (d *demoChild) end() error {
+func (d *child) end() error {
 	if !d.running() {
 		return nil
 	}
 	_ = d.cmd.Process.Signal(syscall.SIGTERM) // unknown on some systems; then killed
-	limit := time.NewTimer(demoStopLimit)
+	limit := time.NewTimer(stopLimit)
 	defer limit.Stop()
 	select {
 	case <-d.done:
 		return nil
 	case <-limit.C:
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), demoStopLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 	if err := d.kill(ctx); err != nil && d.running() {
 		return fmt.Errorf("%w: end process %d yourself", err, d.pid())
@@ -275,8 +275,8 @@ func (d *demoChild) end() error {
 }
 
 // end ends everything and removes the directory.
-func (c *demoCast) end() error {
-	all := append(append([]*demoChild{}, c.wardens...), c.nodes...)
+func (c *cast) end() error {
+	all := append(append([]*child{}, c.wardens...), c.nodes...)
 	errs := make([]error, len(all))
 	var wait sync.WaitGroup
 	for i, d := range all {
@@ -293,7 +293,7 @@ func (c *demoCast) end() error {
 }
 
 // tail is the last n lines of a child's log, each with its name.
-func tail(d *demoChild, n int) string {
+func tail(d *child, n int) string {
 	f, err := os.Open(d.log)
 	if err != nil {
 		return ""

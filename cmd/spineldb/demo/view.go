@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 
 // More tones, for the demo only.
 const (
-	toneAccent  terminal.Tone = "36"
-	toneGoodTag terminal.Tone = "1;32"
-	toneBadTag  terminal.Tone = "1;31"
+	accent  terminal.Tone = "36"
+	goodTag terminal.Tone = "1;32"
+	badTag  terminal.Tone = "1;31"
 )
 
 // span is text of one tone, row a line of the screen.
@@ -72,8 +72,8 @@ const (
 	leastStory = 3   // lines of the story that are always shown
 )
 
-// demoView lays a picture out for a terminal of this size.
-func demoView(p demoPicture, width, height int) []row {
+// layOut lays a picture out for a terminal of this size.
+func layOut(p picture, width, height int) []row {
 	width = max(width, 20)
 	rows := head(p, width)
 	nodes := titled("NODES", "", nodeRows(p))
@@ -98,11 +98,11 @@ func demoView(p demoPicture, width, height int) []row {
 	rows = append(rows, row{})
 	switch room := height - len(rows) - 2 - leastStory - 1; {
 	case len(p.hint) > 0 && room < 2:
-		rows[2] = row{{toneAccent, "   " + p.hint[0]}} // the stages are over
+		rows[2] = row{{accent, "   " + p.hint[0]}} // the stages are over
 	case len(p.hint) > 0:
 		var lines []row
 		for _, line := range p.hint[:min(room, len(p.hint))] {
-			lines = append(lines, row{{toneAccent, " " + line}})
+			lines = append(lines, row{{accent, " " + line}})
 		}
 		rows = append(rows, ruled(titled("YOUR TURN", "Ctrl-C ends it", lines), width)...)
 		rows = append(rows, row{})
@@ -112,24 +112,24 @@ func demoView(p demoPicture, width, height int) []row {
 }
 
 // head is the title and the sentence that says what is going on.
-func head(p demoPicture, width int) []row {
+func head(p picture, width int) []row {
 	title := row{{terminal.Bold, " spineldb demo"}, {terminal.Faint, "  three Wardens watch three nodes"}}
 	facts := fmt.Sprintf("engine %s, down_after %s, %4.1fs ", p.engine, p.downAfter, p.now.Sub(p.began).Seconds())
 	if gap := width - title.width() - len(facts); gap > 1 {
 		title = append(title, span{terminal.Plain, strings.Repeat(" ", gap)}, span{terminal.Faint, facts})
 	}
-	t := toneAccent
+	t := accent
 	switch {
 	case !p.marks[markKill].IsZero() && p.marks[markFirstWrite].IsZero():
-		t = toneBadTag
+		t = badTag
 	case !p.marks[markFirstWrite].IsZero():
-		t = toneGoodTag
+		t = goodTag
 	}
 	return []row{title, {{t, " ▶ " + p.headline}}, stages(p, width), {}}
 }
 
 // stages shows how far the failover is, with the milliseconds since the kill.
-func stages(p demoPicture, width int) row {
+func stages(p picture, width int) row {
 	r := row{{terminal.Plain, "   "}}
 	kill := p.marks[markKill]
 	for k, name := range [marks]string{"kill", "SDOWN", "ODOWN", "votes", "decision", "promotion", "first write"} {
@@ -165,27 +165,27 @@ func ruled(rows []row, width int) []row {
 	return rows
 }
 
-func nodeRows(p demoPicture) []row {
+func nodeRows(p picture) []row {
 	var rows []row
 	for _, n := range p.nodes {
 		r := row{nodeSign(p, n), {terminal.Bold, n.name}, {terminal.Faint, fmt.Sprintf("  %-15s  ", n.addr)}}
 		rows = append(rows, append(r, nodeWords(p, n)...))
 	}
-	for len(rows) < demoSize {
+	for len(rows) < castSize {
 		rows = append(rows, row{})
 	}
 	return rows
 }
 
 // nodeSign is the mark before a node.
-func nodeSign(p demoPicture, n demoNodeState) span {
+func nodeSign(p picture, n nodeState) span {
 	switch {
 	case n.dead || n.down >= 2:
-		return span{toneBadTag, " ✗ "}
+		return span{badTag, " ✗ "}
 	case !n.seen:
 		return span{terminal.Faint, " ○ "}
 	case n.addr == p.primary:
-		return span{toneGoodTag, " ★ "}
+		return span{goodTag, " ★ "}
 	case n.down > 0:
 		return span{terminal.Warn, " ● "}
 	}
@@ -193,18 +193,18 @@ func nodeSign(p demoPicture, n demoNodeState) span {
 }
 
 // nodeWords are the role, what is unusual, and the position.
-func nodeWords(p demoPicture, n demoNodeState) row {
+func nodeWords(p picture, n nodeState) row {
 	o := n.view.Observation
 	role, state := span{terminal.Plain, "replica of " + p.nameOf(o.Upstream)}, span{}
 	switch {
 	case n.dead && n.addr == p.primary:
-		return row{{terminal.Bad, fmt.Sprintf("%-14s", "primary")}, {toneBadTag, "killed"}}
+		return row{{terminal.Bad, fmt.Sprintf("%-14s", "primary")}, {badTag, "killed"}}
 	case n.dead:
-		return row{{terminal.Bad, fmt.Sprintf("%-14s", "was primary")}, {toneBadTag, "killed"}}
+		return row{{terminal.Bad, fmt.Sprintf("%-14s", "was primary")}, {badTag, "killed"}}
 	case !n.seen:
 		return row{{terminal.Faint, "starting"}}
 	case n.addr == p.primary:
-		role = span{toneGoodTag, "primary"}
+		role = span{goodTag, "primary"}
 	case o.Role == warden.RolePrimary:
 		role, state = span{terminal.Warn, "old primary"}, span{terminal.Warn, "to be demoted"}
 	case o.Syncing:
@@ -228,7 +228,7 @@ func grouped(n int64) string {
 	return text
 }
 
-func wardenRows(p demoPicture) []row {
+func wardenRows(p picture) []row {
 	var rows []row
 	for _, w := range p.wardens {
 		r := row{{terminal.Good, " ● "}, {terminal.Bold, w.name}, {terminal.Faint, fmt.Sprintf("  %-15s  ", w.addr)}}
@@ -238,18 +238,18 @@ func wardenRows(p demoPicture) []row {
 			continue
 		}
 		if w.view.Leading {
-			r[0] = span{toneAccent, " ◆ "}
+			r[0] = span{accent, " ◆ "}
 		}
 		rows = append(rows, append(r, opinionOf(p, w)...))
 	}
-	for len(rows) < demoSize {
+	for len(rows) < castSize {
 		rows = append(rows, row{})
 	}
 	return rows
 }
 
 // opinionOf is what a Warden thinks of its primary, and whether it leads.
-func opinionOf(p demoPicture, w demoWardenState) row {
+func opinionOf(p picture, w wardenState) row {
 	if w.view.Provisional {
 		return row{{terminal.Warn, "looks for the others"}}
 	}
@@ -259,7 +259,7 @@ func opinionOf(p demoPicture, w demoWardenState) row {
 		switch {
 		case v.Node != w.view.Primary:
 		case v.Odown:
-			says = row{{toneBadTag, fmt.Sprintf("%s is DOWN: %d of %d agree", name, v.Agreeing, len(p.wardens))}}
+			says = row{{badTag, fmt.Sprintf("%s is DOWN: %d of %d agree", name, v.Agreeing, len(p.wardens))}}
 		case v.Down:
 			says = row{{terminal.Bad, name + " is down"}}
 		case v.WaitingFor > warden.Duration(p.downAfter/4) || v.AnsweredAgo > warden.Duration(p.downAfter/4) && v.Disconnected:
@@ -269,13 +269,13 @@ func opinionOf(p demoPicture, w demoWardenState) row {
 	says = says.to(24)
 	says = append(says, span{terminal.Faint, fmt.Sprintf("  epoch %d ", w.view.Promise)})
 	if w.view.Leading {
-		says = append(says, span{toneAccent, " leads"})
+		says = append(says, span{accent, " leads"})
 	}
 	return says
 }
 
 // storyRows are the last lines of the story.
-func storyRows(p demoPicture, room int) []row {
+func storyRows(p picture, room int) []row {
 	all := inOrder(p.moments)
 	var rows []row
 	for _, m := range all[max(0, len(all)-room):] {
@@ -285,7 +285,7 @@ func storyRows(p demoPicture, room int) []row {
 }
 
 // writesNote counts the writes.
-func writesNote(p demoPicture) string {
+func writesNote(p picture) string {
 	rate := 0
 	// The newest bucket is not full yet.
 	if n := len(p.buckets); n >= 2 {

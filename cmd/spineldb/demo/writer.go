@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	demoPace = 2 * time.Millisecond
-	// demoKeepPace is the pace while everything is left running, so that the
+	usualPace = 2 * time.Millisecond
+	// keepPace is the pace while everything is left running, so that the
 	// nodes do not fill up.
-	demoKeepPace = 20 * time.Millisecond
-	// demoRetry is how soon a client tries again after a failure.
-	demoRetry = 5 * time.Millisecond
-	// demoAnswer is how long it waits for an answer. A held write must fit in.
-	demoAnswer = 3 * time.Second
-	lookUpSize = 500 // keys in one question
+	keepPace = 20 * time.Millisecond
+	// retryAfter is how soon a client tries again after a failure.
+	retryAfter = 5 * time.Millisecond
+	// answerLimit is how long it waits for an answer. A held write must fit in.
+	answerLimit = 3 * time.Second
+	lookUpSize  = 500 // keys in one question
 )
 
-// demoWriter writes numbers, one after the other, through an ordinary Sentinel
+// writer writes numbers, one after the other, through an ordinary Sentinel
 // client, and remembers which ones were acknowledged.
-type demoWriter struct {
+type writer struct {
 	client *redis.Client
-	model  *demoModel
+	model  *model
 	pace   atomic.Int64
 	// between takes work to be done between two writes.
 	between chan func()
@@ -40,16 +40,16 @@ type demoWriter struct {
 	unknown []int
 }
 
-func newDemoWriter(m *demoModel, wardens []*demoChild) *demoWriter {
+func newWriter(m *model, wardens []*child) *writer {
 	var addrs []string
 	for _, w := range wardens {
 		addrs = append(addrs, string(w.addr))
 	}
-	w := &demoWriter{model: m, between: make(chan func())}
-	w.pace.Store(int64(demoPace))
+	w := &writer{model: m, between: make(chan func())}
+	w.pace.Store(int64(usualPace))
 	w.client = redis.NewFailoverClient(&redis.FailoverOptions{
-		MasterName: demoGroup, SentinelAddrs: addrs, Protocol: 2, DisableIdentity: true,
-		DialTimeout: time.Second, ReadTimeout: demoAnswer, WriteTimeout: time.Second, ContextTimeoutEnabled: true,
+		MasterName: groupName, SentinelAddrs: addrs, Protocol: 2, DisableIdentity: true,
+		DialTimeout: time.Second, ReadTimeout: answerLimit, WriteTimeout: time.Second, ContextTimeoutEnabled: true,
 		// Every failure is to be seen, so nothing is tried again unseen.
 		MaxRetries: -1, DialerRetries: 1, PipelinePoolSize: -1,
 		// After as many failed dials as the pool has room the client tries once
@@ -59,10 +59,10 @@ func newDemoWriter(m *demoModel, wardens []*demoChild) *demoWriter {
 	return w
 }
 
-func demoKey(n int) string { return "demo:" + strconv.Itoa(n) }
+func keyOf(n int) string { return "demo:" + strconv.Itoa(n) }
 
 // run writes until ctx ends.
-func (w *demoWriter) run(ctx context.Context) {
+func (w *writer) run(ctx context.Context) {
 	// A write that was begun is finished, so that its answer is counted.
 	finish := context.WithoutCancel(ctx)
 	wait := time.NewTimer(0)
@@ -78,8 +78,8 @@ func (w *demoWriter) run(ctx context.Context) {
 			f()
 		default:
 		}
-		limit, cancel := context.WithTimeout(finish, demoAnswer)
-		err := w.client.Set(limit, demoKey(n), n, 0).Err()
+		limit, cancel := context.WithTimeout(finish, answerLimit)
+		err := w.client.Set(limit, keyOf(n), n, 0).Err()
 		cancel()
 		now := time.Now()
 		if err == nil {
@@ -93,7 +93,7 @@ func (w *demoWriter) run(ctx context.Context) {
 			w.unknown = append(w.unknown, n)
 		}
 		w.model.missed(now, sent)
-		wait.Reset(demoRetry)
+		wait.Reset(retryAfter)
 	}
 }
 
@@ -105,7 +105,7 @@ func wasSent(err error) bool {
 }
 
 // do runs f between two writes, and returns after it.
-func (w *demoWriter) do(ctx context.Context, f func()) error {
+func (w *writer) do(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {
 	case w.between <- func() { defer close(done); f() }:
@@ -125,7 +125,7 @@ type tally struct {
 
 // count looks every write up on the primary that the Wardens name. run must
 // have returned.
-func (w *demoWriter) count(ctx context.Context) (tally, error) {
+func (w *writer) count(ctx context.Context) (tally, error) {
 	t := tally{acked: len(w.acked), unknown: len(w.unknown)}
 	found, err := w.lookUp(ctx, w.acked)
 	if err != nil {
@@ -137,13 +137,13 @@ func (w *demoWriter) count(ctx context.Context) (tally, error) {
 }
 
 // lookUp counts how many of the numbers are there.
-func (w *demoWriter) lookUp(ctx context.Context, numbers []int) (found int, err error) {
+func (w *writer) lookUp(ctx context.Context, numbers []int) (found int, err error) {
 	for len(numbers) > 0 {
 		part := numbers[:min(lookUpSize, len(numbers))]
 		numbers = numbers[len(part):]
 		keys := make([]string, len(part))
 		for i, n := range part {
-			keys[i] = demoKey(n)
+			keys[i] = keyOf(n)
 		}
 		values, err := w.ask(ctx, keys)
 		if err != nil {
@@ -159,7 +159,7 @@ func (w *demoWriter) lookUp(ctx context.Context, numbers []int) (found int, err 
 }
 
 // ask reads keys; a connection to a primary that is gone costs a second try.
-func (w *demoWriter) ask(ctx context.Context, keys []string) (values []any, err error) {
+func (w *writer) ask(ctx context.Context, keys []string) (values []any, err error) {
 	for range 20 {
 		if values, err = w.client.MGet(ctx, keys...).Result(); err == nil {
 			return values, nil

@@ -1,7 +1,0 @@
-//go:build !unix
-
-package main
-
-import "syscall"
-
-func demoProcess() *syscall.SysProcAttr { return nil }
