@@ -144,6 +144,20 @@ func TestDocumentedPathsExist(t *testing.T) {
 	}
 }
 
+// Goal: every stage of a leader is in the picture of the stages.
+func TestStagesAreDocumented(t *testing.T) {
+	page := readText(t, "docs/state-machine.md")
+	stages := all(`Stage = "([a-z-]+)"`, readText(t, "warden/failover/state.go"))
+	for _, stage := range stages {
+		if !regexp.MustCompile(`(?m)^\| ([a-z-]+, )*` + stage + `[, |]`).MatchString(page) {
+			t.Errorf("docs/state-machine.md has no row for the stage %s", stage)
+		}
+	}
+	if len(stages) < 14 {
+		t.Errorf("only %d stages were found", len(stages))
+	}
+}
+
 // Goal: every key of the example is in the short list, and no other.
 func TestConfigurationKeysAreDocumented(t *testing.T) {
 	example := all(`(?m)^#? ?([a-z][a-z_]+) = `, readText(t, "warden.toml.example"))
