@@ -115,7 +115,8 @@ var sabotages = []sabotaged{
 	}},
 	{"S6", "good answers of the primary are taken for silence", 100, false, func() Sabotage {
 		return Sabotage{Event: func(p *process, e group.Event) group.Event {
-			if l, ok := e.(group.Looked); ok && l.Observation.Role == warden.RolePrimary {
+			// Only once there is an agreement: before it nothing can fail over.
+			if l, ok := e.(group.Looked); ok && l.Observation.Role == warden.RolePrimary && !p.disk.kept.Chosen.IsZero() {
 				l.Observation = *silence
 				return l
 			}
