@@ -166,6 +166,9 @@ func (s *State) judgeReturn(c Config, p *Node, before *warden.Observation, now w
 	}
 	if lost == "" {
 		p.Lost, p.LostSince, p.lostHard = "", 0, false
+		if o.Role == warden.RolePrimary && s.Belongs(c, o) {
+			p.ServedAt = now
+		}
 		if o.Role == warden.RolePrimary && c.Birth != "" && (s.Belongs(c, o) || s.alone(p)) {
 			s.extend(c, o)
 		}

@@ -72,6 +72,8 @@ type Node struct {
 	SeenAt warden.Instant
 	Health warden.Health
 	Detail string
+	// ServedAt is when it was last seen as a primary with the group's data.
+	ServedAt warden.Instant
 	// RoleSince is since when Seen.Role and Seen.Upstream are what they are.
 	RoleSince warden.Instant
 	// UnfitSince is since when the node lives without being good (0: is good).

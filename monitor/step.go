@@ -116,7 +116,7 @@ func (s *State) passTime(c Config, now warden.Instant, f *Effects) {
 				n.UnfitSince = now // what happened meanwhile nobody saw
 			}
 			// After a jump backwards what was seen lies in the future.
-			for _, at := range []*warden.Instant{&n.Since, &n.GoodAt, &n.AnsweredAt, &n.SeenAt, &n.RoleSince, &n.LostSince, &n.DownAt} {
+			for _, at := range []*warden.Instant{&n.Since, &n.GoodAt, &n.AnsweredAt, &n.SeenAt, &n.ServedAt, &n.RoleSince, &n.LostSince, &n.DownAt} {
 				*at = min(*at, now)
 			}
 		}

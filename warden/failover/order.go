@@ -145,12 +145,14 @@ func (r *run) inspected(d ActionDone, seen bool) {
 	case !seen:
 		r.finish(warden.VerdictUnknown, "candidate-unreachable",
 			fmt.Sprintf("%s may have been promoted and cannot be looked at: it counts as the primary", s.Candidate))
-	case !r.ours(d.Observation):
+	case d.Observation.Role == warden.RolePrimary && !r.ours(d.Observation):
 		r.strange(s.Candidate)
 	case d.Observation.Role == warden.RolePrimary:
 		r.say("%s was promoted already", s.Candidate)
 		r.confirm(d.Observation)
 	default:
+		// Also where it is another server by now, or lost its data: a replica
+		// takes no writes, so there is nothing on it to be lost.
 		r.say("%s was not promoted and cannot be any more by the old order", s.Candidate)
 		s.inspected = true
 		s.Want.Reason = warden.ReasonResume

@@ -115,6 +115,10 @@ func (r *run) synced(y syncing) bool {
 		r.note("+slave-reconf-done", y.node, "")
 		r.s.Retry = slices.DeleteFunc(r.s.Retry, func(x Retry) bool { return x.Node == y.node })
 		return true
+	case n.SeenAt > y.at && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != r.sc.Base.Primary):
+		// Somebody turned it away again: to wait for its copy would be in vain.
+		r.later(y.node)
+		return true
 	}
 	return false
 }
@@ -138,16 +142,22 @@ func (r *run) repointed(p pending, d ActionDone) {
 		r.say("%s follows %s", p.node, r.sc.Base.Primary)
 		return
 	}
-	i := slices.IndexFunc(s.Retry, func(x Retry) bool { return x.Node == p.node })
+	r.later(p.node)
+	r.note("-slave-reconf-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
+	r.say("%s could not be re-pointed: %s %s", p.node, d.Result.Outcome, d.Result.Why)
+}
+
+// later holds orders to a node back, longer each time it fails.
+func (r *run) later(id warden.NodeID) {
+	s := r.s
+	i := slices.IndexFunc(s.Retry, func(x Retry) bool { return x.Node == id })
 	if i < 0 {
-		s.Retry = append(s.Retry, Retry{Node: p.node})
+		s.Retry = append(s.Retry, Retry{Node: id})
 		i = len(s.Retry) - 1
 	}
 	x := &s.Retry[i]
 	x.At = r.now.Add(min(retryFirst<<min(x.Failures, 3), retryMost))
 	x.Failures++
-	r.note("-slave-reconf-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
-	r.say("%s could not be re-pointed: %s %s", p.node, d.Result.Outcome, d.Result.Why)
 }
 
 // end ends leading: everything that can be done is done.

@@ -164,6 +164,10 @@ func (p *step) scene(chosen bool) failover.Scene {
 	sc := failover.Scene{Chosen: chosen, Nodes: p.sightings(), Lineage: append(slices.Clone(s.el.Reg.Chosen.Lineage), s.mon.Extra...)}
 	if n := s.mon.Find(s.el.Reg.Chosen.Primary); n != nil && n.Down {
 		sc.DownFor = max(n.Silence, p.now.Sub(n.DownAt))
+		if n.ServedAt != 0 {
+			// It may have answered since, as somebody else.
+			sc.DownFor = max(sc.DownFor, p.now.Sub(n.ServedAt))
+		}
 	}
 	l := s.el.Lead
 	if l == nil {
