@@ -13,6 +13,9 @@ import (
 func (p *step) primary() warden.NodeID { return served(p.c, &p.s) }
 
 func served(c Config, s *State) warden.NodeID {
+	if s.el.Reg.Superseded {
+		return "" // the others agreed on something newer without this Warden
+	}
 	if t := s.el.Reg.Chosen; !t.IsZero() {
 		return t.Primary
 	}

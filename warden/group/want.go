@@ -223,7 +223,7 @@ func (p *step) want() election.Want {
 // majorityHeard reports whether a majority of the listed Wardens was heard
 // lately: without one nothing can be agreed.
 func (p *step) majorityHeard() bool {
-	return p.s.el.HearsMajority(p.electionConfig(), p.now)
+	return !p.s.el.Reg.Superseded && p.s.el.HearsMajority(p.electionConfig(), p.now)
 }
 
 // wantChange is the change of nodes that the sight of them asks for.
@@ -338,7 +338,9 @@ func (p *step) wantBirth() election.Want {
 			continue
 		}
 		list = append(list, q.ID)
-		if q.Status.Primary == primary || q.Status.Primary == "" {
+		if q.Status.Primary == primary || q.Status.Primary == "" || q.Birth != "" {
+			// One that speaks of a Birth speaks of what was agreed, not of what
+			// it is configured with.
 			same++
 		}
 	}
