@@ -52,6 +52,9 @@ var verbs = map[string]func(*Conversation, words) error{
 	"crash":     (*Conversation).crash,
 	"restart":   (*Conversation).restart,
 	"start":     (*Conversation).startNew,
+	"quorum":    (*Conversation).quorum,
+	"leave":     (*Conversation).leave,
+	"watch":     (*Conversation).watch,
 	"hang":      (*Conversation).hang,
 	"wake":      (*Conversation).wake,
 	"pause":     (*Conversation).pause,
@@ -228,6 +231,9 @@ func (c *Conversation) configure(a words) (group.Config, []warden.NodeID, error)
 		return config, nil, err
 	}
 	if config.CrashAfter, err = a.duration("crash-after", config.DownAfter); err != nil {
+		return config, nil, err
+	}
+	if config.FailoverCooldown, err = a.duration("cooldown", 0); err != nil {
 		return config, nil, err
 	}
 	config.Wardens = len(a.list("wardens"))

@@ -124,7 +124,7 @@ func (l *ledger) proposed(p *process, t *warden.Topology, base warden.Topology) 
 		if !last.chosen {
 			l.world.fail("S2", "%s proposes %s while its %s is not chosen (rule A1)", p.name, t.Version, last.topology.Version)
 		}
-	} else if !base.IsZero() && base.Birth == t.Birth {
+	} else if !base.IsZero() && (base.Birth == t.Birth || base.Birth == t.Replaces) {
 		e.parent = l.find(&base)
 	}
 	l.checkList(p, e)
@@ -143,7 +143,7 @@ func (l *ledger) lastStep(t *warden.Topology) *entry {
 // checkList checks R1 and R2: the list changes by one Warden per step, and
 // not in the first step of an epoch.
 func (l *ledger) checkList(p *process, e *entry) {
-	if e.parent == nil || slices.Equal(e.parent.topology.Wardens, e.topology.Wardens) {
+	if e.parent == nil || e.topology.Reason == warden.ReasonRecover || slices.Equal(e.parent.topology.Wardens, e.topology.Wardens) {
 		return
 	}
 	changed := 0
@@ -179,6 +179,9 @@ func (l *ledger) accepted(p *process, t *warden.Topology) {
 		}
 	}
 	need := max(t.Majority(), l.world.base.Quorum)
+	if t.Replaces != "" && t.Reason == warden.ReasonRecover {
+		need = len(t.Wardens)
+	}
 	if t.Reason == warden.ReasonBirth {
 		need = max(need, l.world.base.Wardens/2+1)
 	}
@@ -194,10 +197,11 @@ func (l *ledger) choose(e *entry) {
 	if l.birth == "" {
 		l.birth = e.topology.Birth
 		l.world.begins(&e.topology)
-	} else if l.birth != e.topology.Birth {
+	} else if l.birth != e.topology.Birth && !l.mayFollow(&e.topology) {
 		l.world.fail("S2", "two Births are agreed on: %s and %s", l.birth, e.topology.Birth)
 		return
 	}
+	l.birth = e.topology.Birth
 	i := len(l.chosen)
 	for i > 0 && l.chosen[i-1].topology.Version.Newer(e.topology.Version) {
 		i--
@@ -213,15 +217,36 @@ func (l *ledger) choose(e *entry) {
 	l.checkForgotten(e)
 }
 
+// mayFollow reports whether a Birth may be agreed on after the one before: when
+// an operator recovered the group from it, or when a majority of its list had
+// left it. After the latter nothing is derived from what was before.
+func (l *ledger) mayFollow(t *warden.Topology) bool {
+	if t.Replaces == l.birth {
+		return true
+	}
+	last, left := l.newest(^warden.Epoch(0)), 0
+	for _, p := range l.world.processes {
+		if last.Lists(p.id) && p.leftBirth == l.birth {
+			left++
+		}
+	}
+	if left < last.Majority() {
+		return false
+	}
+	l.chosen = nil
+	return true
+}
+
 // checkForgotten: a candidate that obeyed the order to become primary is, in
-// the next topologies, the primary or the one that is being replaced.
+// the next topologies, the primary or the one that is being replaced; unless it
+// restarted so often since that nobody can tell its data from a stranger's.
 func (l *ledger) checkForgotten(e *entry) {
 	for a := e.parent; a != nil; a = a.parent {
 		if a.topology.Phase != warden.PhasePromoting {
 			return
 		}
 		s := l.world.serverAt(a.topology.Primary)
-		if s.promotedBy == a.topology.Epoch && s.role == warden.RolePrimary && l.world.ofLineage(s) &&
+		if s.promotedBy == a.topology.Epoch && s.role == warden.RolePrimary && l.world.ofLineage(s) && knows(&e.topology, s) &&
 			e.topology.Primary != s.id && e.topology.Previous != s.id {
 			l.world.fail("S4", "%s forgets that %s was promoted in epoch %d", l.world.topologyText(e.topology), s.name, s.promotedBy)
 		}

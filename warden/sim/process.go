@@ -56,6 +56,8 @@ type process struct {
 	backlog  []item
 	offset   warden.Duration // own clock = world clock + offset
 	gone     bool            // left for good
+	// leftBirth is the Birth that an operator last had it leave.
+	leftBirth warden.Birth
 
 	lastTick warden.Instant // world times
 	tickAt   warden.Instant

@@ -103,6 +103,19 @@ func (w *World) fail(contract, format string, args ...any) {
 	w.failure = &Violation{Contract: contract, At: w.now, What: fmt.Sprintf(format, args...)}
 	if w.trace != nil {
 		w.note("!", "%s", w.failure.Error())
+		w.explainAll()
+	}
+}
+
+// explainAll writes down what every Warden says is going on.
+func (w *World) explainAll() {
+	for _, p := range w.processes {
+		if !p.up {
+			continue
+		}
+		for _, line := range explainMind(p.config, p.state, p.clock()) {
+			w.note(p.name, "? %s", line)
+		}
 	}
 }
 
