@@ -51,6 +51,7 @@ func Choose(a Ask) Choice {
 	var out Choice
 	var in []contender
 	var excluded []contender
+	a.DownFor = max(a.DownFor, gone(a))
 	othersHaveData := slices.ContainsFunc(a.Looks, func(l Look) bool { return good(l) && !l.Seen.Empty && lineageRank(a, l) >= 0 })
 	for _, l := range a.Looks {
 		why := whyNot(a, l, othersHaveData)
@@ -83,6 +84,25 @@ func Choose(a Ask) Choice {
 		}
 	}
 	return out
+}
+
+// gone is for how long the primary has been gone by the word of at least two
+// replicas that lost it. A Warden that has just started knows no better.
+func gone(a Ask) warden.Duration {
+	var least warden.Duration
+	n := 0
+	for _, l := range a.Looks {
+		if !good(l) || l.Seen.Role != warden.RoleReplica || l.Seen.LinkUp || l.Seen.LinkDown <= 0 || lineageRank(a, l) < 0 {
+			continue
+		}
+		if n++; n == 1 || l.Seen.LinkDown < least {
+			least = l.Seen.LinkDown
+		}
+	}
+	if n < 2 {
+		return 0
+	}
+	return least
 }
 
 func good(l Look) bool { return l.Done && l.Seen.Health == warden.HealthGood }

@@ -253,8 +253,8 @@ func (r *run) choose() {
 		ask.To = s.Want.To
 	}
 	// How long the replicas have been without a primary is not known to one
-	// who takes over.
-	ask.AnyAge = s.inspected
+	// who takes over; an operator who forces a failover has decided about it.
+	ask.AnyAge = s.inspected || s.Want.Reason == warden.ReasonForced
 	if switchover {
 		if l := r.lookAt(s.Old); l == nil || !good(*l) || l.Seen.Role != warden.RolePrimary {
 			r.finish(warden.VerdictRefused, "no-primary", fmt.Sprintf("%s does not answer as a primary: a switchover needs it alive, use failover", s.Old))
