@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -134,7 +135,7 @@ func (o options) check(what string, rest []string) error {
 	}
 	for _, f := range o.faults {
 		if _, ok := faultSignals[f]; !ok {
-			return fmt.Errorf("unknown fault %q: choose of kill, stop", f)
+			return fmt.Errorf("unknown fault %q: choose of %s", f, strings.Join(slices.Sorted(maps.Keys(faultSignals)), ", "))
 		}
 	}
 	return nil

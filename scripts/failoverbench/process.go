@@ -57,7 +57,7 @@ func (l *launcher) run(dir, name string, env []string, program string, args ...s
 	defer func() { _ = log.Close() }()
 	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = dir, log, log
 	c.cmd.Env = append(os.Environ(), env...)
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	c.cmd.SysProcAttr = dieWithParent()
 	s := start{c.cmd, make(chan error, 1)}
 	l.starts <- s
 	if err := <-s.err; err != nil {

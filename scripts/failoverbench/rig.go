@@ -9,12 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"syscall"
 	"time"
 )
-
-// faultSignals are the faults and the signals that make them.
-var faultSignals = map[string]syscall.Signal{"kill": syscall.SIGKILL, "stop": syscall.SIGSTOP}
 
 // The systems.
 const (

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// faultSignals are the faults that every system can make.
+var faultSignals = map[string]syscall.Signal{"kill": syscall.SIGKILL}
+
+// dieWithParent asks for nothing: here children end with this process only if
+// it ends in order.
+func dieWithParent() *syscall.SysProcAttr { return nil }
