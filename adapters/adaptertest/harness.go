@@ -63,8 +63,8 @@ const patience = 20 * time.Second
 // lookTimeout is the deadline of each look and order.
 const lookTimeout = 5 * time.Second
 
-// eventually polls until what is true.
-func eventually(t *testing.T, what string, is func() bool) {
+// Await polls until what is true, and fails the test when that takes too long.
+func Await(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
@@ -134,7 +134,7 @@ func (w *watcher) look(t *testing.T) warden.Observation {
 func (w *watcher) awaitHealth(t *testing.T, want warden.Health) warden.Observation {
 	t.Helper()
 	var o warden.Observation
-	eventually(t, "health is "+string(want), func() bool {
+	Await(t, "health is "+string(want), func() bool {
 		o = w.Look(within(t))
 		return o.Health == want
 	})
@@ -145,7 +145,7 @@ func (w *watcher) awaitHealth(t *testing.T, want warden.Health) warden.Observati
 // listening connection stands.
 func (w *watcher) listens(t *testing.T, claim warden.Claim) {
 	t.Helper()
-	eventually(t, "the link hears a hello on its node", func() bool {
+	Await(t, "the link hears a hello on its node", func() bool {
 		err := w.Publish(within(t), warden.Hello{ID: claim.Warden, Gossip: "127.0.0.1:7", Client: "127.0.0.1:8", Group: claim.Group, Epoch: claim.Epoch, Primary: "127.0.0.1:9"})
 		if err != nil {
 			t.Fatalf("publish: %v", err)
@@ -203,7 +203,7 @@ func (h Harness) joined(t *testing.T, primary Server) Server {
 // awaitEqual waits until two servers have the same number of records.
 func awaitEqual(t *testing.T, a, b Server) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s has as many records as %s", b.Node(), a.Node()), func() bool {
+	Await(t, fmt.Sprintf("%s has as many records as %s", b.Node(), a.Node()), func() bool {
 		na, err := a.Count(within(t))
 		if err != nil {
 			return false

@@ -56,7 +56,7 @@ func seesNodes(t *testing.T, h Harness) {
 	primary, replica := h.pairOf(t)
 	p, r := watch(t, a, primary.Node()), watch(t, a, replica.Node())
 	var po, ro warden.Observation
-	eventually(t, "the replica's position is the primary's", func() bool {
+	Await(t, "the replica's position is the primary's", func() bool {
 		po, ro = p.look(t), r.look(t)
 		return po.Position > 0 && po.Position == ro.Position && ro.LinkUp
 	})
@@ -86,7 +86,7 @@ func seesNodes(t *testing.T, h Harness) {
 		t.Errorf("a new server: empty %v, lineage %q", empty.Empty, empty.Lineage)
 	}
 	primary.Kill()
-	eventually(t, "the replica's link is down", func() bool { return !r.look(t).LinkUp })
+	Await(t, "the replica's link is down", func() bool { return !r.look(t).LinkUp })
 }
 
 // Goal: two Wardens that watch one node get to know one another.
@@ -101,7 +101,7 @@ func introduces(t *testing.T, h Harness) {
 	if err := one.Publish(within(t), sent); err != nil {
 		t.Fatalf("publish: %v", err)
 	}
-	eventually(t, "the other Warden hears the hello as it was sent", func() bool {
+	Await(t, "the other Warden hears the hello as it was sent", func() bool {
 		two.mu.Lock()
 		defer two.mu.Unlock()
 		for _, got := range two.hellos[before:] {
@@ -121,7 +121,7 @@ func hearsTheEnd(t *testing.T, h Harness) {
 	w.listens(t, claimBy("1", 1))
 	s.Kill()
 	killed := time.Now()
-	eventually(t, "the link says that its connection ended", func() bool { n, _, _ := w.counts(); return n > 0 })
+	Await(t, "the link says that its connection ended", func() bool { n, _, _ := w.counts(); return n > 0 })
 	if took := time.Since(killed); took > 5*time.Second {
 		t.Errorf("the end was heard after %v", took)
 	}
@@ -143,7 +143,7 @@ func switchesOver(t *testing.T, h Harness) {
 
 	held := oldSession.Hold(within(t), 30*warden.Second)
 	want(t, "hold", held, warden.Done)
-	eventually(t, "the candidate has everything", func() bool {
+	Await(t, "the candidate has everything", func() bool {
 		return newSession.Look(within(t)).Position == held.Position
 	})
 	before := newSession.Look(within(t)).Lineage
@@ -191,7 +191,7 @@ func refuses(t *testing.T, h Harness) {
 	want(t, "hold for no time", session.Hold(within(t), 0), warden.Refused)
 	want(t, "promote", session.Promote(within(t)), warden.Done)
 	s.Kill()
-	eventually(t, "an order to a dead server is refused", func() bool {
+	Await(t, "an order to a dead server is refused", func() bool {
 		return session.Promote(within(t)).Outcome == warden.Refused
 	})
 	if _, res := a.Claim(within(t), s.Node(), claimBy("1", 2)); res.Outcome != warden.Refused || res.Superseded {
@@ -261,7 +261,7 @@ func shutsOutLate(t *testing.T, h Harness) {
 	late := make(chan warden.Result, 1)
 	ctx := within(t)
 	go func() { late <- older.Promote(ctx) }()
-	eventually(t, "the order has left the older leader", func() bool { return proxy.Held() > 0 })
+	Await(t, "the order has left the older leader", func() bool { return proxy.Held() > 0 })
 	newer := claim(t, a, replica.Node(), claimBy("2", 6))
 	proxy.Thaw()
 	want(t, "the late order", <-late, warden.Unknown)
@@ -304,7 +304,7 @@ func keepsTheMark(t *testing.T, h Harness) {
 	claim(t, a, node, claimBy("1", 6)).Close()
 	w.Mark(claimBy("3", 9))
 	w.look(t)
-	eventually(t, "epoch 8 is superseded by the mark 9", func() bool {
+	Await(t, "epoch 8 is superseded by the mark 9", func() bool {
 		s, res := a.Claim(within(t), node, claimBy("1", 8))
 		if s != nil {
 			s.Close()
@@ -475,11 +475,11 @@ func leavesNothing(t *testing.T, h Harness) {
 			t.Errorf("our own close was reported as an end %d times", ended)
 		}
 	}
-	eventually(t, "the server has no connection of ours left", func() bool {
+	Await(t, "the server has no connection of ours left", func() bool {
 		n, err := s.Clients(within(t))
 		return err == nil && n <= before
 	})
-	eventually(t, "no goroutine of the adapter is left", func() bool {
+	Await(t, "no goroutine of the adapter is left", func() bool {
 		stacks := goroutines()
 		for _, f := range h.Frames {
 			if strings.Contains(stacks, f) {

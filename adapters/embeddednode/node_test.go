@@ -14,24 +14,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/spineldb/warden/adapters/adaptertest"
 	"github.com/spineldb/warden/warden"
 )
-
-// await polls until what is true.
-func await(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	end := time.NewTimer(20 * time.Second)
-	defer end.Stop()
-	for !is() {
-		select {
-		case <-poll.C:
-		case <-end.C:
-			t.Fatalf("still not: %s", what)
-		}
-	}
-}
 
 // runNode runs a node in this process and ends it with the test.
 func runNode(t *testing.T, o Options) (*Node, *redis.Client) {
@@ -112,12 +97,12 @@ func TestReplicaHasTheSameData(t *testing.T) {
 	p, pc := runNode(t, Options{})
 	fill(t, pc)
 	_, rc := runNode(t, Options{ReplicaOf: p.Addr()})
-	await(t, "the replica has caught up", func() bool {
+	adaptertest.Await(t, "the replica has caught up", func() bool {
 		return field(t, rc, "slave_repl_offset") == field(t, pc, "master_repl_offset") && field(t, rc, "master_link_status") == "up"
 	})
 	pc.Incr(t.Context(), "counter")
 	pc.HDel(t.Context(), "h", "g")
-	await(t, "the replica has the later writes too", func() bool {
+	adaptertest.Await(t, "the replica has the later writes too", func() bool {
 		return field(t, rc, "slave_repl_offset") == field(t, pc, "master_repl_offset")
 	})
 	if got, want := dump(t, rc), dump(t, pc); !reflect.DeepEqual(got, want) {
@@ -135,16 +120,16 @@ func TestKilledPrimaryComesBackWithItsLineage(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.json")
 	first := startChild(t, "127.0.0.1:0", "", file)
 	_, rc := runNode(t, Options{ReplicaOf: first.Node()})
-	fill(t, first.client)
-	lineage := field(t, first.client, "master_replid")
-	await(t, "the replica has caught up", func() bool {
-		return field(t, rc, "slave_repl_offset") == field(t, first.client, "master_repl_offset")
+	fill(t, first.Client)
+	lineage := field(t, first.Client, "master_replid")
+	adaptertest.Await(t, "the replica has caught up", func() bool {
+		return field(t, rc, "slave_repl_offset") == field(t, first.Client, "master_repl_offset")
 	})
-	want := dump(t, first.client)
-	await(t, "the state file holds it all", func() bool {
+	want := dump(t, first.Client)
+	adaptertest.Await(t, "the state file holds it all", func() bool {
 		n := &Node{opts: Options{StateFile: file}, engine: mustEngine(t)}
 		defer n.engine.close()
-		return n.load() == nil && fmt.Sprint(n.repl.offset) == field(t, first.client, "master_repl_offset")
+		return n.load() == nil && fmt.Sprint(n.repl.offset) == field(t, first.Client, "master_repl_offset")
 	})
 	first.Kill()
 	if err := rc.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
@@ -152,25 +137,25 @@ func TestKilledPrimaryComesBackWithItsLineage(t *testing.T) {
 	}
 
 	again := startChild(t, string(first.Node()), "", file)
-	if got := dump(t, again.client); !reflect.DeepEqual(got, want) {
+	if got := dump(t, again.Client); !reflect.DeepEqual(got, want) {
 		t.Errorf("after the kill:\n%v\nbefore:\n%v", got, want)
 	}
-	if got := field(t, again.client, "master_replid2"); got != lineage {
+	if got := field(t, again.Client, "master_replid2"); got != lineage {
 		t.Errorf("lineage after the kill: %s, want %s", got, lineage)
 	}
 	newPrimary := warden.NodeID(rc.Options().Addr)
-	if err := again.client.Do(t.Context(), "REPLICAOF", newPrimary.Host(), newPrimary.Port()).Err(); err != nil {
+	if err := again.Client.Do(t.Context(), "REPLICAOF", newPrimary.Host(), newPrimary.Port()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the old primary follows the new one", func() bool { return field(t, again.client, "master_link_status") == "up" })
-	await(t, "its new role is on disk", func() bool {
+	adaptertest.Await(t, "the old primary follows the new one", func() bool { return field(t, again.Client, "master_link_status") == "up" })
+	adaptertest.Await(t, "its new role is on disk", func() bool {
 		n := &Node{opts: Options{StateFile: file}, engine: mustEngine(t)}
 		defer n.engine.close()
 		return n.load() == nil && n.repl.upstream == newPrimary
 	})
 	again.Kill()
 	third := startChild(t, string(first.Node()), "", file)
-	if role := field(t, third.client, "role"); role != "slave" {
+	if role := field(t, third.Client, "role"); role != "slave" {
 		t.Errorf("role after the second kill: %s, want slave", role)
 	}
 }
@@ -189,7 +174,7 @@ func TestDivergedPrimaryIsCopiedAnew(t *testing.T) {
 	p, pc := runNode(t, Options{})
 	r, rc := runNode(t, Options{ReplicaOf: p.Addr()})
 	fill(t, pc)
-	await(t, "caught up", func() bool { return field(t, rc, "slave_repl_offset") == field(t, pc, "master_repl_offset") })
+	adaptertest.Await(t, "caught up", func() bool { return field(t, rc, "slave_repl_offset") == field(t, pc, "master_repl_offset") })
 	if err := rc.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +183,7 @@ func TestDivergedPrimaryIsCopiedAnew(t *testing.T) {
 	if err := pc.Do(t.Context(), "REPLICAOF", r.Addr().Host(), r.Addr().Port()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the old primary has the new history", func() bool { return pc.Get(t.Context(), "kept").Val() == "1" })
+	adaptertest.Await(t, "the old primary has the new history", func() bool { return pc.Get(t.Context(), "kept").Val() == "1" })
 	if n := pc.Exists(t.Context(), "lost").Val(); n != 0 {
 		t.Error("a write of the abandoned history is still there")
 	}
@@ -290,7 +275,7 @@ func TestRunEndsCleanly(t *testing.T) {
 	if err := <-written; err == nil {
 		t.Error("a write went through a pause")
 	}
-	await(t, "no goroutine of the node is left", func() bool {
+	adaptertest.Await(t, "no goroutine of the node is left", func() bool {
 		buf := make([]byte, 1<<20)
 		return !strings.Contains(string(buf[:runtime.Stack(buf, true)]), "embeddednode.(*")
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/spineldb/warden/adapters/adaptertest"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -24,7 +25,7 @@ func TestRacingClaims(t *testing.T) {
 		claim := warden.Claim{Group: "g", Epoch: warden.Epoch(i + 1), Warden: warden.WardenID(strings.Repeat(string("abcdef01"[i]), 40))}
 		race.Go(func() {
 			// An earlier claim may be cut by a later one; that is a refusal.
-			sessions[i], _ = New(Options{}).Claim(ctx, s.node, claim)
+			sessions[i], _ = New(Options{}).Claim(ctx, s.Node(), claim)
 		})
 	}
 	race.Wait()
@@ -48,22 +49,22 @@ func TestRacingClaims(t *testing.T) {
 func TestKeptConnectionsAreCutAndComeBack(t *testing.T) {
 	s := startRedis(t)
 	ended := make(chan string, 8)
-	link := New(Options{}).Open(s.node, warden.LinkEvents{Ended: func(_ warden.NodeID, why string) { ended <- why }})
+	link := New(Options{}).Open(s.Node(), warden.LinkEvents{Ended: func(_ warden.NodeID, why string) { ended <- why }})
 	defer link.Close()
 	mark := markOf(testClaim, true).String()
 	for e := range testClaim.Epoch + 1 { // the mark rises while the link stands
 		link.Mark(warden.Claim{Group: testClaim.Group, Epoch: e, Warden: testClaim.Warden})
 		link.Look(soon(t))
 	}
-	named := func() int { return strings.Count(s.client.ClientList(context.Background()).Val(), "name="+mark+" ") }
-	await(t, "both kept connections bear the mark", func() bool {
+	named := func() int { return strings.Count(s.Client.ClientList(context.Background()).Val(), "name="+mark+" ") }
+	adaptertest.Await(t, "both kept connections bear the mark", func() bool {
 		link.Look(soon(t))
 		return named() == 2
 	})
 	if len(ended) != 0 {
 		t.Errorf("a change of the mark was reported as an end: %s", <-ended)
 	}
-	session, res := New(Options{}).Claim(soon(t), s.node, testClaim)
+	session, res := New(Options{}).Claim(soon(t), s.Node(), testClaim)
 	if res.Outcome != warden.Done {
 		t.Fatalf("claim: %+v", res)
 	}
@@ -77,13 +78,13 @@ func TestKeptConnectionsAreCutAndComeBack(t *testing.T) {
 	if o := link.Look(soon(t)); o.Health != warden.HealthGood {
 		t.Errorf("the look after the cut: %s (%s)", o.Health, o.Detail)
 	}
-	await(t, "both connections are back under the mark", func() bool { return named() == 2 })
+	adaptertest.Await(t, "both connections are back under the mark", func() bool { return named() == 2 })
 }
 
 // Goal: a pooled client is told to ask again when a node changes its role.
 func TestClientsAreCut(t *testing.T) {
 	s := startRedis(t)
-	c := redis.NewClient(&redis.Options{Addr: string(s.node), MaxRetries: -1, DisableIdentity: true})
+	c := redis.NewClient(&redis.Options{Addr: string(s.Node()), MaxRetries: -1, DisableIdentity: true})
 	defer c.Close()
 	conn := c.Conn()
 	defer conn.Close()
@@ -95,7 +96,7 @@ func TestClientsAreCut(t *testing.T) {
 	if err := conn.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	session, res := New(Options{}).Claim(soon(t), s.node, testClaim)
+	session, res := New(Options{}).Claim(soon(t), s.Node(), testClaim)
 	if res.Outcome != warden.Done {
 		t.Fatalf("claim: %+v", res)
 	}
@@ -109,9 +110,9 @@ func TestClientsAreCut(t *testing.T) {
 	if m, err := sub.ReceiveTimeout(t.Context(), 10*time.Second); err == nil {
 		t.Errorf("a subscriber was not cut: %v", m)
 	}
-	role := s.client.Do(context.Background(), "ROLE")
+	role := s.Client.Do(context.Background(), "ROLE")
 	if role.Err() != nil { // the harness's own client was cut as well
-		role = s.client.Do(context.Background(), "ROLE")
+		role = s.Client.Do(context.Background(), "ROLE")
 	}
 	if got, err := role.Slice(); err != nil || got[0] != "slave" {
 		t.Errorf("role: %v (%v)", got, err)
@@ -125,26 +126,26 @@ func TestIPv6(t *testing.T) {
 	var ip string
 	var once sync.Once
 	told := make(chan struct{})
-	link := New(Options{}).Open(r.node, warden.LinkEvents{Local: func(_ warden.NodeID, local string) {
+	link := New(Options{}).Open(r.Node(), warden.LinkEvents{Local: func(_ warden.NodeID, local string) {
 		once.Do(func() { ip = local; close(told) })
 	}})
 	defer link.Close()
-	session, res := New(Options{}).Claim(soon(t), r.node, testClaim)
+	session, res := New(Options{}).Claim(soon(t), r.Node(), testClaim)
 	if res.Outcome != warden.Done {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	if res := session.Follow(soon(t), p.node); res.Outcome != warden.Done {
+	if res := session.Follow(soon(t), p.Node()); res.Outcome != warden.Done {
 		t.Fatalf("follow: %+v", res)
 	}
-	await(t, "the replica's link is up", func() bool {
+	adaptertest.Await(t, "the replica's link is up", func() bool {
 		o := link.Look(soon(t))
-		return o.Upstream == p.node && o.LinkUp
+		return o.Upstream == p.Node() && o.LinkUp
 	})
-	primary := openLink(t, p.node)
-	await(t, "the primary reports the replica", func() bool {
+	primary := openLink(t, p.Node())
+	adaptertest.Await(t, "the primary reports the replica", func() bool {
 		o := primary.Look(soon(t))
-		return len(o.Replicas) == 1 && o.Replicas[0].Node == r.node
+		return len(o.Replicas) == 1 && o.Replicas[0].Node == r.Node()
 	})
 	<-told
 	if ip != "::1" {
@@ -156,7 +157,7 @@ func TestIPv6(t *testing.T) {
 func TestConfigRewriteFails(t *testing.T) {
 	s := startRedis(t)
 	s.breakConfig()
-	session, res := New(Options{}).Claim(soon(t), s.node, testClaim)
+	session, res := New(Options{}).Claim(soon(t), s.Node(), testClaim)
 	if res.Outcome != warden.Done {
 		t.Fatalf("claim: %+v", res)
 	}
@@ -171,7 +172,7 @@ func TestConfigRewriteFails(t *testing.T) {
 func TestRestrictedUser(t *testing.T) {
 	s := startRedis(t, "user watcher on >pw +ping +info +role +client|setname +client|id +client|list +command|info +subscribe +publish &__warden__:hello")
 	a := New(Options{User: "watcher", Password: "pw"})
-	link := a.Open(s.node, warden.LinkEvents{})
+	link := a.Open(s.Node(), warden.LinkEvents{})
 	defer link.Close()
 	link.Mark(testClaim)
 	if o := link.Look(soon(t)); o.Health != warden.HealthGood || o.NoFollow {
@@ -180,7 +181,7 @@ func TestRestrictedUser(t *testing.T) {
 	if err := link.Publish(soon(t), warden.Hello{ID: testClaim.Warden, Gossip: "a:1", Group: "g"}); err != nil {
 		t.Errorf("publish: %v", err)
 	}
-	session, res := a.Claim(soon(t), s.node, testClaim)
+	session, res := a.Claim(soon(t), s.Node(), testClaim)
 	if res.Outcome != warden.Done {
 		t.Fatalf("claim: %+v", res)
 	}

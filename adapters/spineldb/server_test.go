@@ -1,20 +1,13 @@
 package spineldb
 
 import (
-	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/spineldb/warden/adapters/adaptertest"
 	"github.com/spineldb/warden/warden"
@@ -22,15 +15,10 @@ import (
 
 // redisServer is a real redis-server, a child of the test.
 type redisServer struct {
-	t      *testing.T
-	node   warden.NodeID
-	dir    string
-	cmd    *exec.Cmd
-	client *redis.Client
-	once   sync.Once
+	*adaptertest.Process
+	t   *testing.T
+	dir string
 }
-
-var _ adaptertest.Server = (*redisServer)(nil)
 
 // startRedis starts a redis-server with further lines of configuration, and
 // waits until it accepts connections.
@@ -54,15 +42,10 @@ func startRedisIn(t *testing.T, dir, host string, lines ...string) *redisServer 
 	if err := os.WriteFile(file, []byte(strings.Join(config, "\n")+"\n"), 0o600); err != nil {
 		t.Fatalf("write the configuration: %v", err)
 	}
-	s := &redisServer{t: t, node: warden.MakeNode(host, port), dir: dir, cmd: exec.Command(binary, file)}
-	s.cmd.SysProcAttr = dieWithParent()
-	if err := s.cmd.Start(); err != nil {
-		t.Fatalf("start redis-server: %v", err)
-	}
-	s.client = redis.NewClient(&redis.Options{Addr: string(s.node), MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, ReadTimeout: time.Minute, DisableIdentity: true})
-	t.Cleanup(func() { s.Kill(); s.client.Close() })
-	await(t, "redis-server accepts connections", func() bool {
-		conn, err := net.Dial("tcp", string(s.node))
+	s := &redisServer{Process: adaptertest.Launch(t, exec.Command(binary, file)), t: t, dir: dir}
+	s.Serves(warden.MakeNode(host, port))
+	adaptertest.Await(t, "redis-server accepts connections", func() bool {
+		conn, err := net.Dial("tcp", string(s.Node()))
 		if err == nil {
 			conn.Close()
 		}
@@ -87,75 +70,6 @@ func freePort(t *testing.T, host string) int {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
-}
-
-// await polls until what is true.
-func await(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	end := time.NewTimer(20 * time.Second)
-	defer end.Stop()
-	for !is() {
-		select {
-		case <-poll.C:
-		case <-end.C:
-			t.Fatalf("still not: %s", what)
-		}
-	}
-}
-
-func (s *redisServer) Node() warden.NodeID { return s.node }
-
-func (s *redisServer) Write(ctx context.Context, n int) error {
-	for range n {
-		next, err := s.client.Incr(ctx, "written").Result()
-		if err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
-		if err := s.client.Set(ctx, "key:"+strconv.FormatInt(next, 10), "value", 0).Err(); err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
-	}
-	return nil
-}
-
-func (s *redisServer) Count(ctx context.Context) (int, error) {
-	n, err := s.client.DBSize(ctx).Result()
-	return int(n), err
-}
-
-// Clients counts the connections that are not those of the harness's own pool.
-func (s *redisServer) Clients(ctx context.Context) (int, error) {
-	text, err := s.client.ClientList(ctx).Result()
-	return strings.Count(text, "\n") - int(s.client.PoolStats().TotalConns), err
-}
-
-func (s *redisServer) FullCopies(ctx context.Context) (int, error) {
-	text, err := s.client.Info(ctx, "stats").Result()
-	if err != nil {
-		return 0, err
-	}
-	n, _ := parseInfo(text).number("sync_full")
-	return int(n), nil
-}
-
-func (s *redisServer) Kill() {
-	s.once.Do(func() {
-		if err := s.cmd.Process.Kill(); err != nil {
-			s.t.Errorf("kill redis-server: %v", err)
-		}
-		_ = s.cmd.Wait() // reports that it was killed
-	})
-}
-
-func (s *redisServer) Pause()  { s.signal(syscall.SIGSTOP) }
-func (s *redisServer) Resume() { s.signal(syscall.SIGCONT) }
-
-func (s *redisServer) signal(sig os.Signal) {
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatalf("signal redis-server: %v", err)
-	}
 }
 
 // harness runs the conformance suite against redis-server.
@@ -184,10 +98,10 @@ func startLoading(t *testing.T) adaptertest.Server {
 	t.Helper()
 	dir := t.TempDir()
 	first := startRedisIn(t, dir, "127.0.0.1")
-	if err := first.client.Do(t.Context(), "DEBUG", "POPULATE", 3000).Err(); err != nil {
+	if err := first.Client.Do(t.Context(), "DEBUG", "POPULATE", 3000).Err(); err != nil {
 		t.Fatalf("fill the server: %v", err)
 	}
-	if err := first.client.Save(t.Context()).Err(); err != nil {
+	if err := first.Client.Save(t.Context()).Err(); err != nil {
 		t.Fatalf("save: %v", err)
 	}
 	first.Kill()
@@ -198,7 +112,7 @@ func startLoading(t *testing.T) adaptertest.Server {
 func startFull(t *testing.T) adaptertest.Server {
 	t.Helper()
 	s := startRedis(t, "maxclients 1")
-	await(t, "the only place is taken", func() bool { return s.client.Ping(t.Context()).Err() == nil })
+	adaptertest.Await(t, "the only place is taken", func() bool { return s.Client.Ping(t.Context()).Err() == nil })
 	return s
 }
 

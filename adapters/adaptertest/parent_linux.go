@@ -1,4 +1,4 @@
-package embeddednode
+package adaptertest
 
 import "syscall"
 
