@@ -23,11 +23,7 @@ const rosterInterval = 3 * time.Second
 
 // events is the action of `events [GROUP]`.
 func (p *program) events(c *cli.Context) error {
-	group, err := onlyGroup(c)
-	if err != nil {
-		return err
-	}
-	t, err := targetOf(c)
+	group, t, err := groupAndTarget(c)
 	if err != nil {
 		return err
 	}

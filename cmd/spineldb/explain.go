@@ -27,11 +27,7 @@ type explanation struct {
 // explain is the action of `explain [GROUP]`. It asks every Warden, because
 // the one that leads a change knows most about it.
 func (p *program) explain(c *cli.Context) error {
-	named, err := onlyGroup(c)
-	if err != nil {
-		return err
-	}
-	t, err := targetOf(c)
+	named, t, err := groupAndTarget(c)
 	if err != nil {
 		return err
 	}

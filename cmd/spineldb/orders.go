@@ -162,15 +162,11 @@ func (p *program) order(c *cli.Context, group string, tail func(group string, s 
 	if err != nil {
 		return err
 	}
-	var s remote.Status
-	r, err := t.First(c.Context, &s, "WARDEN", "STATUS")
+	r, s, group, err := t.reach(c.Context, group)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if group, err = chooseGroup(s, group); err != nil {
-		return err
-	}
 	rest, err := tail(group, s)
 	if err != nil {
 		return err
@@ -257,23 +253,15 @@ func verdictError(v warden.Verdict) error {
 // ckquorum asks, as Redis Sentinel's command does, whether enough Wardens are
 // there to agree on a failover.
 func (p *program) ckquorum(c *cli.Context) error {
-	group, err := onlyGroup(c)
+	named, t, err := groupAndTarget(c)
 	if err != nil {
 		return err
 	}
-	t, err := targetOf(c)
-	if err != nil {
-		return err
-	}
-	var s remote.Status
-	r, err := t.First(c.Context, &s, "WARDEN", "STATUS")
+	r, _, group, err := t.reach(c.Context, named)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if group, err = chooseGroup(s, group); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(c.Context, t.Timeout)
 	defer cancel()
 	text, err := r.Ask(ctx, "SENTINEL", "CKQUORUM", group)

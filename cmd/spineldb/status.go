@@ -22,11 +22,7 @@ const watchInterval = time.Second
 
 // status is the action of `status [GROUP]`.
 func (p *program) status(c *cli.Context) error {
-	group, err := onlyGroup(c)
-	if err != nil {
-		return err
-	}
-	t, err := targetOf(c)
+	group, t, err := groupAndTarget(c)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 
@@ -62,4 +63,28 @@ func serverAddress(s string) (string, error) {
 	}
 	n, err := warden.ParseNode(s)
 	return string(n), err
+}
+
+// groupAndTarget reads the arguments of a command on one group: its name, ""
+// when none is given, and the connection flags.
+func groupAndTarget(c *cli.Context) (string, target, error) {
+	group, err := onlyGroup(c)
+	if err != nil {
+		return "", target{}, err
+	}
+	t, err := targetOf(c)
+	return group, t, err
+}
+
+// reach connects to one Warden, and finds with its help the group that is
+// meant by named. Close the connection.
+func (t target) reach(ctx context.Context, named string) (r *remote.Conn, s remote.Status, group string, err error) {
+	if r, err = t.First(ctx, &s, "WARDEN", "STATUS"); err != nil {
+		return nil, s, "", err
+	}
+	if group, err = chooseGroup(s, named); err != nil {
+		r.Close()
+		return nil, s, "", err
+	}
+	return r, s, group, nil
 }
