@@ -10,7 +10,9 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -205,10 +207,6 @@ func (d *daemon) startServer(ctx context.Context) (err error) {
 
 func (d *daemon) startGossip(ctx context.Context, host string) (err error) {
 	c := d.config
-	keys := make([][]byte, len(c.GossipKeys))
-	for i, k := range c.GossipKeys {
-		keys[i] = []byte(k)
-	}
 	var join []string
 	for _, j := range c.Join {
 		join = append(join, string(j))
@@ -223,7 +221,7 @@ func (d *daemon) startGossip(ctx context.Context, host string) (err error) {
 	client := net.JoinHostPort(host, strconv.Itoa(c.AnnouncePort))
 	d.gossip, err = gossip.Start(ctx, gossip.Options{
 		Self: d.store.Identity(), BindAddr: c.Host, BindPort: c.GossipPort, AdvertiseAddr: host, AdvertisePort: c.GossipPort,
-		ClientAddr: client, Keys: keys, Join: join, Known: known, Logger: d.log,
+		ClientAddr: client, Keys: rawKeys(c), Join: join, Known: known, Logger: d.log,
 		OnMessage: d.shell.Deliver, OnPeer: d.met, OnConflict: d.conflict, OnNewerFormat: d.newerFormat,
 	})
 	if err != nil {
@@ -299,10 +297,45 @@ func (d *daemon) reload(ctx context.Context) {
 		d.log.Error("reload: nothing was changed", "error", err)
 		return
 	}
-	if c.Host != d.config.Host || c.Port != d.config.Port || c.GossipPort != d.config.GossipPort || c.DataDir != d.config.DataDir || c.RequirePass != d.config.RequirePass {
-		d.log.Warn("reload: host, port, gossip_port, data_dir and requirepass change with a restart only")
+	if !slices.Equal(c.GossipKeys, d.config.GossipKeys) {
+		if err := d.gossip.SetKeys(rawKeys(c)); err != nil {
+			d.log.Warn("reload: gossip_secret_key was not changed", "error", err)
+		} else {
+			d.config.GossipKeys = c.GossipKeys
+		}
+	}
+	if keys := needRestart(d.config, c); len(keys) > 0 {
+		d.log.Warn("reload: these change with a restart only", "keys", strings.Join(keys, " "))
 	}
 	d.log.Info("reloaded", "file", c.File, "groups", len(c.Masters))
+}
+
+// needRestart names the keys that differ and that a running process keeps.
+func needRestart(have, want config.Config) (keys []string) {
+	add := func(key string, same bool) {
+		if !same {
+			keys = append(keys, key)
+		}
+	}
+	add("host", have.Host == want.Host)
+	add("port", have.Port == want.Port)
+	add("announce_ip", have.AnnounceIP == want.AnnounceIP)
+	add("announce_port", have.AnnouncePort == want.AnnouncePort)
+	add("data_dir", have.DataDir == want.DataDir)
+	add("gossip_port", have.GossipPort == want.GossipPort)
+	add("join", slices.Equal(have.Join, want.Join))
+	add("requirepass", have.RequirePass == want.RequirePass)
+	add("maxclients", have.MaxClients == want.MaxClients)
+	add("log_level", have.LogLevel == want.LogLevel)
+	return keys
+}
+
+func rawKeys(c config.Config) [][]byte {
+	keys := make([][]byte, len(c.GossipKeys))
+	for i, k := range c.GossipKeys {
+		keys[i] = []byte(k)
+	}
+	return keys
 }
 
 // directory is the shell's, with the addresses that only gossip knows.
