@@ -178,9 +178,11 @@ type State struct {
 
 	nextID uint64
 	Retry  []Retry
-	// Report is the story of the running attempt, Last of the one before.
+	// Report is the story of the running attempt, Last of the one before, and
+	// Moved of the last one that was to move the primary, with what took it up.
 	Report []string
 	Last   []string
+	Moved  []string
 }
 
 // New is an empty memory.
@@ -304,6 +306,19 @@ func (r *run) propose(st Stage, reason warden.Reason, change func(*warden.Topolo
 	r.sc.Chosen = false // that was the step before
 }
 
+// remember keeps the story of an attempt that is over.
+func (s *State) remember() {
+	story := s.Report
+	s.Last, s.Report = story, nil
+	switch s.Want.Reason {
+	case warden.ReasonFailover, warden.ReasonForced, warden.ReasonSwitchover, warden.ReasonAdopt:
+		s.Moved = story
+	case warden.ReasonResume:
+		s.Moved = append(slices.Clone(s.Moved), story...)
+		s.Moved = s.Moved[max(0, len(s.Moved)-maxReport):]
+	}
+}
+
 // newestLast are the ids of all that have does not hold yet, in order.
 func newestLast(all, have []string) []string {
 	var out []string
@@ -323,7 +338,7 @@ func (r *run) finish(v warden.Verdict, code, text string) {
 		r.release()
 	}
 	r.f.Finish = &Finish{Verdict: v, Code: code, Text: text}
-	r.s.Last, r.s.Report = r.s.Report, nil
+	r.s.remember()
 	r.s.Stage = Idle
 }
 

@@ -16,8 +16,8 @@ func Step(c Config, s State, sc Scene, e Event, now warden.Instant) (State, Effe
 	if !sc.Leading {
 		if s.Stage != Idle {
 			r.say("leadership lost while %s", s.Stage)
-			s.Last = s.Report
-			s = State{nextID: s.nextID, Retry: s.Retry, Last: s.Last}
+			s.remember()
+			s = State{nextID: s.nextID, Retry: s.Retry, Last: s.Last, Moved: s.Moved}
 		}
 		return s, f
 	}
@@ -40,7 +40,7 @@ func Step(c Config, s State, sc Scene, e Event, now warden.Instant) (State, Effe
 // begin starts what this leader was elected for.
 func (r *run) begin() {
 	w, b := r.sc.Want, r.sc.Base
-	*r.s = State{nextID: r.s.nextID, Retry: r.s.Retry, Last: r.s.Last, Epoch: r.sc.Epoch, Want: w, Since: r.now}
+	*r.s = State{nextID: r.s.nextID, Retry: r.s.Retry, Last: r.s.Last, Moved: r.s.Moved, Epoch: r.sc.Epoch, Want: w, Since: r.now}
 	s := r.s
 	r.say("elected in epoch %d for %s by %s", r.sc.Epoch, w.Reason, shorts(r.sc.Voters))
 	if !b.IsZero() {

@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/failover"
@@ -45,6 +46,11 @@ func Explain(c Config, s State, now warden.Instant) []string {
 	p.explainWant(say, t)
 	for _, line := range s.fo.Report {
 		say("now: %s", line)
+	}
+	if !slices.Equal(s.fo.Moved, s.fo.Last) {
+		for _, line := range s.fo.Moved {
+			say("last change of the primary: %s", line)
+		}
 	}
 	for _, line := range s.fo.Last {
 		say("last: %s", line)
