@@ -26,7 +26,7 @@ func (s *State) list(c Config, w Want) []warden.WardenID {
 // it is this Warden's turn.
 func (s *State) turn(c Config, want Want, sight Sight, now warden.Instant, f *Effects) {
 	if s.Stand != nil {
-		s.standing(c, want, sight, now, f)
+		s.standing(c, want, now, f)
 		return
 	}
 	if s.Lead != nil || want.Reason == "" || s.Quiet() != "" || !slices.Contains(s.list(c, want), c.Self) {
@@ -101,15 +101,13 @@ func (s *State) askOne(c Config, id warden.WardenID, f *Effects) {
 }
 
 // standing goes on with an attempt, or gives it up.
-func (s *State) standing(c Config, want Want, sight Sight, now warden.Instant, f *Effects) {
+func (s *State) standing(c Config, want Want, now warden.Instant, f *Effects) {
 	st := s.Stand
 	switch {
 	case !want.Is(st.Want):
 		s.giveUp(c, "there is nothing to do any more", now, f)
 	case s.Quiet() != "":
 		s.giveUp(c, s.Quiet(), now, f)
-	case sight.Tilt:
-		s.giveUp(c, "this Warden is in TILT", now, f)
 	case now.Sub(st.Since) >= attemptLife:
 		s.giveUp(c, "not enough votes", now, f)
 	case now.Sub(st.askedAt) >= askAgain:

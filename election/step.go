@@ -78,6 +78,10 @@ func Step(c Config, s State, e Event, want Want, sight Sight, now warden.Instant
 	s.unshare()
 	var f Effects
 	s.rewind(now)
+	if s.Stand != nil && sight.Tilt {
+		// Before anything that is heard now makes it ask once more.
+		s.giveUp(c, "this Warden is in TILT", now, &f)
+	}
 	switch e := e.(type) {
 	case Heard:
 		if e.Message.From != c.Self && e.Message.Group == c.Group {
