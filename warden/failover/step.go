@@ -181,6 +181,11 @@ func (r *run) affirmed() {
 			}
 		})
 	case warden.ReasonForget:
+		if b.Lists(w.Warden) && len(b.Wardens) <= r.c.Quorum {
+			// The list has become shorter since the operator was told yes.
+			r.finish(warden.VerdictRefused, "quorum", "nothing could be agreed any more without it: lower quorum first")
+			return
+		}
 		r.propose(Changing, w.Reason, func(t *warden.Topology) {
 			t.Wardens = slices.DeleteFunc(t.Wardens, func(id warden.WardenID) bool { return id == w.Warden })
 		})
