@@ -177,9 +177,6 @@ func TestSabotage(t *testing.T) {
 	covered := map[string]bool{}
 	for _, s := range sabotages {
 		covered[s.contract] = true
-		if underRace && s.within > 100 {
-			continue // too slow there, and it has no goroutine to race with
-		}
 		t.Run(s.contract+" "+s.what, func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= s.within; seed++ {
