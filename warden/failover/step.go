@@ -51,6 +51,9 @@ func (r *run) begin() {
 		r.birth()
 	case w.Reason == warden.ReasonRecover:
 		r.recover()
+	case b.Settings.Paused && orders(w.Reason):
+		// It was paused by a leader that this Warden had not heard of.
+		r.propose(Affirming, b.Reason, nil)
 	case (w.Reason == warden.ReasonFailover || w.Reason == warden.ReasonForced) && b.Primary == w.Primary:
 		s.Old = w.Primary
 		r.look()
@@ -157,9 +160,23 @@ func (r *run) advance() {
 	}
 }
 
+// orders reports whether a leader elected for this gives orders to nodes, which
+// nobody may while the group is paused.
+func orders(reason warden.Reason) bool {
+	switch reason {
+	case warden.ReasonFailover, warden.ReasonForced, warden.ReasonSwitchover, warden.ReasonAdopt, warden.ReasonRepair, warden.ReasonResume:
+		return true
+	}
+	return false
+}
+
 // affirmed: the leader's first step is chosen; now for what it is here for.
 func (r *run) affirmed() {
 	s, w, b := r.s, r.s.Want, r.sc.Base
+	if b.Settings.Paused && orders(w.Reason) {
+		r.finish(warden.VerdictRefused, "paused", "the group is paused: resume it first")
+		return
+	}
 	if b.Phase == warden.PhasePromoting && w.Reason != warden.ReasonJoin && w.Reason != warden.ReasonForget {
 		s.Old, s.Candidate = b.Previous, b.Primary
 		r.enter(Inspecting)
