@@ -136,15 +136,18 @@ func (p *step) moving() bool {
 	return p.s.fo.Stage != failover.Idle && p.s.fo.Stage != failover.Repointing && p.s.fo.Stage != failover.Affirming
 }
 
-// reset forgets the nodes that cannot be reached. Promises, topology and list
-// are not touched; listed nodes of the topology stay.
+// reset forgets the nodes that cannot be reached, unless the primary does not
+// serve: then one of them may hold the only copy of the data. Promises,
+// topology and list are not touched; listed nodes of the topology stay.
 func (p *step) reset() {
 	s := &p.s
 	p.announce("+reset-master", warden.LevelWarning, "", "")
 	t := s.el.Reg.Chosen
+	primary := s.mon.Find(t.Primary)
+	serves := primary != nil && primary.Health == warden.HealthGood && primary.Seen.Role == warden.RolePrimary && primary.Lost == "" && !primary.Down
 	s.el.Reg.Nodes = slices.DeleteFunc(slices.Clone(s.el.Reg.Nodes), func(id warden.NodeID) bool {
 		n := s.mon.Find(id)
-		return id != t.Primary && (n == nil || n.Down || n.Health != warden.HealthGood)
+		return serves && id != t.Primary && (n == nil || n.Down || n.Health != warden.HealthGood)
 	})
 	s.foreign, s.backoff = nil, nil
 	p.stale()
