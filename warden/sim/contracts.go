@@ -30,6 +30,7 @@ import (
 //	S9   whenever the served address changes, and at every write: what is
 //	     served or called chosen is chosen, and never goes back.
 //	S10  while no Warden runs: no server changes its role, a held one is let go.
+//	pause  at every order given: the giver does not know the group as paused.
 //	SW   at the end of a switchover: every acknowledged write is on the new
 //	     primary.
 //
@@ -192,6 +193,9 @@ func (c *contracts) ordered(p *process, a *group.Action) {
 	}
 	if calm < warden.Second && a.Kind != group.ActClaim {
 		w.fail("S6", "%s orders %s of %s %s after its clock was disturbed", p.name, a.Kind, short(a.Node), calm)
+	}
+	if p.disk.kept.Chosen.Settings.Paused && a.Kind != group.ActClaim {
+		w.fail("pause", "%s orders %s of %s and knows that the group is paused", p.name, a.Kind, short(a.Node))
 	}
 	list := p.disk.kept.Newest().Wardens
 	if len(list) == 0 {
