@@ -110,10 +110,21 @@ func (w *World) settledNow() {
 		w.fail("L2", "%s should be the primary and is a replica of %s", primary.name, short(primary.upstream))
 	}
 	for _, s := range w.servers {
-		if s != primary && s.serving() && w.canFollow(s, t) && (s.role != warden.RoleReplica || s.upstream != t.Primary) {
+		if s != primary && s.serving() && w.canFollow(s, t) && !w.forgotten(s) && (s.role != warden.RoleReplica || s.upstream != t.Primary) {
 			w.fail("L2", "%s should follow %s and is a %s of %q", s.name, primary.name, s.role, short(s.upstream))
 		}
 	}
+}
+
+// forgotten reports whether an operator's RESET dropped a server while it could
+// not be reached, and no Warden knows of it any more.
+func (w *World) forgotten(s *server) bool {
+	for _, p := range w.processes {
+		if p.up && p.watchedServer(s.index) != nil {
+			return false
+		}
+	}
+	return w.faults[commandReset] > 0
 }
 
 // canFollow reports whether the promises let a server be made to follow.

@@ -228,7 +228,12 @@ func (o *order) arrive() {
 	}
 	asked := o.asked
 	seen := w.observe(o.s)
-	w.toProcess(o.p, o.s, func() { o.end(r, *seen, asked) })
+	w.toProcess(o.p, o.s, func() {
+		if !o.ended {
+			w.check.looked(o.p, o.s.index, o.began, seen)
+		}
+		o.end(r, *seen, asked)
+	})
 }
 
 // unclaim forgets a session that is of no use any more.

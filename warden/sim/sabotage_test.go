@@ -99,6 +99,10 @@ var sabotages = []sabotaged{
 			if !d.kept.Chosen.IsZero() {
 				d.kept.Accepted = d.kept.Chosen
 			}
+		}, Message: func(_, _ *process, m *warden.Message) bool {
+			// That may happen to any message; it lets the accepted matter more
+			// often, because nobody else has heard what was chosen.
+			return m.Learn == nil || m.Learn.Topology.Phase == warden.PhaseDone
 		}}
 	}},
 	{"S5", "Wardens that cannot be reached count as saying yes", 200, false, func() Sabotage {
