@@ -165,15 +165,9 @@ func (p *program) runWarden(ctx context.Context, file string, checkOnly bool) er
 		_, err := fmt.Fprintf(p.out, "%s is valid: %d %s, %d %s\n", file, len(c.Masters), wording.Plural(len(c.Masters), "group"), len(c.Warnings), wording.Plural(len(c.Warnings), "warning"))
 		return err
 	}
-	if p.daemon == nil {
-		return exit.With(exit.Refused, "this build of spineldb contains no Warden: use a complete one")
-	}
 	return p.daemon(ctx, c)
 }
 
 func (p *program) runDemo(c *cli.Context) error {
-	if p.demo == nil {
-		return exit.With(exit.Refused, "this build of spineldb contains no demonstration: use a complete one")
-	}
 	return p.demo(c.Context, c.Args().Slice())
 }
