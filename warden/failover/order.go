@@ -176,10 +176,10 @@ func (r *run) reclaimed(d ActionDone, seen bool) {
 	}
 }
 
-// inspect claims the candidate of an unfinished promotion and looks.
-func (r *run) inspect() {
-	if !r.waiting(warden.ActClaim, r.s.Candidate) {
-		r.act(warden.ActClaim, r.s.Candidate, "", claimLimit)
+// claim shuts older leaders out of a node and looks at it, one claim at a time.
+func (r *run) claim(node warden.NodeID) {
+	if !r.waiting(warden.ActClaim, node) {
+		r.act(warden.ActClaim, node, "", claimLimit)
 	}
 }
 

@@ -115,11 +115,9 @@ func (r *run) advance() {
 			r.changed()
 		}
 	case Inspecting:
-		r.inspect()
+		r.claim(s.Candidate)
 	case Reclaiming:
-		if !r.waiting(warden.ActClaim, s.Old) {
-			r.act(warden.ActClaim, s.Old, "", claimLimit)
-		}
+		r.claim(s.Old)
 	case Looking:
 		r.looking()
 	case Holding:
@@ -131,9 +129,7 @@ func (r *run) advance() {
 	case Deciding:
 		r.decided()
 	case Claiming:
-		if !r.waiting(warden.ActClaim, s.Candidate) {
-			r.act(warden.ActClaim, s.Candidate, "", claimLimit)
-		}
+		r.claim(s.Candidate)
 	case CatchingUp:
 		r.catchUp()
 	case Fencing:
