@@ -91,7 +91,7 @@ func (p *parliament) member(id warden.WardenID) *member {
 }
 
 func (p *parliament) config(m *member) Config {
-	return Config{Group: "g", Self: m.id, Run: m.run, NewBirth: warden.Birth("B-" + m.id), Quorum: p.quorum,
+	return Config{Group: "g", Self: m.id, Run: m.run, Quorum: p.quorum,
 		Wardens: p.configured, HelloInterval: helloEvery}
 }
 

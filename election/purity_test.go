@@ -38,7 +38,7 @@ func TestStepIsPure(t *testing.T) {
 		ids := []warden.WardenID{"w1", "w2", "w3"}
 		base := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone, Primary: "a", Wardens: ids}
 		for _, id := range ids {
-			c.configs = append(c.configs, Config{Group: "g", Self: id, Run: 1, NewBirth: "B9", Quorum: 2, HelloInterval: warden.Second})
+			c.configs = append(c.configs, Config{Group: "g", Self: id, Run: 1, Quorum: 2, HelloInterval: warden.Second})
 			reg := warden.Register{Promise: 1, Accepted: base, Chosen: base}
 			if seed%5 == 0 {
 				reg = warden.Register{}

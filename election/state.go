@@ -25,11 +25,10 @@ const (
 
 // Config is what the mind is told on every Step.
 type Config struct {
-	Group    warden.GroupName
-	Self     warden.WardenID
-	Run      warden.Run
-	NewBirth warden.Birth
-	Quorum   int
+	Group  warden.GroupName
+	Self   warden.WardenID
+	Run    warden.Run
+	Quorum int
 	// Wardens is the configured number of them, 0 when unknown.
 	Wardens       int
 	HelloInterval warden.Duration

@@ -1,6 +1,8 @@
 package election
 
 import (
+	"slices"
+
 	"github.com/spineldb/warden/warden"
 )
 
@@ -13,10 +15,6 @@ type Tick struct{}
 // Heard is a message of another Warden.
 type Heard struct{ Message warden.Message }
 
-// Peers are the Wardens we know an address of. They are told our status;
-// knowing an address counts for nothing else.
-type Peers struct{ IDs []warden.WardenID }
-
 // Store tells whether the store works.
 type Store struct{ Works bool }
 
@@ -25,7 +23,6 @@ type ConflictHeard struct{ Where string }
 
 func (Tick) event()          {}
 func (Heard) event()         {}
-func (Peers) event()         {}
 func (Store) event()         {}
 func (ConflictHeard) event() {}
 
@@ -187,15 +184,8 @@ func (s *State) heardByMajority(c Config, p *Peer, now warden.Instant) bool {
 			n++
 			continue
 		}
-		q := s.Peer(id)
-		if !fresh(q) {
-			continue
-		}
-		for _, h := range q.Status.Hears {
-			if h == p.ID {
-				n++
-				break
-			}
+		if q := s.Peer(id); fresh(q) && slices.Contains(q.Status.Hears, p.ID) {
+			n++
 		}
 	}
 	return n >= s.Reg.Chosen.Majority()

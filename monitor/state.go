@@ -87,8 +87,6 @@ type Node struct {
 	Lost      string
 	LostSince warden.Instant
 	lostHard  bool
-	// Rebooted counts changes of the server's run id.
-	Rebooted int
 
 	Down   bool
 	DownAt warden.Instant

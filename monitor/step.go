@@ -202,7 +202,6 @@ func (s *State) good(c Config, n *Node, e Looked, now warden.Instant, f *Effects
 	o := e.Observation
 	before := n.Seen
 	if before.RunID != "" && o.RunID != "" && before.RunID != o.RunID {
-		n.Rebooted++
 		f.note("+reboot", n.ID, "")
 	}
 	if before.Role != o.Role || before.Upstream != o.Upstream {

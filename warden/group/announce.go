@@ -84,7 +84,7 @@ func (p *step) raw(name string, level warden.Level, node warden.NodeID, payload 
 func level(name string) warden.Level {
 	switch name {
 	case "+slave", "+sentinel", "+reboot", "+failover-state-send-slaveof-noone", "+failover-state-wait-promotion",
-		"+slave-reconf-sent", "+slave-reconf-inprog", "+slave-reconf-done", "-slave-reconf-sent-timeout", "+convert-to-slave",
+		"+slave-reconf-sent", "+slave-reconf-inprog", "+slave-reconf-done", "+convert-to-slave",
 		"+fix-slave-config", "-order-note", "+birth-resumed", "+birth-dead", "-not-elected", "-leader-lost":
 		return warden.LevelNotice
 	case "+role-change", "-role-change":

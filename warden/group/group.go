@@ -50,25 +50,22 @@ type State struct {
 	statusAt warden.Instant
 	told     warden.Status // the last status sent, without its Hears
 
-	started    warden.Instant
-	learnedAt  warden.Instant
-	confirmed  warden.NodeID // primary of the newest finished topology
-	commands   []command
-	backoff    []pause
-	failovers  []warden.Instant // automatic ones, for flapping and cool-down
-	lastMove   warden.Instant
-	wouldSaid  election.Want
-	foreign    []warden.NodeID
-	knockBad   []warden.NodeID
-	marked     warden.Epoch
-	led        warden.Epoch // newest epoch led here, 0 once its sessions are dropped
-	ledUntil   warden.Instant
-	adoptSince warden.Instant
-	adoptNode  warden.NodeID
-	crossed    string // primary conflict announced with
-	stage      failover.Stage
-	checked    bool // the configured primary was compared with the agreed one
-	lastStep   warden.Instant
+	learnedAt warden.Instant
+	confirmed warden.NodeID // primary of the newest finished topology
+	commands  []command
+	backoff   []pause
+	failovers []warden.Instant // automatic ones, for flapping and cool-down
+	lastMove  warden.Instant
+	wouldSaid election.Want
+	foreign   []warden.NodeID
+	knockBad  []warden.NodeID
+	marked    warden.Epoch
+	led       warden.Epoch // newest epoch led here, 0 once its sessions are dropped
+	ledUntil  warden.Instant
+	crossed   string // primary conflict announced with
+	stage     failover.Stage
+	checked   bool // the configured primary was compared with the agreed one
+	lastStep  warden.Instant
 	// watch is the list of nodes, derived from what watchKey names.
 	watch    []warden.NodeID
 	watchKey roster
@@ -77,7 +74,7 @@ type State struct {
 // New is the memory of a Warden that has just started with reg on its disk.
 func New(c Config, reg warden.Register, now warden.Instant) State {
 	fo := failover.New()
-	s := State{mon: monitor.New(now), el: election.New(reg, now), fo: &fo, started: now, statusAt: -1}
+	s := State{mon: monitor.New(now), el: election.New(reg, now), fo: &fo, statusAt: -1}
 	s.mon.Extra = slices.Clone(reg.Lineage)
 	if t := reg.Chosen; !t.IsZero() {
 		s.confirmed = t.Primary
@@ -159,7 +156,7 @@ func (p *step) rewind() {
 	s := &p.s
 	if p.now < s.lastStep {
 		s.statusAt, s.backoff, s.failovers = -1, nil, nil
-		s.learnedAt, s.started, s.lastMove = min(s.learnedAt, p.now), min(s.started, p.now), min(s.lastMove, p.now)
+		s.learnedAt, s.lastMove = min(s.learnedAt, p.now), min(s.lastMove, p.now)
 		s.ledUntil = min(s.ledUntil, p.now)
 		for i := range s.commands {
 			s.commands[i].at = min(s.commands[i].at, p.now)

@@ -122,7 +122,7 @@ func (p *step) members() {
 }
 
 func (p *step) electionConfig() election.Config {
-	return election.Config{Group: p.c.Group, Self: p.c.Self, Run: p.c.Run, NewBirth: p.c.NewBirth, Quorum: p.c.Quorum,
+	return election.Config{Group: p.c.Group, Self: p.c.Self, Run: p.c.Run, Quorum: p.c.Quorum,
 		Wardens: p.c.Wardens, HelloInterval: p.c.HelloInterval}
 }
 

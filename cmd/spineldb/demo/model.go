@@ -181,13 +181,6 @@ func (m *model) act(at time.Time, name, flag, text string, t terminal.Tone) {
 	m.sayLocked(at, "", text, t)
 }
 
-// flag names a place in the strip of writes.
-func (m *model) flag(at time.Time, text string, t terminal.Tone) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.p.flags = append(m.p.flags, stripFlag{at, text, t})
-}
-
 // reach notes the first time of a mark. The marks belong to the kill: before
 // it, only the kill itself counts.
 func (m *model) reach(k mark, at time.Time) {
