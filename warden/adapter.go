@@ -44,6 +44,12 @@ type Hello struct {
 	Epoch  Epoch
 	// Primary is the sender's idea of the primary.
 	Primary NodeID
+	// Sentinel is the id under which Sentinel's clients and real Sentinels know
+	// the sender (myid of sentinel.conf), when that is not ID.
+	Sentinel string
+	// Neighbour is what is published beside it for real Redis Sentinels, in
+	// their own words (__sentinel__:hello); empty: nothing.
+	Neighbour string
 }
 
 // Adapter is what we ask of a kind of database. It is safe for concurrent use.
@@ -66,6 +72,9 @@ type LinkEvents struct {
 	Ended func(node NodeID, why string)
 	// Hello: another Warden (or this one) introduced itself on this node.
 	Hello func(Hello)
+	// Neighbour: somebody (this Warden too) published a hello in the words of
+	// Redis Sentinel. The payload is untrusted.
+	Neighbour func(payload string)
 	// Local: the local address of the connection to the node became known.
 	Local func(node NodeID, localIP string)
 }

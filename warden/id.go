@@ -62,8 +62,14 @@ func ParseNode(s string) (NodeID, error) {
 	if err != nil || n < 1 || n > 65535 {
 		return "", fmt.Errorf("address %q: port %q is not a number from 1 to 65535", s, port)
 	}
-	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+	bare := host
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		bare = host[1 : len(host)-1]
+	} else if strings.Contains(host, ":") {
 		return "", fmt.Errorf("address %q: write an IPv6 address in brackets, [%s]:%s", s, host, port)
+	}
+	if bare == "" || strings.ContainsAny(bare, "[]") {
+		return "", fmt.Errorf("address %q has no host: write host:port, or [address]:port for IPv6", s)
 	}
 	if strings.ContainsAny(host, " \t\r\n,") {
 		return "", fmt.Errorf("address %q: the host contains a blank or a comma", s)

@@ -74,6 +74,9 @@ type Observation struct {
 	// NoFollow: the server lacks any command to change its role, so it can be
 	// watched but not failed over (SpinelDB 4.4.2).
 	NoFollow bool `json:"no_follow,omitempty"`
+	// Text is the node's own description of itself, as it came (INFO). It is
+	// shown to operators who ask for it and never judged.
+	Text string `json:"-"`
 }
 
 // Clone copies an observation so that its slices can be changed.

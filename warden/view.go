@@ -71,14 +71,22 @@ type NodeView struct {
 	Foreign       bool     `json:"foreign,omitempty"`
 	Promoted      bool     `json:"promoted,omitempty"`
 	Reconfiguring string   `json:"reconfiguring,omitempty"` // "sent", "inprog", "done"
+	// Rebooted: its process is another one than before and has not answered
+	// well yet. ScriptKilled: SCRIPT KILL was tried in this SDOWN.
+	Rebooted     bool `json:"rebooted,omitempty"`
+	ScriptKilled bool `json:"script_killed,omitempty"`
 }
 
 // PeerView is another Warden of the group.
 type PeerView struct {
-	ID     WardenID `json:"id"`
-	Client string   `json:"client"` // host:port of its client port, "" if unknown
-	Gossip string   `json:"gossip"`
-	Listed bool     `json:"listed"`
+	ID WardenID `json:"id"`
+	// Sentinel is the id that Sentinel's clients are shown, when that is not ID.
+	Sentinel string `json:"sentinel_id,omitempty"`
+	// Real: it is a real Redis Sentinel that watches the same group, not one of us.
+	Real   bool   `json:"real_sentinel,omitempty"`
+	Client string `json:"client"` // host:port of its client port, "" if unknown
+	Gossip string `json:"gossip"`
+	Listed bool   `json:"listed"`
 	// HeardAgo is the age of its last message about this group; negative: never.
 	HeardAgo Duration `json:"heard_ago_ns"`
 	Down     bool     `json:"down"`
@@ -91,15 +99,17 @@ type PeerView struct {
 
 // SelfView is this Warden.
 type SelfView struct {
-	ID      WardenID `json:"id"`
-	RunID   string   `json:"run_id"` // of this process, 40 hex digits
-	Version string   `json:"version"`
-	Client  string   `json:"client"`
-	Gossip  string   `json:"gossip"`
-	Started Instant  `json:"-"`
-	Tilt    bool     `json:"tilt"`
-	TiltFor Duration `json:"tilt_for_ns"`
-	Groups  int      `json:"groups"`
+	ID WardenID `json:"id"`
+	// Sentinel is the id that Sentinel's clients are shown, when that is not ID.
+	Sentinel string   `json:"sentinel_id,omitempty"`
+	RunID    string   `json:"run_id"` // of this process, 40 hex digits
+	Version  string   `json:"version"`
+	Client   string   `json:"client"`
+	Gossip   string   `json:"gossip"`
+	Started  Instant  `json:"-"`
+	Tilt     bool     `json:"tilt"`
+	TiltFor  Duration `json:"tilt_for_ns"`
+	Groups   int      `json:"groups"`
 }
 
 // Wish is what an operator asks for.

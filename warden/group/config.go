@@ -32,6 +32,24 @@ type Config struct {
 	ParallelSyncs    int
 	ReplicaWitness   bool
 
+	// PriorityFirst: of several replicas the one with the lower priority is
+	// promoted, as Sentinel does it; else the one with the most data.
+	PriorityFirst bool
+	// SentinelLife: of the answers to PING only PONG, LOADING and MASTERDOWN are
+	// signs of life, and the latter two without a limit, as Sentinel counts.
+	SentinelLife bool
+	// RebootDownAfter: a primary that restarted and is still loading after
+	// this long counts as down; 0: it never does for that.
+	RebootDownAfter warden.Duration
+	// Expected is how many Wardens there were in an earlier life of which this
+	// Warden has lost the register, itself included: before a first agreement
+	// it has to hear a majority of the others. 0: there was none.
+	Expected int
+	// LookEvery bounds the time between two looks (0: 1 s); TiltTrigger and
+	// TiltPeriod are those of the monitor; ElectionTimeout is how long an
+	// operator's command waits for a leader. 0 is the default of each.
+	LookEvery, TiltTrigger, TiltPeriod, ElectionTimeout warden.Duration
+
 	// CrashPoint, for tests, names the step after which the shell is to exit
 	// at once (see CrashPoints). Empty in production.
 	CrashPoint string

@@ -62,14 +62,20 @@ type Commanded struct {
 // Conflict says that our own id is heard from another live address.
 type Conflict struct{ Where string }
 
-func (Tick) event()        {}
-func (Looked) event()      {}
-func (LinkEnded) event()   {}
-func (KnockFailed) event() {}
-func (Heard) event()       {}
-func (PeersKnown) event()  {}
-func (ActionDone) event()  {}
-func (StoreFailed) event() {}
-func (StoreWorks) event()  {}
-func (Commanded) event()   {}
-func (Conflict) event()    {}
+// SentinelsWatch tells the real Redis Sentinels that watch this group now, by
+// their ids, sorted. While there are any, they decide and this group's Wardens
+// follow: two deciders are never safe.
+type SentinelsWatch struct{ IDs []string }
+
+func (SentinelsWatch) event() {}
+func (Tick) event()           {}
+func (Looked) event()         {}
+func (LinkEnded) event()      {}
+func (KnockFailed) event()    {}
+func (Heard) event()          {}
+func (PeersKnown) event()     {}
+func (ActionDone) event()     {}
+func (StoreFailed) event()    {}
+func (StoreWorks) event()     {}
+func (Commanded) event()      {}
+func (Conflict) event()       {}

@@ -31,7 +31,7 @@ func (s *Shell) Self() warden.SelfView {
 	}
 	r := s.roster.Load()
 	v := warden.SelfView{
-		ID: s.env.ID, RunID: s.env.RunID, Version: s.env.Version,
+		ID: s.env.ID, Sentinel: s.env.Sentinel, RunID: s.env.RunID, Version: s.env.Version,
 		Started: s.started, Groups: len(r.names),
 	}
 	v.Client, v.Gossip = s.env.addresses(local)

@@ -35,10 +35,12 @@ type Courier interface {
 
 // Options are what a Shell needs. ID, Store and Courier are required.
 type Options struct {
-	ID      warden.WardenID
-	Run     warden.Run
-	RunID   string // of this process, 40 hexadecimal digits
-	Version string
+	ID warden.WardenID
+	// Sentinel is the id that Sentinel's clients are shown, when that is not ID.
+	Sentinel string
+	Run      warden.Run
+	RunID    string // of this process, 40 hexadecimal digits
+	Version  string
 
 	// AnnounceHost is the address told to others, without a port. When it is
 	// empty, each node is told the local address of our connection to it.
@@ -56,6 +58,12 @@ type Options struct {
 	// Introduce is told of other Wardens' hellos on the nodes. It must not
 	// block.
 	Introduce func(warden.Hello)
+	// Neighbour, when set, writes what is published for real Redis Sentinels
+	// on the nodes of a group, beside our own hello (which it is given, with
+	// our address as told there). Overhear is told of every such payload heard
+	// on a node. Neither may block.
+	Neighbour func(own warden.Hello) string
+	Overhear  func(payload string)
 	Logger    *slog.Logger
 
 	// RecordDir, when set, is where every event that reaches a mind is
@@ -77,6 +85,25 @@ type Options struct {
 type GroupOptions struct {
 	Config  group.Config
 	Adapter warden.Adapter
+	// Known are nodes met in an earlier life of which the register knows
+	// nothing; Floor is an epoch that counts as promised already (sentinel.conf
+	// remembers both). They matter when the group is started, not later.
+	Known []warden.NodeID
+	Floor warden.Epoch
+}
+
+// remembered is a register with what is known from elsewhere: promises and
+// nodes are only ever added. It is written with the register's next change,
+// and found again where it came from until then.
+func (g GroupOptions) remembered(reg warden.Register) warden.Register {
+	reg = reg.Clone()
+	if g.Floor > reg.Promise {
+		reg.Promise, reg.Grantee, reg.GranteeRun = g.Floor, "", 0
+	}
+	reg.Nodes = append(reg.Nodes, g.Known...)
+	slices.Sort(reg.Nodes)
+	reg.Nodes = slices.Compact(reg.Nodes)
+	return reg
 }
 
 // env is the Options with their defaults, and what all groups share.
@@ -101,6 +128,12 @@ func newEnv(o Options) (*env, error) {
 	}
 	if o.Introduce == nil {
 		o.Introduce = func(warden.Hello) {}
+	}
+	if o.Neighbour == nil {
+		o.Neighbour = func(warden.Hello) string { return "" }
+	}
+	if o.Overhear == nil {
+		o.Overhear = func(string) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -86,6 +86,7 @@ func TestEveryEventIsRecorded(t *testing.T) {
 		group.Heard{Message: warden.Message{Group: "g", Vote: &warden.Vote{Epoch: 4, Granted: true}}},
 		group.PeersKnown{IDs: []warden.WardenID{"w2"}}, group.ActionDone{ID: 7, Result: warden.Result{Outcome: warden.Unknown, Why: "lost"}},
 		group.StoreFailed{Why: "full"}, group.StoreWorks{}, group.Conflict{Where: "x:1"},
+		group.SentinelsWatch{IDs: []string{"s1"}},
 		group.Commanded{ID: 1, Command: warden.Command{Wish: warden.WishForget, Wardens: []warden.WardenID{"w3"}}},
 	}
 	dir := t.TempDir()

@@ -85,6 +85,8 @@ func (r Recorded) decode() (group.Event, error) {
 		return decodeAs[group.Commanded](r.Event)
 	case "Conflict":
 		return decodeAs[group.Conflict](r.Event)
+	case "SentinelsWatch":
+		return decodeAs[group.SentinelsWatch](r.Event)
 	}
 	return nil, fmt.Errorf("unknown kind of event %q: it was written by another version", r.Kind)
 }

@@ -84,6 +84,7 @@ func (s *Shell) prepare(groups []GroupOptions) (map[warden.GroupName]*loop, erro
 		if err != nil {
 			return nil, fmt.Errorf("read register of group %q: %w", g.Config.Group, err)
 		}
+		reg = g.remembered(reg)
 		g.Config = s.env.complete(g.Config, drawBirth())
 		loops[g.Config.Group] = newLoop(s.env, s.mender, g, reg)
 	}
@@ -178,6 +179,14 @@ func (s *Shell) PeersKnown(ids []warden.WardenID) {
 	s.peers = ids
 	for _, l := range s.roster.Load().loops {
 		l.inbox.put(group.PeersKnown{IDs: ids})
+	}
+}
+
+// SentinelsWatch tells a group which real Redis Sentinels watch it now, sorted.
+// It never blocks; a group that is not ours is ignored.
+func (s *Shell) SentinelsWatch(name warden.GroupName, ids []string) {
+	if l := s.roster.Load().loops[name]; l != nil {
+		l.inbox.put(group.SentinelsWatch{IDs: slices.Clone(ids)})
 	}
 }
 

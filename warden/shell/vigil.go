@@ -95,6 +95,11 @@ func (v *vigil) events(ctx context.Context) warden.LinkEvents {
 				v.watch.options.Introduce(h)
 			}
 		},
+		Neighbour: func(payload string) {
+			if ctx.Err() == nil {
+				v.watch.options.Overhear(payload)
+			}
+		},
 		Local: func(_ warden.NodeID, ip string) {
 			v.local.Store(&ip)
 			v.watch.options.met(ip)
@@ -202,6 +207,7 @@ func (v *vigil) greet(ctx context.Context) {
 	if h.Client == "" {
 		return
 	}
+	h.Sentinel, h.Neighbour = v.watch.options.Sentinel, v.watch.options.Neighbour(h)
 	within, cancel := context.WithTimeout(ctx, time.Duration(HelloDeadline))
 	defer cancel()
 	if err := v.link.Publish(within, h); err != nil && ctx.Err() == nil {

@@ -73,12 +73,36 @@ type Config struct {
 	// Join are other Wardens' gossip addresses.
 	Join        []warden.NodeID
 	RequirePass Secret
-	MaxClients  int
+	// Users are ACL users, one "NAME RULE..." each; ACLFile holds more of them.
+	Users   []string
+	ACLFile string
+	// TLS for clients and toward the nodes; zero: none. Port is 0 when clients
+	// are served by TLS alone.
+	TLS        TLS
+	MaxClients int
+	// DropIn: Sentinel's rules hold where ours differ (sentinel.conf): the
+	// replica priority before the position, and of the answers to PING only
+	// PONG, LOADING and MASTERDOWN are signs of life.
+	DropIn bool
 	LogLevel    slog.Level
 	// Masters are the groups to watch, in the order of the file.
 	Masters []Master
 	// Warnings are to be shown once at start. They never contain secrets.
 	Warnings []string
+}
+
+// TLS says which certificates are used and for what.
+type TLS struct {
+	// Port serves clients by TLS; 0: none.
+	Port int
+	// CertFile, KeyFile and CAFile are PEM files. They are read again when
+	// they change.
+	CertFile, KeyFile, CAFile string
+	KeyPassword               Secret
+	// ClientAuth is "yes" (a certificate of the CA is required), "no" or "optional".
+	ClientAuth string
+	// Nodes: the nodes are reached by TLS too.
+	Nodes bool
 }
 
 // Master is one [[masters]] block: a group to watch.
@@ -101,6 +125,21 @@ type Master struct {
 	Adapter      string
 	AuthUser     string
 	AuthPassword Secret
+	// NotificationScript and ReconfigScript are called as Sentinel calls its
+	// notification-script and client-reconfig-script; empty: none.
+	NotificationScript, ReconfigScript string
+	// RebootDownAfter: a primary that restarted and is still loading after
+	// this long counts as down; 0: it never does for that.
+	RebootDownAfter warden.Duration
+	// Renames are commands that the nodes know under another name, by their
+	// usual one in upper case.
+	Renames map[string]string
+	// Known are nodes met in an earlier life, unlike Nodes not configured by
+	// name. Floor is an epoch that counts as promised already. Expected is how
+	// many Wardens there were then, this one included; 0: unknown.
+	Known    []warden.NodeID
+	Floor    warden.Epoch
+	Expected int
 }
 
 // adapterNames are the kinds of databases this build knows.
