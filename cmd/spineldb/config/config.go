@@ -83,8 +83,8 @@ type Config struct {
 	// DropIn: Sentinel's rules hold where ours differ (sentinel.conf): the
 	// replica priority before the position, and of the answers to PING only
 	// PONG, LOADING and MASTERDOWN are signs of life.
-	DropIn bool
-	LogLevel    slog.Level
+	DropIn   bool
+	LogLevel slog.Level
 	// Masters are the groups to watch, in the order of the file.
 	Masters []Master
 	// Warnings are to be shown once at start. They never contain secrets.
