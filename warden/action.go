@@ -3,11 +3,12 @@ package warden
 // ActionKind says what to do with a node.
 type ActionKind string
 
-// Kinds of actions. All but Look, Watch, Unwatch and Mark travel on a session
+// Kinds of actions. All but Look, Unblock and Mark travel on a session
 // claimed for (group, epoch): the shell claims first if it holds none for this
 // node and epoch, and reports the claim's refusal as the action's result.
 const (
 	ActLook    ActionKind = "look"    // one extra look, now, over the kept connection
+	ActUnblock ActionKind = "unblock" // end a script that blocks the node, over the kept link
 	ActClaim   ActionKind = "claim"   // claim, then look over the session
 	ActPromote ActionKind = "promote" // then look over the session
 	ActFollow  ActionKind = "follow"  // Target is the primary to follow
@@ -23,7 +24,10 @@ type Action struct {
 	Kind   ActionKind
 	Node   NodeID
 	Target NodeID
-	Epoch  Epoch
+	// Avoid: replication id of the replaced primary that the node must not copy
+	// from any more, of a follow; empty: none.
+	Avoid string
+	Epoch Epoch
 	// Limit: of a hold, how long it may last; else the deadline of the action.
 	Limit Duration
 	// NotAfter is the end of the leader's lease as it stands: the shell reads

@@ -92,8 +92,13 @@ type Link interface {
 	// (the names of the kept connections). Takes effect before the next Look
 	// at the latest. Never blocks.
 	Mark(claim Claim)
-	// Publish introduces this Warden on the node.
+	// Publish introduces this Warden on the node, to Wardens and, with
+	// hello.Neighbour, to real Redis Sentinels. One of the two that is refused
+	// does not keep the other from going out; the error names it.
 	Publish(ctx context.Context, hello Hello) error
+	// Unblock ends a script that keeps the node from answering. An error says
+	// that the script still runs, or may. Nothing to end is no error.
+	Unblock(ctx context.Context) error
 	// Close ends the watch and every goroutine and socket of it.
 	Close()
 }
@@ -104,7 +109,10 @@ type Session interface {
 	// Promote makes the node a primary.
 	Promote(ctx context.Context) Result
 	// Follow makes the node a replica of primary and disconnects its clients.
-	Follow(ctx context.Context, primary NodeID) Result
+	// avoid is the replication id of a replaced primary that the node must not
+	// copy its data from any more; empty: none. Where the server cannot be told
+	// so, or refuses, the order is given all the same (a refusal is noted).
+	Follow(ctx context.Context, primary NodeID, avoid string) Result
 	// Hold stops writes on the node for at most limit and returns the
 	// position after the last one. It ends by itself.
 	Hold(ctx context.Context, limit Duration) Result

@@ -147,9 +147,9 @@ func switchesOver(t *testing.T, h Harness) {
 		return newSession.Look(within(t)).Position == held.Position
 	})
 	before := newSession.Look(within(t)).Lineage
-	want(t, "demote the old primary", oldSession.Follow(within(t), candidate.Node()), warden.Done)
+	want(t, "demote the old primary", oldSession.Follow(within(t), candidate.Node(), ""), warden.Done)
 	want(t, "promote", newSession.Promote(within(t)), warden.Done)
-	want(t, "point the sibling", sibSession.Follow(within(t), candidate.Node()), warden.Done)
+	want(t, "point the sibling", sibSession.Follow(within(t), candidate.Node(), ""), warden.Done)
 	want(t, "release", oldSession.Release(within(t)), warden.Done)
 
 	o := newSession.Look(within(t))
@@ -184,7 +184,7 @@ func fullCopies(t *testing.T, s Server) int {
 func refuses(t *testing.T, h Harness) {
 	a, s := h.Adapter(t), h.Start(t, "")
 	session := claim(t, a, s.Node(), claimBy("1", 1))
-	want(t, "follow itself", session.Follow(within(t), s.Node()), warden.Refused)
+	want(t, "follow itself", session.Follow(within(t), s.Node(), ""), warden.Refused)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	want(t, "promote after the deadline", session.Promote(gone), warden.Refused)

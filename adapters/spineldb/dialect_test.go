@@ -71,7 +71,7 @@ func TestOrdersInDialects(t *testing.T) {
 				t.Fatalf("claim: %+v", res)
 			}
 			defer session.Close()
-			got := session.Follow(soon(t), "[fe80::1]:6379")
+			got := session.Follow(soon(t), "[fe80::1]:6379", "")
 			if got.Outcome != c.outcome {
 				t.Errorf("follow: %+v, want %s", got, c.outcome)
 			}

@@ -13,6 +13,9 @@ const maxReplicas = 1024
 // noReplID is what Redis writes where there is no previous replication id.
 const noReplID = "0000000000000000000000000000000000000000"
 
+// spinelDB is how SpinelDB names itself.
+const spinelDB = "spineldb"
+
 // info is the text of INFO taken apart: plain lookups, nothing judged.
 type info struct {
 	fields   map[string]string
@@ -98,7 +101,7 @@ func (in info) number(key string) (int64, bool) {
 // software names the server. Valkey, Dragonfly and others also carry a
 // redis_version, of the Redis they are compatible with, so theirs comes first.
 func (in info) software() (name, version string) {
-	for _, name := range []string{"spineldb", "valkey", "dragonfly", "kvrocks", "keydb", "redis"} {
+	for _, name := range []string{spinelDB, "valkey", "dragonfly", "kvrocks", "keydb", "redis"} {
 		if v := in.fields[name+"_version"]; v != "" {
 			return name, strings.TrimSpace(v)
 		}
@@ -128,7 +131,7 @@ func (in info) fill(o *warden.Observation) {
 		o.Role = warden.RoleReplica
 		in.fillReplica(o)
 	}
-	if name == "spineldb" {
+	if name == spinelDB {
 		// There, master_replid is drawn at every start and names the process,
 		// not its data: a replica shows its own. It is a run id.
 		o.RunID, o.Lineage, o.LineageBefore = o.Lineage, "", ""

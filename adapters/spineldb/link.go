@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -159,6 +160,27 @@ func (l *link) Knock(ctx context.Context) error {
 		if h := healthOf(err); h != warden.HealthLoading && h != warden.HealthBusy {
 			return fmt.Errorf("knock at %s: %w", l.node, err)
 		}
+	}
+	return nil
+}
+
+// Unblock ends a script that keeps the node from answering, as Sentinel does
+// it. It uses a connection of its own: what was asked on the kept ones waits
+// for the script.
+func (l *link) Unblock(ctx context.Context) error {
+	ctx, done := l.begin(ctx)
+	defer done()
+	w, err := l.adapter.dial(ctx, l.node, "")
+	if err != nil {
+		return fmt.Errorf("end the script: %w", err)
+	}
+	defer w.close()
+	replies, err := w.ask(ctx, []any{"SCRIPT", "KILL"})
+	if err == nil {
+		err = replies[0].err
+	}
+	if err != nil && !strings.HasPrefix(err.Error(), "NOTBUSY") {
+		return fmt.Errorf("end the script on %s: %w", l.node, err)
 	}
 	return nil
 }

@@ -20,6 +20,11 @@ type abilities struct {
 	// follow is the word that changes the role, REPLICAOF or SLAVEOF; empty
 	// when the server has neither.
 	follow string
+	// server is the name of the software, as INFO told it last.
+	server string
+	// poison: the server can be told not to copy from a replaced primary
+	// (SpinelDB). It is found out when it is first needed.
+	poison, poisonProbed bool
 }
 
 // probe asks which word changes the role. COMMAND INFO knows on most servers.
@@ -60,6 +65,36 @@ func (w *wire) probe(ctx context.Context) error {
 	return nil
 }
 
+// probePoison finds out whether the server knows FAILOVER POISON. Redis and
+// Valkey have another FAILOVER, which must never be begun here: so the name of
+// the server comes first, and nothing is tried on a server with another name.
+func (w *wire) probePoison(ctx context.Context) error {
+	if w.able.poisonProbed {
+		return nil
+	}
+	if w.able.server == "" {
+		replies, err := w.ask(ctx, []any{"INFO", "server"})
+		if err != nil {
+			return err
+		}
+		w.able.server, _ = parseInfo(replies[0].text()).software()
+	}
+	if w.able.server != spinelDB {
+		w.able.poisonProbed = w.able.server != ""
+		return nil
+	}
+	// Without its arguments it can do nothing, and the two possible complaints
+	// tell whether it is there. COMMAND INFO would not tell the forms apart.
+	replies, err := w.ask(ctx, []any{"FAILOVER", "POISON"})
+	if err != nil {
+		return err
+	}
+	complaint := replies[0].err
+	w.able.poison = complaint != nil && healthOf(complaint) == warden.HealthError && !unknownCommand(complaint)
+	w.able.poisonProbed = true
+	return nil
+}
+
 func unknownCommand(err error) bool {
 	return strings.Contains(strings.ToLower(err.Error()), "unknown command")
 }
@@ -94,6 +129,8 @@ func (w *wire) look(ctx context.Context, name string) (warden.Observation, error
 		}
 	}
 	in.fill(&o)
+	o.Text = text.text()
+	w.able.server, _ = in.software()
 	if o.Role == "" || o.Role == warden.RoleReplica && in.fields["master_host"] == "" {
 		if err := w.lookRole(ctx, &o, replies[2:]); err != nil {
 			return o, err

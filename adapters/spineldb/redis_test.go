@@ -101,7 +101,7 @@ func TestClientsAreCut(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	if res := session.Follow(soon(t), "127.0.0.1:1"); res.Outcome != warden.Done || len(res.Notes) != 0 {
+	if res := session.Follow(soon(t), "127.0.0.1:1", ""); res.Outcome != warden.Done || len(res.Notes) != 0 {
 		t.Fatalf("follow: %+v", res)
 	}
 	if err := conn.Ping(t.Context()).Err(); err == nil {
@@ -135,7 +135,7 @@ func TestIPv6(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	if res := session.Follow(soon(t), p.Node()); res.Outcome != warden.Done {
+	if res := session.Follow(soon(t), p.Node(), ""); res.Outcome != warden.Done {
 		t.Fatalf("follow: %+v", res)
 	}
 	adaptertest.Await(t, "the replica's link is up", func() bool {

@@ -54,47 +54,85 @@ func unknown(err error) warden.Result {
 
 // Promote makes the node a primary. See warden.Session.
 func (s *session) Promote(ctx context.Context) warden.Result {
-	return s.changeRole(ctx, "promote", "NO", "ONE")
+	return s.changeRole(ctx, change{what: "promote", host: "NO", port: "ONE"})
 }
 
 // Follow makes the node a replica of primary. See warden.Session.
-func (s *session) Follow(ctx context.Context, primary warden.NodeID) warden.Result {
+func (s *session) Follow(ctx context.Context, primary warden.NodeID, avoid string) warden.Result {
 	if primary == s.node || primary.Host() == "" || primary.Port() == "0" {
 		return refused(fmt.Errorf("follow: %s cannot follow %q", s.node, primary))
 	}
-	return s.changeRole(ctx, "follow", primary.Host(), primary.Port())
+	return s.changeRole(ctx, change{what: "follow", host: primary.Host(), port: primary.Port(), avoid: avoid})
 }
+
+// change is a new role: what it is called in reports, the two words after
+// REPLICAOF, and the replication id of which no copy may be taken (or "").
+type change struct{ what, host, port, avoid string }
 
 // changeRole sends the whole change as one transaction: the new role, its place
 // in the server's own configuration file, and the end of all clients, so that
 // they ask again where the primary is. SKIPME is the default of CLIENT KILL:
 // the session survives. The kept connections of Wardens are cut too and come
 // back; the session's own name stands as the mark meanwhile.
-func (s *session) changeRole(ctx context.Context, what, host, port string) warden.Result {
+func (s *session) changeRole(ctx context.Context, c change) warden.Result {
 	ctx, cancel := s.adapter.within(ctx)
 	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	word := s.wire.able.follow
+	word, what := s.wire.able.follow, c.what
 	if word == "" {
 		return refused(fmt.Errorf("%s %s: the server has neither REPLICAOF nor SLAVEOF; its role can only be changed in its own configuration", what, s.node))
 	}
+	before, broken := s.poison(ctx, c)
+	if broken != nil {
+		return *broken
+	}
 	steps := [][]any{
-		{word, host, port},
+		{word, c.host, c.port},
 		{"CONFIG", "REWRITE"},
 		{"CLIENT", "KILL", "TYPE", "normal"},
 		{"CLIENT", "KILL", "TYPE", "pubsub"},
 	}
-	transaction := append(append([][]any{{"MULTI"}}, steps...), []any{"EXEC"})
+	first := len(before)
+	transaction := append(append(append(before, []any{"MULTI"}), steps...), []any{"EXEC"})
 	replies, broken := s.order(ctx, what, transaction...)
 	if broken != nil {
 		return *broken
 	}
-	res, again := s.readTransaction(what, replies)
-	if !again {
-		return res
+	res, again := s.readTransaction(what, replies[first:])
+	if again {
+		res = s.changeSingly(ctx, what, steps)
 	}
-	return s.changeSingly(ctx, what, steps)
+	for _, r := range replies[:first] {
+		if r.err != nil {
+			res.Notes = append(res.Notes, "poison-failed: "+detail(r.err))
+		}
+	}
+	return res
+}
+
+// poisonTime is for how long, in seconds, a replica refuses to take a full copy
+// from a replaced primary. It is what SpinelDB's own Warden asks for: long
+// enough for the old primary to be demoted, and over by itself.
+const poisonTime = 60
+
+// poison is what goes before a change of role so that the node takes no copy of
+// the data of a replaced primary, which may still answer: nothing where there
+// is nothing to avoid or the server does not know the command. s.mu must be
+// held.
+func (s *session) poison(ctx context.Context, c change) ([][]any, *warden.Result) {
+	if c.avoid == "" {
+		return nil, nil
+	}
+	if err := s.wire.probePoison(ctx); err != nil {
+		s.wire.close()
+		res := refused(fmt.Errorf("%s %s: not sent: %w", c.what, s.node, err))
+		return nil, &res
+	}
+	if !s.wire.able.poison {
+		return nil, nil
+	}
+	return [][]any{{"FAILOVER", "POISON", c.avoid, poisonTime}}, nil
 }
 
 // readTransaction reads all replies of the transaction. again: the server

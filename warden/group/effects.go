@@ -41,6 +41,7 @@ type Action = warden.Action
 // Kinds of actions, see warden.ActionKind.
 const (
 	ActLook    = warden.ActLook
+	ActUnblock = warden.ActUnblock
 	ActClaim   = warden.ActClaim
 	ActPromote = warden.ActPromote
 	ActFollow  = warden.ActFollow

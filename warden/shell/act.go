@@ -106,6 +106,9 @@ func (o *orders) begin(a group.Action) {
 	case a.Kind == group.ActLook:
 		o.pending++
 		o.wg.Go(func() { o.lookNow(j) })
+	case a.Kind == group.ActUnblock:
+		o.pending++
+		o.wg.Go(func() { o.unblockNow(j) })
 	default:
 		o.pending++
 		o.enqueue(laneKey{a.Node, a.Epoch}, j)
@@ -121,6 +124,21 @@ func (o *orders) lookNow(j job) {
 	done.Observation, watched = o.watch.look(ctx, j.action.Node)
 	if !watched {
 		done.Result = refused("the node is not watched")
+	}
+	o.finish(done)
+}
+
+// unblockNow is ActUnblock. It needs no session: ending a script changes no
+// role, so there is nothing that an older leader could do with it too late.
+func (o *orders) unblockNow(j job) {
+	ctx, cancel := context.WithDeadline(o.ctx, j.due)
+	defer cancel()
+	done := group.ActionDone{ID: j.action.ID, Result: warden.Result{Outcome: warden.Done}}
+	switch watched, err := o.watch.unblock(ctx, j.action.Node); {
+	case !watched:
+		done.Result = refused("the node is not watched")
+	case err != nil:
+		done.Result = refused(err.Error())
 	}
 	o.finish(done)
 }

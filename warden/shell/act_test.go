@@ -197,6 +197,28 @@ func TestLookAndMark(t *testing.T) {
 	})
 }
 
+// Goal: a script is ended over the kept link, without a claim, and how that
+// went is told; a follow says what is to be avoided.
+func TestUnblockAndAvoid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Minute})
+		b.start(t)
+		b.give(t, group.Action{ID: 1, Kind: group.ActUnblock, Node: "a:1"}, group.Action{ID: 2, Kind: group.ActUnblock, Node: "b:1"})
+		b.adapter.unblock = errDisk
+		b.give(t, group.Action{ID: 3, Kind: group.ActUnblock, Node: "a:1"})
+		b.give(t, group.Action{ID: 4, Kind: group.ActFollow, Node: "a:1", Target: "b:1", Avoid: "f00", Epoch: 2})
+		synctest.Wait()
+		expect(t, b.all(), "open a:1", "unblock a:1", "unblock a:1", "claim a:1 2", "follow a:1 b:1 avoiding f00")
+		for _, want := range []string{"ActionDone 1 done", "ActionDone 2 refused the node is not watched", "ActionDone 3 refused disk is full", "ActionDone 4 done"} {
+			if n := b.script.events.count(want); n != 1 {
+				t.Errorf("%q was told %d times, want once: %q", want, n, b.script.events.all())
+			}
+		}
+		b.stop(t)
+	})
+}
+
 // Goal: a mind that wants without end is refused, not obeyed.
 func TestActionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

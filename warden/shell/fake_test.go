@@ -193,6 +193,7 @@ type fakeAdapter struct {
 	claim   func(ctx context.Context, node warden.NodeID) warden.Result
 	order   func(ctx context.Context, what string) warden.Result
 	knock   func(node warden.NodeID) error
+	unblock error
 	over    func(ctx context.Context, node warden.NodeID) warden.Observation // looks over sessions
 }
 
@@ -251,6 +252,11 @@ func (l *fakeLink) Publish(_ context.Context, h warden.Hello) error {
 	return nil
 }
 
+func (l *fakeLink) Unblock(context.Context) error {
+	l.adapter.journal.add("unblock %s", l.node)
+	return l.adapter.unblock
+}
+
 func (l *fakeLink) Close() { l.adapter.journal.add("close %s", l.node) }
 
 type fakeSession struct {
@@ -277,7 +283,10 @@ func (s *fakeSession) Promote(ctx context.Context) warden.Result {
 	return s.give(ctx, "promote %s", s.node)
 }
 
-func (s *fakeSession) Follow(ctx context.Context, p warden.NodeID) warden.Result {
+func (s *fakeSession) Follow(ctx context.Context, p warden.NodeID, avoid string) warden.Result {
+	if avoid != "" {
+		return s.give(ctx, "follow %s %s avoiding %s", s.node, p, avoid)
+	}
 	return s.give(ctx, "follow %s %s", s.node, p)
 }
 

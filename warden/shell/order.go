@@ -89,7 +89,7 @@ func (o *orders) order(ctx context.Context, s warden.Session, a group.Action) wa
 	case group.ActPromote:
 		return s.Promote(ctx)
 	case group.ActFollow:
-		return s.Follow(ctx, a.Target)
+		return s.Follow(ctx, a.Target, a.Avoid)
 	case group.ActHold:
 		return s.Hold(ctx, a.Limit)
 	case group.ActRelease:

@@ -135,6 +135,17 @@ func (w *watch) look(ctx context.Context, node warden.NodeID) (o warden.Observat
 	return v.link.Look(ctx), true
 }
 
+// unblock ends a script on a node. watched is false when the node is not.
+func (w *watch) unblock(ctx context.Context, node warden.NodeID) (watched bool, err error) {
+	w.mu.Lock()
+	v := w.vigils[node]
+	w.mu.Unlock()
+	if v == nil {
+		return false, nil
+	}
+	return true, v.link.Unblock(ctx)
+}
+
 // phase spreads what is done in turn for many nodes over the turn: a number
 // that is the same in every run for one node of one group.
 func phase(name warden.GroupName, node warden.NodeID) uint64 {

@@ -50,6 +50,10 @@ func (p *process) act(a group.Action) {
 		o.lookNow()
 		return
 	}
+	if a.Kind == group.ActUnblock {
+		o.later(warden.Result{Outcome: warden.Done}, warden.Observation{}) // nothing runs scripts here
+		return
+	}
 	p.world.check.ordered(p, &a)
 	o.begin()
 }
