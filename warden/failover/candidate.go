@@ -159,7 +159,7 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 		switch {
 		case a.Linked:
 			return "it is a primary itself"
-		case lineageRank(a, l) < len(a.Lineage)-1:
+		case lineageRank(a, l) < len(a.Lineage)-1, replaced(a, l):
 			return "it is an older primary that has not followed since"
 		}
 		return ""
@@ -175,9 +175,18 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 	return ""
 }
 
+// replaced reports whether a primary was replaced in an earlier change: it
+// still writes the line that the group went on from, and is neither the one to
+// be replaced nor the one before. Whoever was promoted since has a new id.
+func replaced(a Ask, l Look) bool {
+	return l.Node != a.Old && l.Node != a.Previous && slices.Contains(a.Lineage, l.Seen.Lineage)
+}
+
 // lineageRank is how new the node's line of the lineage is, -1 when it is not
 // of the lineage at all. A node promoted since the list was written (by hand,
-// say) is newer than all of it.
+// say) is newer than all of it; it then has more than everybody else. One with
+// less has only come back with an id of its own, after failovers that its ids
+// do not tell of (simulator seed 32107).
 func lineageRank(a Ask, l Look) int {
 	o := l.Seen
 	if i := slices.Index(a.Lineage, o.Lineage); i >= 0 && o.Lineage != "" {
@@ -187,8 +196,14 @@ func lineageRank(a Ask, l Look) int {
 	if i < 0 || o.LineageBefore == "" {
 		return -1
 	}
-	if i == len(a.Lineage)-1 && l.Node != a.Previous {
+	if i == len(a.Lineage)-1 && l.Node != a.Previous && !slices.ContainsFunc(a.Looks, func(x Look) bool { return ahead(a, x, l) }) {
 		return len(a.Lineage)
 	}
 	return i
+}
+
+// ahead reports whether x holds more of the group's data than l.
+func ahead(a Ask, x, l Look) bool {
+	return good(x) && !x.Seen.Empty && x.Seen.Lineage != l.Seen.Lineage && x.Seen.Position > l.Seen.Position &&
+		slices.Contains(a.Lineage, x.Seen.Lineage)
 }

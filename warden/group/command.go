@@ -25,6 +25,10 @@ func (p *step) commanded(e Commanded) {
 	}
 	want, code, text := p.commandWish(e.Command)
 	switch {
+	case code == "done" && (s.mon.Tilt || !p.majorityHeard()):
+		// What this Warden knows may be long out of date (simulator seed 32381):
+		// after a pause it also hears what was said long ago.
+		p.answer(e.ID, warden.VerdictRefused, "not-agreed", "this Warden was cut off or paused and does not know what is agreed now: ask again or another one")
 	case code == "done":
 		p.answer(e.ID, warden.VerdictDone, "", text)
 	case code != "":

@@ -239,14 +239,15 @@ func (l *ledger) mayFollow(t *warden.Topology) bool {
 
 // checkForgotten: a candidate that obeyed the order to become primary is, in
 // the next topologies, the primary or the one that is being replaced; unless it
-// restarted so often since that nobody can tell its data from a stranger's.
+// restarted so often since that nobody can tell its data from a stranger's, or
+// came back with the data of before its promotion.
 func (l *ledger) checkForgotten(e *entry) {
 	for a := e.parent; a != nil; a = a.parent {
 		if a.topology.Phase != warden.PhasePromoting {
 			return
 		}
 		s := l.world.serverAt(a.topology.Primary)
-		if s.promotedBy == a.topology.Epoch && s.role == warden.RolePrimary && l.world.ofLineage(s) && knows(&e.topology, s) &&
+		if s.promotedBy == a.topology.Epoch && !s.odd && s.role == warden.RolePrimary && l.world.ofLineage(s) && knows(&e.topology, s) &&
 			e.topology.Primary != s.id && e.topology.Previous != s.id {
 			l.world.fail("S4", "%s forgets that %s was promoted in epoch %d", l.world.topologyText(e.topology), s.name, s.promotedBy)
 		}

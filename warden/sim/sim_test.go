@@ -87,6 +87,18 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// keptSeeds once broke a promise and lie beyond those of every run.
+var keptSeeds = []uint64{32107, 32381}
+
+// TestKeptSeeds runs them again.
+func TestKeptSeeds(t *testing.T) {
+	for _, seed := range keptSeeds {
+		if r := RunSeed(Options{Seed: seed}); r.Violation != nil {
+			t.Error(explainFailure(seed, r.Violation))
+		}
+	}
+}
+
 // explainFailure says what broke, the last steps before it, and how to see it
 // again.
 func explainFailure(seed uint64, v *Violation) string {
