@@ -99,6 +99,14 @@ type TLS struct {
 	// they change.
 	CertFile, KeyFile, CAFile string
 	KeyPassword               Secret
+	// ClientCertFile and ClientKeyFile are shown to nodes instead of CertFile
+	// and KeyFile; empty: those are. CADir is a directory of further
+	// certificates beside CAFile.
+	ClientCertFile, ClientKeyFile, CADir string
+	ClientKeyPassword                    Secret
+	// Protocols are the versions that may be spoken, as "TLSv1.2 TLSv1.3"; empty:
+	// both. What is older is never spoken.
+	Protocols string
 	// ClientAuth is "yes" (a certificate of the CA is required), "no" or "optional".
 	ClientAuth string
 	// Nodes: the nodes are reached by TLS too.
