@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,9 @@ type Options struct {
 	// TLS, when set, is used for every connection. An empty ServerName is
 	// replaced by the host of each node.
 	TLS *tls.Config
+	// Renames are the commands that the nodes know under another name
+	// (rename-command): the usual word in upper case, and theirs.
+	Renames map[string]string
 	// DialTimeout bounds opening one connection (default 1 s). A deadline of
 	// the caller that is shorter counts.
 	DialTimeout time.Duration
@@ -40,6 +44,11 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	words := make(map[string]string, len(o.Renames))
+	for usual, theirs := range o.Renames {
+		words[strings.ToUpper(usual)] = theirs
+	}
+	o.Renames = words
 	return o
 }
 

@@ -3,7 +3,9 @@ package spineldb
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -329,5 +331,65 @@ func TestUnknownCommand(t *testing.T) {
 	}
 	if unknownCommand(replyError("ERR wrong number of arguments for 'replicaof' command")) {
 		t.Error("a known command with the wrong arguments is seen as unknown")
+	}
+}
+
+// Goal: a replica of SpinelDB is told not to copy from the replaced primary
+// before it follows another, and no server is told so that does not know how.
+func TestPoison(t *testing.T) {
+	const id = "0123456789abcdef0123456789abcdef01234567"
+	transaction := map[string]string{
+		"MULTI": "+OK\r\n", "REPLICAOF": "+QUEUED\r\n", "CONFIG REWRITE": "+QUEUED\r\n", "CLIENT KILL TYPE": "+QUEUED\r\n",
+		"EXEC": "*4\r\n+OK\r\n+OK\r\n:1\r\n:0\r\n",
+	}
+	spinel := bulk("# Server\r\nspineldb_version:5.0.0\r\n# Replication\r\nrole:slave\r\nmaster_host:h\r\nmaster_port:1\r\n")
+	const arity = "-Wrong number of arguments for 'FAILOVER' command\r\n"
+	for _, c := range []struct {
+		name    string
+		replies map[string]string
+		avoid   string
+		outcome warden.Outcome
+		note    string
+		poison  int // how often it was sent
+		tried   int // how often the command was tried without arguments
+	}{
+		{"told", map[string]string{"INFO": spinel, "FAILOVER POISON": arity, "FAILOVER POISON " + id: "+OK\r\n"}, id, warden.Done, "", 1, 1},
+		{"refused", map[string]string{"INFO": spinel, "FAILOVER POISON": arity, "FAILOVER POISON " + id: "-no\r\n"}, id, warden.Done, "poison-failed: no", 1, 1},
+		{"nothing to avoid", map[string]string{"INFO": spinel, "FAILOVER POISON": arity}, "", warden.Done, "", 0, 0},
+		{"not known", map[string]string{"INFO": spinel, "FAILOVER POISON": "-Unknown command 'failover'\r\n"}, id, warden.Done, "", 0, 1},
+		{"no permission", map[string]string{"INFO": spinel, "FAILOVER POISON": "-NOPERM no\r\n"}, id, warden.Done, "", 0, 1},
+		{"Redis", map[string]string{"FAILOVER": "+OK\r\n"}, id, warden.Done, "", 0, 0},
+		{"Valkey", map[string]string{"INFO": bulk("# Server\r\nredis_version:7.2.4\r\nvalkey_version:8.0.0\r\n"), "FAILOVER": "+OK\r\n"}, id, warden.Done, "", 0, 0},
+		{"a server without a name", map[string]string{"INFO": "-ERR no\r\n", "FAILOVER": "+OK\r\n"}, id, warden.Done, "", 0, 0},
+		{"connection lost with it", map[string]string{"INFO": spinel, "FAILOVER POISON": arity, "FAILOVER POISON " + id: "hang up"}, id, warden.Unknown, "", 1, 1},
+		{"connection lost before it", map[string]string{"INFO": "hang up"}, id, warden.Refused, "", 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			replies := maps.Clone(transaction)
+			maps.Copy(replies, c.replies)
+			f := startFake(t, script(replies))
+			session, res := New(Options{}).Claim(soon(t), f.node, testClaim)
+			if res.Outcome != warden.Done {
+				t.Fatalf("claim: %+v", res)
+			}
+			defer session.Close()
+			got := session.Follow(soon(t), "10.0.0.1:6379", c.avoid)
+			if got.Outcome != c.outcome || strings.Join(got.Notes, "\n") != c.note {
+				t.Errorf("follow: %+v, want %s with %q", got, c.outcome, c.note)
+			}
+			if n := f.count("FAILOVER POISON " + id + " 60"); n != c.poison {
+				t.Errorf("the command was sent %d times, want %d", n, c.poison)
+			}
+			if n := f.count("FAILOVER") - c.poison; n != c.tried {
+				t.Errorf("the command was tried %d times, want %d: %q", n, c.tried, f.heard)
+			}
+			if c.outcome == warden.Done {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if at := slices.Index(f.heard, "FAILOVER POISON "+id+" 60"); at > slices.Index(f.heard, "MULTI") {
+					t.Errorf("it came too late: %q", f.heard)
+				}
+			}
+		})
 	}
 }

@@ -5,7 +5,8 @@
 // that none can hold up another:
 //
 //	watch   PING and INFO, in one write
-//	listen  subscribed to __warden__:hello; its reader hears the server's end
+//	listen  subscribed to __warden__:hello and, for real Redis Sentinels, to
+//	        __sentinel__:hello; its reader hears the server's end
 //	speak   PUBLISH, which a paused server may keep waiting (opened on use)
 //
 // Their names carry the newest accepted epoch, as the mark for later leaders.

@@ -12,6 +12,10 @@ import (
 // helloChannel is where Wardens introduce themselves to one another.
 const helloChannel = "__warden__:hello"
 
+// sentinelChannel is where real Redis Sentinels do. Its payloads are handed on
+// as they are: the adapter neither writes nor reads them.
+const sentinelChannel = "__sentinel__:hello"
+
 // maxHello bounds a hello, in bytes. Anybody may publish on the channel.
 const maxHello = 4 << 10
 
@@ -29,6 +33,7 @@ type helloText struct {
 	MasterName    string `json:"master_name"`
 	MasterAddress string `json:"master_addr"`
 	Gossip        string `json:"gossip,omitempty"`
+	Sentinel      string `json:"sentinel_id,omitempty"`
 }
 
 func encodeHello(h warden.Hello) ([]byte, error) {
@@ -39,6 +44,7 @@ func encodeHello(h warden.Hello) ([]byte, error) {
 		MasterName:    string(h.Group),
 		MasterAddress: string(h.Primary),
 		Gossip:        h.Gossip,
+		Sentinel:      h.Sentinel,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode hello: %w", err)
@@ -59,8 +65,8 @@ func parseHello(text string) (warden.Hello, error) {
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
 		return warden.Hello{}, errHello
 	}
-	h := warden.Hello{ID: warden.WardenID(t.RunID), Epoch: warden.Epoch(t.Epoch)}
-	if len(t.RunID) != idLength || strings.Trim(t.RunID, "0123456789abcdef") != "" {
+	h := warden.Hello{ID: warden.WardenID(t.RunID), Epoch: warden.Epoch(t.Epoch), Sentinel: t.Sentinel}
+	if !isID(t.RunID) || t.Sentinel != "" && !isID(t.Sentinel) {
 		return warden.Hello{}, errHello
 	}
 	group, err := warden.ParseGroupName(t.MasterName)
@@ -85,4 +91,8 @@ func parseHello(text string) (warden.Hello, error) {
 		return warden.Hello{}, errHello
 	}
 	return h, nil
+}
+
+func isID(s string) bool {
+	return len(s) == idLength && strings.Trim(s, "0123456789abcdef") == ""
 }

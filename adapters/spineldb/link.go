@@ -204,12 +204,16 @@ func (l *link) Mark(claim warden.Claim) {
 	}
 }
 
-// Publish introduces this Warden on the node. It uses a connection of its own,
+// Publish introduces this Warden on the node. See warden.Link. It uses a connection of its own,
 // because a paused server keeps PUBLISH waiting.
 func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
 	text, err := encodeHello(hello)
 	if err != nil {
 		return err
+	}
+	asks := [][]any{{"PUBLISH", helloChannel, text}}
+	if hello.Neighbour != "" {
+		asks = append(asks, []any{"PUBLISH", sentinelChannel, hello.Neighbour})
 	}
 	ctx, done := l.begin(ctx)
 	defer done()
@@ -221,10 +225,10 @@ func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
 		return fmt.Errorf("publish hello on %s: %w", l.node, errClosed)
 	}
 	kept := l.speak.wire != nil
-	err = l.publishOnce(ctx, text)
+	err = l.publishOnce(ctx, asks)
 	if err != nil && kept && hangUp(err) && ctx.Err() == nil {
 		// A hello may arrive twice; it says the same both times.
-		err = l.publishOnce(ctx, text)
+		err = l.publishOnce(ctx, asks)
 	}
 	if err != nil {
 		return fmt.Errorf("publish hello on %s: %w", l.node, err)
@@ -232,7 +236,9 @@ func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
 	return nil
 }
 
-func (l *link) publishOnce(ctx context.Context, text []byte) error {
+// publishOnce publishes over the connection for that. Where a channel is
+// refused, the other one has had its message.
+func (l *link) publishOnce(ctx context.Context, asks [][]any) error {
 	name := l.wanted()
 	if l.speak.wire == nil {
 		w, err := l.adapter.dial(ctx, l.node, name)
@@ -242,17 +248,23 @@ func (l *link) publishOnce(ctx context.Context, text []byte) error {
 		l.speak.wire = w
 	}
 	w := l.speak.wire
-	asks := [][]any{{"PUBLISH", helloChannel, text}}
+	all := asks
 	if name != w.name {
-		asks = append([][]any{{"CLIENT", "SETNAME", name}}, asks...)
+		all = append([][]any{{"CLIENT", "SETNAME", name}}, asks...)
 	}
-	replies, err := w.ask(ctx, asks...)
+	replies, err := w.ask(ctx, all...)
 	if err != nil {
 		l.speak.drop()
 		return err
 	}
 	w.name = name
-	return replies[len(replies)-1].err
+	var refusals []error
+	for i, r := range replies[len(all)-len(asks):] {
+		if r.err != nil {
+			refusals = append(refusals, fmt.Errorf("channel %v: %w", asks[i][1], r.err))
+		}
+	}
+	return errors.Join(refusals...)
 }
 
 // Close ends the watch: its goroutine, its connections, and every Look or

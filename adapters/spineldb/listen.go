@@ -76,25 +76,82 @@ func (l *link) listenOnce() (stood bool, err error) {
 	// Reads of go-redis do not watch their context; closing ends them.
 	stop := context.AfterFunc(life, func() { w.tap.Close() })
 	defer stop()
-	sub := w.client.Subscribe(begin, helloChannel)
+	sub := w.client.Subscribe(begin) // nothing yet
 	defer sub.Close()
-	if _, err := sub.ReceiveTimeout(begin, l.adapter.opts.Timeout); err != nil {
+	refusal, err := l.subscribe(begin, sub)
+	if err == nil && len(refusal) == len(channels) {
+		err = refusal[channels[0]]
+	}
+	if err != nil {
 		return false, w.explain(err)
 	}
-	return true, l.hear(sub)
+	return true, l.hear(sub, refusal)
 }
 
-// hear reads messages until the connection ends.
-func (l *link) hear(sub *redis.PubSub) error {
+// channels are those that are listened to. Each is asked for by itself: a
+// server whose rules refuse one would refuse both in one question.
+var channels = []string{helloChannel, sentinelChannel}
+
+// subscribe asks for the channels and tells which of them were refused and how.
+func (l *link) subscribe(ctx context.Context, sub *redis.PubSub) (map[string]error, error) {
+	refusal := map[string]error{}
+	for _, channel := range channels {
+		if err := sub.Subscribe(ctx, channel); err != nil {
+			return nil, err
+		}
+		for answered := false; !answered; {
+			message, err := sub.ReceiveTimeout(ctx, l.adapter.opts.Timeout)
+			switch _, stands := message.(*redis.Subscription); {
+			case isReply(err):
+				l.adapter.opts.Logger.Debug("listen.refused", "node", l.node, "channel", channel, "why", detail(err))
+				refusal[channel], answered = err, true
+			case err != nil:
+				return nil, err
+			case stands:
+				answered = true
+			default: // a message on the channel before
+				l.take(message)
+			}
+		}
+	}
+	return refusal, nil
+}
+
+// take hands on what was heard.
+func (l *link) take(message any) {
+	m, ok := message.(*redis.Message)
+	switch {
+	case !ok:
+	case m.Channel == helloChannel && l.events.Hello != nil:
+		if hello, err := parseHello(m.Payload); err == nil {
+			l.events.Hello(hello)
+		}
+	case m.Channel == sentinelChannel && l.events.Neighbour != nil && len(m.Payload) <= maxHello:
+		l.events.Neighbour(m.Payload)
+	}
+}
+
+// hear reads messages until the connection ends. A channel that was refused is
+// asked for again now and then: the operator may have allowed it.
+func (l *link) hear(sub *redis.PubSub, refusal map[string]error) error {
 	asked := false // a PING is on its way
+	again := time.Now().Add(listenDenied)
 	for {
+		if len(refusal) > 0 && time.Now().After(again) {
+			again = time.Now().Add(listenDenied)
+			for channel := range refusal {
+				if err := l.ask(func(ctx context.Context) error { return sub.Subscribe(ctx, channel) }); err != nil {
+					return err
+				}
+			}
+		}
 		message, err := sub.ReceiveTimeout(l.ctx, listenQuiet)
 		var timeout net.Error
 		switch {
-		case err == nil:
+		case err == nil, isReply(err): // refused again
 			asked = false
 		case errors.As(err, &timeout) && timeout.Timeout() && !asked:
-			if err := l.pingListening(sub); err != nil {
+			if err := l.ask(func(ctx context.Context) error { return sub.Ping(ctx) }); err != nil {
 				return err
 			}
 			asked = true
@@ -104,16 +161,16 @@ func (l *link) hear(sub *redis.PubSub) error {
 		default:
 			return err
 		}
-		if m, ok := message.(*redis.Message); ok && l.events.Hello != nil {
-			if hello, err := parseHello(m.Payload); err == nil {
-				l.events.Hello(hello)
-			}
+		if s, ok := message.(*redis.Subscription); ok {
+			delete(refusal, s.Channel)
 		}
+		l.take(message)
 	}
 }
 
-func (l *link) pingListening(sub *redis.PubSub) error {
+// ask sends something on the listening connection, within the usual time.
+func (l *link) ask(send func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(l.ctx, l.adapter.opts.Timeout)
 	defer cancel()
-	return sub.Ping(ctx)
+	return send(ctx)
 }

@@ -34,11 +34,11 @@ func (w *wire) probe(ctx context.Context) error {
 	if w.able.probed {
 		return nil
 	}
-	replies, err := w.ask(ctx, []any{"COMMAND", "INFO", "replicaof", "slaveof"})
+	words := []string{"REPLICAOF", "SLAVEOF"}
+	replies, err := w.ask(ctx, []any{"COMMAND", "INFO", w.tap.word(words[0]), w.tap.word(words[1])})
 	if err != nil {
 		return err
 	}
-	words := []string{"REPLICAOF", "SLAVEOF"}
 	if known, ok := replies[0].val.([]any); ok && len(known) == len(words) {
 		for i, k := range known {
 			if entry, ok := k.([]any); ok && len(entry) > 0 && w.able.follow == "" {

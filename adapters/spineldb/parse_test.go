@@ -124,6 +124,15 @@ func TestHelloOnTheWire(t *testing.T) {
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s (%v)\nwant %s", got, err, want)
 	}
+	shown := strings.Repeat("b", 40)
+	got, err = encodeHello(warden.Hello{ID: warden.WardenID(id), Client: "10.0.0.5:26379", Group: "mymaster", Sentinel: shown, Neighbour: "goes elsewhere"})
+	want = `{"addr":"10.0.0.5:26379","run_id":"` + id + `","epoch":0,"master_name":"mymaster","master_addr":"","sentinel_id":"` + shown + `"}`
+	if err != nil || string(got) != want {
+		t.Errorf("got  %s (%v)\nwant %s", got, err, want)
+	}
+	if h, err := parseHello(want); err != nil || h.Sentinel != shown {
+		t.Errorf("read back: %+v (%v)", h, err)
+	}
 }
 
 // Goal: hellos of SpinelDB's own Warden are understood, garbage is not.
@@ -147,6 +156,7 @@ func TestParseHello(t *testing.T) {
 		"an address with LF": strings.Replace(old, "10.0.0.5:", `10.0.0.5\n:`, 1),
 		"no port":            strings.Replace(old, "10.0.0.9:7878", "10.0.0.9", 1),
 		"nobody to dial":     strings.Replace(old, "10.0.0.5:26379", "", 1),
+		"an odd shown id":    strings.Replace(old, `{`, `{"sentinel_id":"me",`, 1),
 		"far too long":       strings.Replace(old, `{`, `{"x":"`+strings.Repeat("x", maxHello)+`",`, 1),
 	} {
 		if h, err := parseHello(text); err == nil {
@@ -159,6 +169,7 @@ func TestParseHello(t *testing.T) {
 func FuzzParseHello(f *testing.F) {
 	f.Add(`{"addr":"10.0.0.5:26379","run_id":"` + strings.Repeat("a", 40) + `","epoch":0,"master_name":"m","master_addr":"10.0.0.9:7878"}`)
 	f.Add(`{"addr":"[::ffff:1.2.3.4]:1","run_id":"` + strings.Repeat("0", 40) + `","epoch":18446744073709551615,"master_name":"a","gossip":"H:2"}`)
+	f.Add(`{"addr":"a:1","run_id":"` + strings.Repeat("0", 40) + `","master_name":"a","sentinel_id":"` + strings.Repeat("f", 40) + `"}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		h, err := parseHello(text)
 		if err != nil {

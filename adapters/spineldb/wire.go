@@ -47,6 +47,7 @@ type wire struct {
 // hangs up).
 type tap struct {
 	net.Conn
+	words  map[string]string // see Options.Renames
 	wrote  atomic.Int64
 	mu     sync.Mutex
 	heard  bool
@@ -57,7 +58,13 @@ type tap struct {
 func (t *tap) Write(p []byte) (int, error) {
 	// Counted before the write: once it is tried, the bytes may have left.
 	t.wrote.Add(int64(len(p)))
-	return t.Conn.Write(p)
+	if len(t.words) == 0 {
+		return t.Conn.Write(p)
+	}
+	if _, err := t.Conn.Write(rename(p, t.words)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 func (t *tap) Read(p []byte) (int, error) {
@@ -113,7 +120,7 @@ func (a *Adapter) dial(ctx context.Context, node warden.NodeID, name string) (*w
 			return nil, fmt.Errorf("dial %s: %w", node, err)
 		}
 	}
-	w := &wire{tap: &tap{Conn: conn}, name: name}
+	w := &wire{tap: &tap{Conn: conn, words: a.opts.Renames}, name: name}
 	o := a.clientOptions(node)
 	var taken atomic.Bool
 	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
@@ -156,6 +163,11 @@ func secure(ctx context.Context, conn net.Conn, config *tls.Config, node warden.
 // clientOptions switches everything off that go-redis does by itself: retries,
 // pools, idle checks, introductions, protocol upgrades.
 func (a *Adapter) clientOptions(node warden.NodeID) *redis.Options {
+	size := bufferSize
+	if len(a.opts.Renames) > 0 {
+		// Commands are written whole, so that their first words can be told.
+		size = 2*maxHello + bufferSize
+	}
 	return &redis.Options{
 		Addr:     string(node),
 		Protocol: 2,
@@ -174,7 +186,7 @@ func (a *Adapter) clientOptions(node warden.NodeID) *redis.Options {
 		PipelinePoolSize: -1,
 		ConnMaxIdleTime:  -1,
 		ReadBufferSize:   bufferSize,
-		WriteBufferSize:  bufferSize,
+		WriteBufferSize:  size,
 		DisableIdentity:  true,
 
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
