@@ -23,6 +23,9 @@ type GroupView struct {
 	DownAfter       Duration `json:"down_after_ns"`
 	FailoverTimeout Duration `json:"failover_timeout_ns"`
 	ParallelSyncs   int      `json:"parallel_syncs"`
+	// SetAtRunTime names what this Warden runs with although its configuration
+	// file says something else, because a client set it.
+	SetAtRunTime []string `json:"set_at_run_time,omitempty"`
 
 	// Nodes: the served primary first, then the others sorted by address.
 	Nodes []NodeView `json:"nodes"`

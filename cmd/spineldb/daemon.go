@@ -17,12 +17,10 @@ import (
 	"syscall"
 	"time"
 
-	redis "github.com/spineldb/warden/adapters/spineldb"
 	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/discovery/gossip"
 	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/warden"
-	"github.com/spineldb/warden/warden/group"
 	"github.com/spineldb/warden/warden/shell"
 	"github.com/spineldb/warden/warden/store"
 )
@@ -32,33 +30,55 @@ const stopLimit = 3 * time.Second
 
 // daemonMain runs one Warden until ctx ends. SIGHUP re-reads the file.
 func daemonMain(ctx context.Context, c config.Config) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
-	d, err := startDaemon(ctx, c, log)
+	level := &slog.LevelVar{}
+	level.Set(c.LogLevel)
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	s, err := tomlSetup(c)
 	if err != nil {
 		return err
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-hup:
-			d.reload(ctx)
-		case <-ctx.Done():
-			return d.stop()
-		}
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	d, err := startDaemon(ctx, opening{setup: s, keeper: changesKeeper{c.DataDir}, log: log, level: level, quit: quit})
+	if err != nil {
+		return err
 	}
+	return d.serve(ctx, d.reload)
+}
+
+// tomlSetup is a warden.toml with what was changed at run time.
+func tomlSetup(c config.Config) (setup, error) {
+	made, err := changesIn(c.DataDir)
+	if err != nil {
+		return setup{}, err
+	}
+	return made.over(setup{Config: c, DenyScripts: true, Loglevel: levelName(c.LogLevel), ResolveNames: true})
+}
+
+// opening is what a daemon is started with.
+type opening struct {
+	setup  setup
+	keeper keeper
+	log    *slog.Logger
+	level  *slog.LevelVar
+	// quit begins to end the process.
+	quit func()
 }
 
 // daemon is one running Warden: the store, the edges and the shell between.
 type daemon struct {
-	config   config.Config
 	log      *slog.Logger
 	store    *store.Store
 	gossip   *gossip.Gossip
 	server   *resp.Server
 	shell    *shell.Shell
+	steward  *steward
+	ids      identities
 	adapters map[warden.GroupName]dressed
+	// gossipPort is the one that is bound, which need not be the configured one.
+	gossipPort int
+	// heard is told of every event after the subscribers were.
+	heard func(warden.Event)
 	// cleanups end what was started, the last first.
 	cleanups []cleanup
 
@@ -71,49 +91,60 @@ type cleanup struct {
 	do   func(context.Context) error
 }
 
-// dressed is an adapter with the credentials it was made for, so that a reload
-// keeps it while they stay the same.
-type dressed struct {
-	adapter  *redis.Adapter
-	user     string
-	password config.Secret
-}
-
 // startDaemon starts everything or nothing: what was started before a failure
 // is ended again.
-func startDaemon(ctx context.Context, c config.Config, log *slog.Logger) (d *daemon, err error) {
-	d = &daemon{config: c, log: log, adapters: map[warden.GroupName]dressed{}, peers: map[warden.WardenID]gossip.Peer{}}
+func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
+	d = &daemon{log: o.log, adapters: map[warden.GroupName]dressed{}, peers: map[warden.WardenID]gossip.Peer{}, heard: func(warden.Event) {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.stop())
 			d = nil
 		}
 	}()
+	c := o.setup.Config
 	if d.store, err = store.Open(c.DataDir); err != nil {
 		return d, fmt.Errorf("open data_dir: %w", err)
 	}
 	d.onStop("store", func(context.Context) error { return d.store.Close() })
-	host := c.AnnounceHost()
-	if err = d.makeShell(); err != nil {
+	d.makeSteward(o)
+	if err = d.chooseGossipPort(c); err != nil {
 		return d, err
 	}
-	if err = d.startServer(ctx); err != nil {
+	if err = d.makeShell(o.setup); err != nil {
 		return d, err
 	}
-	if err = d.startGossip(ctx, host); err != nil {
+	if err = d.startServer(ctx, o.setup); err != nil {
+		return d, err
+	}
+	if err = d.startGossip(ctx, c, c.AnnounceHost()); err != nil {
 		return d, err
 	}
 	if err = d.shell.Start(); err != nil {
 		return d, err
 	}
 	d.onStop("groups", d.shell.Stop)
-	log.Info("warden started", "id", d.store.Identity(), "run", uint64(d.store.Run()), "clients", d.server.Addr(), "gossip", d.gossip.Addr(),
+	d.log.Info("warden started", "id", d.store.Identity(), "run", uint64(d.store.Run()), "clients", d.server.Addr(), "gossip", d.gossip.Addr(),
 		"groups", len(c.Masters), "data_dir", c.DataDir, "version", currentVersion().Version)
 	return d, nil
 }
 
 func (d *daemon) onStop(name string, do func(context.Context) error) {
 	d.cleanups = append(d.cleanups, cleanup{name, do})
+}
+
+// serve waits until ctx ends and stops the daemon then. SIGHUP calls hangup.
+func (d *daemon) serve(ctx context.Context, hangup func(context.Context)) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-hup:
+			hangup(ctx)
+		case <-ctx.Done():
+			return d.stop()
+		}
+	}
 }
 
 // stop ends everything in reverse order, within stopLimit.
@@ -130,16 +161,34 @@ func (d *daemon) stop() error {
 	return errors.Join(errs...)
 }
 
-func (d *daemon) makeShell() (err error) {
-	c := d.config
+func (d *daemon) makeSteward(o opening) {
+	d.steward = &steward{
+		keeper: o.keeper, log: d.log, level: o.level, announce: d.announce, scripts: noScripts{}, quit: o.quit,
+		primary:     func(name warden.GroupName) (warden.NodeID, bool) { return d.shell.Primary(name) },
+		reconfigure: func(ctx context.Context, s setup) error { return d.shell.Reconfigure(ctx, d.groups(s)) },
+	}
+	d.steward.now.Store(&o.setup)
+	if o.setup.Sentinel != "" {
+		d.ids.learn(d.store.Identity(), o.setup.Sentinel)
+	}
+}
+
+// noScripts is a runner that has nothing to run.
+type noScripts struct{}
+
+func (noScripts) Jobs() []resp.ScriptJob                 { return nil }
+func (noScripts) SetTimers(time.Duration, time.Duration) {}
+
+func (d *daemon) makeShell(s setup) (err error) {
+	c := s.Config
 	announce := c.AnnounceIP
 	if ip := net.ParseIP(c.Host); announce == "" && (ip == nil || !ip.IsUnspecified()) {
 		announce = c.Host
 	}
 	d.shell, err = shell.New(shell.Options{
-		ID: d.store.Identity(), Run: d.store.Run(), RunID: randomID(), Version: currentVersion().Version,
-		AnnounceHost: announce, ClientPort: c.AnnouncePort, GossipPort: c.GossipPort,
-		Groups: d.groups(c), Store: d.store, Courier: courier{d}, Announce: d.announce, Introduce: d.introduce, Logger: d.log,
+		ID: d.store.Identity(), Sentinel: d.ids.of(d.store.Identity()), Run: d.store.Run(), RunID: randomID(), Version: currentVersion().Version,
+		AnnounceHost: announce, ClientPort: c.AnnouncePort, GossipPort: d.gossipPort,
+		Groups: d.groups(s), Store: d.store, Courier: courier{d}, Announce: d.announce, Introduce: d.introduce, Logger: d.log,
 		RecordDir: os.Getenv("WARDEN_RECORD_DIR"),
 	})
 	return err
@@ -150,47 +199,17 @@ type courier struct{ d *daemon }
 
 func (c courier) Send(to warden.WardenID, m warden.Message) { c.d.gossip.Send(to, m) }
 
+// announce tells subscribers, who know Wardens by the ids of Sentinel.
 func (d *daemon) announce(e warden.Event) {
+	e.Payload = d.ids.translate(e.Payload)
 	if d.server != nil {
 		d.server.Publish(e)
 	}
+	d.heard(e)
 }
 
-// introduce makes gossip dial a Warden whose hello was heard on a node.
-func (d *daemon) introduce(h warden.Hello) {
-	if h.ID != d.store.Identity() && h.Gossip != "" {
-		d.gossip.Introduce(gossip.Peer{ID: h.ID, Gossip: h.Gossip, Client: h.Client})
-	}
-}
-
-func (d *daemon) groups(c config.Config) []shell.GroupOptions {
-	out := make([]shell.GroupOptions, 0, len(c.Masters))
-	client := net.JoinHostPort(c.AnnounceHost(), strconv.Itoa(c.AnnouncePort))
-	for _, m := range c.Masters {
-		g := group.Config{
-			Group: m.Name, Client: client, Primary: m.Primary, Nodes: m.Nodes, Quorum: m.Quorum, Wardens: m.Wardens,
-			Alone:     m.Quorum == 1 && len(c.Join) == 0 && m.Wardens <= 1,
-			DownAfter: m.DownAfter, CrashAfter: m.CrashAfter, FailoverTimeout: m.FailoverTimeout, HelloInterval: m.HelloInterval,
-			FailoverCooldown: m.FailoverCooldown, ParallelSyncs: m.ParallelSyncs, ReplicaWitness: m.ReplicaWitness,
-			CrashPoint: os.Getenv("WARDEN_CRASH_POINT"),
-		}
-		out = append(out, shell.GroupOptions{Config: g, Adapter: d.adapter(m)})
-	}
-	return out
-}
-
-// adapter is the group's adapter, made anew only for new credentials.
-func (d *daemon) adapter(m config.Master) warden.Adapter {
-	have, ok := d.adapters[m.Name]
-	if !ok || have.user != m.AuthUser || have.password != m.AuthPassword {
-		have = dressed{redis.New(redis.Options{User: m.AuthUser, Password: string(m.AuthPassword), Logger: d.log}), m.AuthUser, m.AuthPassword}
-		d.adapters[m.Name] = have
-	}
-	return have.adapter
-}
-
-func (d *daemon) startServer(ctx context.Context) (err error) {
-	c := d.config
+func (d *daemon) startServer(ctx context.Context, s setup) (err error) {
+	c := s.Config
 	d.server, err = resp.New(resp.Options{
 		Addr: net.JoinHostPort(c.Host, strconv.Itoa(c.Port)), Password: string(c.RequirePass), Directory: directory{d.shell, d},
 		Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients,
@@ -205,87 +224,11 @@ func (d *daemon) startServer(ctx context.Context) (err error) {
 	return nil
 }
 
-func (d *daemon) startGossip(ctx context.Context, host string) (err error) {
-	c := d.config
-	var join []string
-	for _, j := range c.Join {
-		join = append(join, string(j))
-	}
-	var known []gossip.Peer
-	for _, p := range d.store.LoadPeers() {
-		known = append(known, gossip.Peer{ID: p.ID, Gossip: p.Gossip, Client: p.Client})
-	}
-	for _, p := range known {
-		d.peers[p.ID] = p
-	}
-	client := net.JoinHostPort(host, strconv.Itoa(c.AnnouncePort))
-	d.gossip, err = gossip.Start(ctx, gossip.Options{
-		Self: d.store.Identity(), BindAddr: c.Host, BindPort: c.GossipPort, AdvertiseAddr: host, AdvertisePort: c.GossipPort,
-		ClientAddr: client, Keys: rawKeys(c), Join: join, Known: known, Logger: d.log,
-		OnMessage: d.shell.Deliver, OnPeer: d.met, OnConflict: d.conflict, OnNewerFormat: d.newerFormat,
-	})
-	if err != nil {
-		return fmt.Errorf("open gossip port %d (key gossip_port): %w", c.GossipPort, err)
-	}
-	d.onStop("gossip", d.gossip.Close)
-	d.tellPeers()
-	return nil
-}
-
-// met keeps the address book, in memory and on disk.
-func (d *daemon) met(p gossip.Peer) {
-	d.mu.Lock()
-	old, ok := d.peers[p.ID]
-	d.peers[p.ID] = p
-	same := ok && old.Gossip == p.Gossip && old.Client == p.Client
-	d.mu.Unlock()
-	if same {
-		return
-	}
-	d.tellPeers()
-	if err := d.store.SavePeers(d.book()); err != nil {
-		d.log.Warn("save address book", "error", err)
-	}
-}
-
-func (d *daemon) book() []store.Peer {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	out := make([]store.Peer, 0, len(d.peers))
-	for _, p := range d.peers {
-		out = append(out, store.Peer{ID: p.ID, Gossip: p.Gossip, Client: p.Client})
-	}
-	return out
-}
-
-func (d *daemon) tellPeers() {
-	d.mu.Lock()
-	ids := make([]warden.WardenID, 0, len(d.peers))
-	for id := range d.peers {
-		ids = append(ids, id)
-	}
-	d.mu.Unlock()
-	d.shell.PeersKnown(ids)
-}
-
-func (d *daemon) conflict(id warden.WardenID, where string) {
-	if id == d.store.Identity() {
-		d.shell.Conflict(where)
-		return
-	}
-	d.log.Warn("two live processes use one Warden id", "id", id, "at", where)
-}
-
-func (d *daemon) newerFormat(p gossip.Peer, major int) {
-	d.announce(warden.Event{Name: "-newer-format", Level: warden.LevelWarning,
-		Payload: fmt.Sprintf("sentinel %s speaks message format %d, this Warden %d: upgrade this one", p.ID, major, warden.FormatMajor)})
-	d.log.Warn("a Warden speaks a newer message format", "id", p.ID, "major", major, "ours", warden.FormatMajor)
-}
-
 // reload re-reads the file: groups are added, changed and removed, all of them
 // or none. What belongs to the process (ports, data_dir) needs a restart.
 func (d *daemon) reload(ctx context.Context) {
-	c, err := config.Load(d.config.File)
+	have := d.steward.current()
+	c, err := config.Load(have.File)
 	if err != nil {
 		d.log.Error("reload: nothing was changed", "error", err)
 		return
@@ -293,18 +236,20 @@ func (d *daemon) reload(ctx context.Context) {
 	for _, w := range c.Warnings {
 		d.log.Warn(w)
 	}
-	if err := d.shell.Reconfigure(ctx, d.groups(c)); err != nil {
+	next, err := have.Changes.over(setup{Config: c, DenyScripts: true, Loglevel: have.Loglevel, ResolveNames: true})
+	if err == nil {
+		err = d.steward.replace(ctx, next)
+	}
+	if err != nil {
 		d.log.Error("reload: nothing was changed", "error", err)
 		return
 	}
-	if !slices.Equal(c.GossipKeys, d.config.GossipKeys) {
+	if !slices.Equal(c.GossipKeys, have.GossipKeys) {
 		if err := d.gossip.SetKeys(rawKeys(c)); err != nil {
 			d.log.Warn("reload: gossip_secret_key was not changed", "error", err)
-		} else {
-			d.config.GossipKeys = c.GossipKeys
 		}
 	}
-	if keys := needRestart(d.config, c); len(keys) > 0 {
+	if keys := needRestart(have.Config, c); len(keys) > 0 {
 		d.log.Warn("reload: these change with a restart only", "keys", strings.Join(keys, " "))
 	}
 	d.log.Info("reloaded", "file", c.File, "groups", len(c.Masters))
@@ -325,6 +270,9 @@ func needRestart(have, want config.Config) (keys []string) {
 	add("gossip_port", have.GossipPort == want.GossipPort)
 	add("join", slices.Equal(have.Join, want.Join))
 	add("requirepass", have.RequirePass == want.RequirePass)
+	add("users", slices.Equal(have.Users, want.Users))
+	add("acl_file", have.ACLFile == want.ACLFile)
+	add("tls", have.TLS == want.TLS)
 	add("maxclients", have.MaxClients == want.MaxClients)
 	add("log_level", have.LogLevel == want.LogLevel)
 	return keys
@@ -336,28 +284,6 @@ func rawKeys(c config.Config) [][]byte {
 		keys[i] = []byte(k)
 	}
 	return keys
-}
-
-// directory is the shell's, with the addresses that only gossip knows.
-type directory struct {
-	*shell.Shell
-	d *daemon
-}
-
-// Group adds the peers' addresses to the shell's view.
-func (dir directory) Group(name warden.GroupName) (warden.GroupView, bool) {
-	v, ok := dir.Shell.Group(name)
-	if !ok {
-		return v, false
-	}
-	dir.d.mu.Lock()
-	defer dir.d.mu.Unlock()
-	for i := range v.Peers {
-		if p, ok := dir.d.peers[v.Peers[i].ID]; ok {
-			v.Peers[i].Client, v.Peers[i].Gossip = p.Client, p.Gossip
-		}
-	}
-	return v, true
 }
 
 func randomID() string {

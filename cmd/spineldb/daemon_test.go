@@ -11,7 +11,7 @@ import (
 // A reload must apply every key of the file or name it: none may be ignored in
 // silence, not even one that is added later.
 func TestReloadNamesWhatNeedsARestart(t *testing.T) {
-	applied := []string{"File", "Masters", "Warnings", "GossipKeys"}
+	applied := []string{"File", "Masters", "Warnings", "GossipKeys", "DropIn"}
 	var have config.Config
 	kind := reflect.TypeFor[config.Config]()
 	for i := range kind.NumField() {
@@ -27,6 +27,8 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 			f.SetInt(7)
 		case reflect.Slice:
 			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		case reflect.Struct:
+			f.Field(0).SetInt(7)
 		default:
 			t.Fatalf("%s: this test knows no other value of a %s", name, f.Kind())
 		}

@@ -44,6 +44,9 @@ type Peer struct {
 	ID     warden.WardenID `json:"id"`
 	Gossip string          `json:"gossip"` // host:port
 	Client string          `json:"client"` // host:port
+	// Sentinel is the id under which Sentinel's clients know it, when that is
+	// not ID.
+	Sentinel string `json:"sentinel,omitempty"`
 }
 
 // Store is an open data directory. It is safe for concurrent use. It must be

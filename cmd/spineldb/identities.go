@@ -1,0 +1,83 @@
+package main
+
+import (
+	"maps"
+	"regexp"
+	"sync"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// maxIdentities bounds what is remembered of hellos, which anybody who may
+// publish on a node can write.
+const maxIdentities = 1024
+
+var anyID = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
+
+// identities knows under which id Sentinel's clients know each Warden: the
+// myid of its sentinel.conf, which it had before it was a Warden. Only what is
+// shown depends on it. Safe for concurrent use.
+type identities struct {
+	mu    sync.RWMutex
+	shown map[warden.WardenID]string
+}
+
+// learn notes an id and reports whether that is news.
+func (i *identities) learn(id warden.WardenID, shown string) bool {
+	if shown == string(id) {
+		shown = ""
+	}
+	if shown != "" && !isID(shown) {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	have, known := i.shown[id]
+	if have == shown || !known && len(i.shown) >= maxIdentities {
+		return false
+	}
+	if i.shown == nil {
+		i.shown = map[warden.WardenID]string{}
+	}
+	if shown == "" {
+		delete(i.shown, id)
+	} else {
+		i.shown[id] = shown
+	}
+	return true
+}
+
+// of is the other id of a Warden, empty when it has none.
+func (i *identities) of(id warden.WardenID) string {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.shown[id]
+}
+
+// translate puts the shown ids into a text for clients.
+func (i *identities) translate(text string) string {
+	if len(text) < 40 {
+		return text
+	}
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if len(i.shown) == 0 {
+		return text
+	}
+	return anyID.ReplaceAllStringFunc(text, func(id string) string {
+		if shown := i.shown[warden.WardenID(id)]; shown != "" {
+			return shown
+		}
+		return id
+	})
+}
+
+// all is a copy of everything known.
+func (i *identities) all() map[warden.WardenID]string {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return maps.Clone(i.shown)
+}
+
+// isID reports whether s is what Sentinel takes for an id.
+func isID(s string) bool { return len(s) == 40 && anyID.MatchString(s) }

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/warden"
+)
+
+// setup is what a Warden runs with now: its configuration together with what
+// operators changed at run time. Values are not changed in place: derive one
+// with clone.
+type setup struct {
+	config.Config
+	// Sentinel is the id clients are shown; empty: the Warden's own.
+	Sentinel string
+	// ResolveNames: host names are taken in SENTINEL MONITOR. AnnounceNames is
+	// kept for those who ask; addresses are shown as they were configured.
+	ResolveNames, AnnounceNames bool
+	// DenyScripts: no client may name a script to run.
+	DenyScripts bool
+	// User and Password are what Sentinels log in to one another with. Wardens
+	// have the gossip key for that, so these are only kept and shown.
+	User     string
+	Password config.Secret
+	// Loglevel is one of debug, verbose, notice, warning, nothing.
+	Loglevel string
+	// Changes are what was changed at run time, where that is kept apart from
+	// the configuration file.
+	Changes changes
+}
+
+// clone copies a setup so that its masters can be changed.
+func (s setup) clone() setup {
+	s.Masters = slices.Clone(s.Masters)
+	for i := range s.Masters {
+		s.Masters[i].Renames = maps.Clone(s.Masters[i].Renames)
+	}
+	s.Changes = s.Changes.clone()
+	return s
+}
+
+// master finds a group's place in Masters, -1 when it is not there.
+func (s setup) master(name warden.GroupName) int {
+	return slices.IndexFunc(s.Masters, func(m config.Master) bool { return m.Name == name })
+}
+
+// keeper makes a setup durable. Save returns when it is on disk, or with an
+// error and then the old one still is. The steward calls it one at a time.
+type keeper interface {
+	Save(setup) error
+}
