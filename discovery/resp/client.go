@@ -67,6 +67,10 @@ func (s *Server) newClient(conn net.Conn, id int64) *client {
 
 // serve runs a client until it is gone.
 func (c *client) serve() {
+	if !c.shakeHands() {
+		c.close()
+		return
+	}
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -78,7 +82,7 @@ func (c *client) serve() {
 	c.out.end()
 	<-written
 	c.lingerOn()
-	_ = c.conn.Close()
+	c.close()
 	c.out.kill("") // gives its share of the total back
 	if why := c.out.reason(); why != "" {
 		c.server.stats.cut.Add(1)
@@ -195,7 +199,7 @@ func (c *client) write(frame []byte) error {
 // cut ends a connection at once; both goroutines notice. It does not block.
 func (c *client) cut(why string) {
 	c.out.kill(why)
-	_ = c.conn.Close()
+	_ = socket(c.conn).Close()
 }
 
 // lingerOn closes the sending side and reads on for a moment. Closing with

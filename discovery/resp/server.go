@@ -42,6 +42,8 @@ type Options struct {
 	// AuthTimeout is how long a connection may live without having given the
 	// password. Default 30 s.
 	AuthTimeout time.Duration
+	// HandshakeTimeout is how long a TLS handshake may take (see Serve). Default 10 s.
+	HandshakeTimeout time.Duration
 	// RequestTimeout is how long a request may take to arrive. Default 30 s.
 	RequestTimeout time.Duration
 	// WriteTimeout is how long 64 KiB of answers may take to leave. Default 10 s.
@@ -65,6 +67,7 @@ func (o Options) withDefaults() Options {
 	o.RedisVersion = cmp.Or(o.RedisVersion, "7.2.4")
 	o.MaxClients = cmp.Or(o.MaxClients, 10_000)
 	o.AuthTimeout = cmp.Or(o.AuthTimeout, 30*time.Second)
+	o.HandshakeTimeout = cmp.Or(o.HandshakeTimeout, 10*time.Second)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 30*time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 10*time.Second)
 	o.CommandTimeout = cmp.Or(o.CommandTimeout, 10*time.Second)
@@ -81,7 +84,7 @@ func (o Options) validate() error {
 	if o.MaxClients < 0 || o.QueueBytes < 0 || o.QueueEntries < 0 || o.QueueBytesTotal < 0 {
 		return errors.New("create RESP server: a bound is negative: leave it 0 for the default")
 	}
-	if min(o.IdleTimeout, o.AuthTimeout, o.RequestTimeout, o.WriteTimeout, o.CommandTimeout) < 0 {
+	if min(o.IdleTimeout, o.AuthTimeout, o.HandshakeTimeout, o.RequestTimeout, o.WriteTimeout, o.CommandTimeout) < 0 {
 		return errors.New("create RESP server: a timeout is negative: leave it 0 for the default")
 	}
 	return nil
@@ -146,7 +149,9 @@ func (s *Server) Start(ctx context.Context) error {
 }
 
 // Serve serves an open listener in the background and returns at once. It may
-// be called several times, for several addresses. The server closes l.
+// be called several times, for several addresses. The server closes l. One made
+// by tls.NewListener serves clients by TLS: handshakes are made beside one
+// another, each within HandshakeTimeout.
 func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,11 +251,7 @@ func (s *Server) admit(conn net.Conn) {
 	if len(s.clients) >= s.options.MaxClients {
 		s.mu.Unlock()
 		s.stats.rejected.Add(1)
-		// A fresh socket has room for a line; the deadline is for the case
-		// that it has not.
-		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = conn.Write([]byte("-ERR max number of clients reached\r\n"))
-		_ = conn.Close()
+		turnAway(conn)
 		s.refused(conn)
 		return
 	}
