@@ -1,0 +1,358 @@
+package certificate
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/spineldb/warden/cmd/spineldb/config"
+)
+
+// reports gathers what Open's callback is told.
+type reports struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (r *reports) add(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.errs = append(r.errs, err)
+}
+
+func (r *reports) all() []error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.errs)
+}
+
+func open(t *testing.T, c config.TLS, report func(error)) *Keeper {
+	t.Helper()
+	k, err := Open(c, report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// due makes the next handshake look at the files, as if a second had passed.
+func (k *Keeper) due() { k.checked.Store(-int64(checkEvery)) }
+
+// Goal: whose certificate is asked for, and whose is taken, by tls-auth-clients.
+func TestClientAuth(t *testing.T) {
+	f := newForge(t)
+	ours, theirs := f.ca("ours"), f.ca("theirs")
+	cert, key := ours.sign("warden", loopback)
+	none := tls.Config{RootCAs: ours.pool()}
+	good := tls.Config{RootCAs: ours.pool(), Certificates: []tls.Certificate{ours.pair("client", nil)}}
+	bad := tls.Config{RootCAs: ours.pool(), GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair := theirs.pair("stranger", nil)
+		return &pair, nil
+	}}
+	server := tls.Config{RootCAs: ours.pool(), GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair := ours.pair("server", nil, x509.ExtKeyUsageServerAuth)
+		return &pair, nil
+	}}
+	for auth, want := range map[string][4]bool{
+		"yes": {false, true, false, false}, "": {false, true, false, false},
+		"optional": {true, true, false, false}, "no": {true, true, true, true},
+	} {
+		k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: ours.file, ClientAuth: auth}, nil)
+		for i, client := range []*tls.Config{&none, &good, &bad, &server} {
+			serverErr, clientErr, _ := shake(t, k.Server(), client)
+			if ok := serverErr == nil && clientErr == nil; ok != want[i] {
+				t.Errorf("tls-auth-clients %q, client %d: server says %v, client %v", auth, i, serverErr, clientErr)
+			}
+		}
+	}
+}
+
+// Goal: a node is believed for its CA and its use, not for its name; our own
+// certificate is shown, or the one that is meant for nodes.
+func TestNodes(t *testing.T) {
+	f := newForge(t)
+	ours, theirs := f.ca("ours"), f.ca("theirs")
+	cert, key := ours.sign("warden", nil)
+	nodeCert, nodeKey := ours.sign("fornodes", nil, x509.ExtKeyUsageClientAuth)
+	c := config.TLS{CertFile: cert, KeyFile: key, CAFile: ours.file, Nodes: true}
+	own := open(t, c, nil)
+	c.ClientCertFile, c.ClientKeyFile = nodeCert, nodeKey
+	special := open(t, c, nil)
+	for name, tt := range map[string]struct {
+		node tls.Certificate
+		want bool
+	}{
+		"nameless":         {ours.pair("node", nil), true},
+		"for servers":      {ours.pair("node2", nil, x509.ExtKeyUsageServerAuth), true},
+		"for clients only": {ours.pair("node3", nil, x509.ExtKeyUsageClientAuth), false},
+		"another CA":       {theirs.pair("node4", loopback), false},
+	} {
+		for who, k := range map[string]*Keeper{"warden": own, "fornodes": special} {
+			seen := ""
+			node := &tls.Config{Certificates: []tls.Certificate{tt.node}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ours.pool(),
+				VerifyConnection: func(s tls.ConnectionState) error { seen = s.PeerCertificates[0].Subject.CommonName; return nil }}
+			serverErr, clientErr, _ := shake(t, node, k.Client())
+			if ok := serverErr == nil && clientErr == nil; ok != tt.want || ok && seen != who {
+				t.Errorf("%s, %s: node says %v, Warden %v, saw %q", name, who, serverErr, clientErr, seen)
+			}
+		}
+	}
+	nameless := open(t, config.TLS{CAFile: ours.file, Nodes: true}, nil)
+	node := &tls.Config{Certificates: []tls.Certificate{ours.pair("node", nil)}, ClientAuth: tls.RequestClientCert}
+	if serverErr, clientErr, _ := shake(t, node, nameless.Client()); serverErr != nil || clientErr != nil {
+		t.Errorf("without a certificate of our own: node says %v, Warden %v", serverErr, clientErr)
+	}
+	if err := verify(tls.ConnectionState{PeerCertificates: []*x509.Certificate{ours.leaf}}, nil); err == nil {
+		t.Error("without a CA a certificate was believed")
+	}
+}
+
+// Goal: files that change are taken by the next handshake, of both sides, and a
+// handshake within a second of the last look uses what is there.
+func TestRenewal(t *testing.T) {
+	f := newForge(t)
+	old := f.ca("ca")
+	cert, key := old.sign("warden", loopback)
+	var told reports
+	k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: old.file, ClientAuth: "yes", Nodes: true}, told.add)
+	server, client := k.Server(), k.Client()
+	check := func(what string, by *signer, want bool) {
+		t.Helper()
+		peer := &tls.Config{RootCAs: by.pool(), Certificates: []tls.Certificate{by.pair("peer", nil)}, ClientCAs: by.pool(), ClientAuth: tls.RequireAndVerifyClientCert}
+		s, c, _ := shake(t, server, peer)
+		if ok := s == nil && c == nil; ok != want {
+			t.Errorf("%s: as a server: server says %v, client %v", what, s, c)
+		}
+		s, c, _ = shake(t, peer, client)
+		if ok := s == nil && c == nil; ok != want {
+			t.Errorf("%s: as a client: server says %v, client %v", what, s, c)
+		}
+	}
+	check("at first", old, true)
+	renewed := f.ca("ca")
+	renewed.sign("warden", loopback)
+	k.checked.Store(int64(1<<62 - 1)) // looked at a moment ago
+	check("within the second", old, true)
+	k.due()
+	check("after a second", renewed, true)
+	check("after a second", old, false)
+	if got := told.all(); len(got) != 1 || got[0] != nil {
+		t.Errorf("told %v, want one nil", got)
+	}
+	again := f.ca("ca")
+	again.sign("warden", loopback)
+	k.checked.Store(int64(1<<62 - 1))
+	if err := k.Reload(); err != nil {
+		t.Error(err)
+	}
+	check("reloaded", again, true)
+}
+
+// Goal: a broken file leaves the old certificates in use, is reported once, and
+// its repair is taken.
+func TestBrokenRenewal(t *testing.T) {
+	f := newForge(t)
+	ca := f.ca("ca")
+	cert, key := ca.sign("warden", loopback)
+	var told reports
+	k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, ClientAuth: "no"}, told.add)
+	client := &tls.Config{RootCAs: ca.pool()}
+	_, _, before := shake(t, k.Server(), client)
+	f.write("warden.crt", []byte("half of a file"))
+	for range 3 {
+		k.due()
+		if s, c, leaf := shake(t, k.Server(), client); s != nil || c != nil || !leaf.Equal(before) {
+			t.Fatalf("with a broken file: server says %v, client %v", s, c)
+		}
+	}
+	if got := told.all(); len(got) != 1 || got[0] == nil || !strings.Contains(got[0].Error(), cert) {
+		t.Errorf("told %v, want one error that names %s", got, cert)
+	}
+	if err := k.Reload(); err == nil {
+		t.Error("a broken file was reloaded")
+	}
+	ca.sign("warden", loopback)
+	k.due()
+	if s, c, leaf := shake(t, k.Server(), client); s != nil || c != nil || leaf.Equal(before) {
+		t.Errorf("after the repair: server says %v, client %v", s, c)
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	k.due()
+	if s, c, _ := shake(t, k.Server(), client); s != nil || c != nil {
+		t.Errorf("without the key file: server says %v, client %v", s, c)
+	}
+	if got := told.all(); len(got) != 3 || got[1] != nil || got[2] == nil || !strings.Contains(got[2].Error(), key) {
+		t.Errorf("told %v, want an error, nil, an error", got)
+	}
+}
+
+// Goal: many handshakes at once during a change are all served.
+func TestHandshakesDuringChange(t *testing.T) {
+	f := newForge(t)
+	ca := f.ca("ca")
+	cert, key := ca.sign("warden", loopback)
+	k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, ClientAuth: "no"}, nil)
+	ca.sign("warden", loopback)
+	k.due()
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if s, c, _ := shake(t, k.Server(), &tls.Config{RootCAs: ca.pool()}); s != nil || c != nil {
+				t.Errorf("server says %v, client %v", s, c)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Goal: what cannot be served is refused with the file's name and a remedy.
+func TestMistakes(t *testing.T) {
+	f := newForge(t)
+	ca := f.ca("ca")
+	cert, key := ca.sign("warden", loopback)
+	_, otherKey := ca.sign("other", loopback)
+	locked := f.write("locked.key", block("ENCRYPTED PRIVATE KEY", []byte("x")))
+	lockedOld := f.write("lockedold.key", []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"))
+	junk := f.write("junk.pem", []byte("junk"))
+	gone := filepath.Join(f.dir, "gone")
+	empty := t.TempDir()
+	for want, c := range map[string]config.TLS{
+		"no certificate: set tls-cert-file":             {Port: 1, ClientAuth: "no"},
+		"set tls-key-file too":                          {CertFile: cert},
+		"set tls-cert-file too":                         {KeyFile: key},
+		"belong together":                               {CertFile: cert, KeyFile: otherKey},
+		gone + ":":                                      {CertFile: gone, KeyFile: key},
+		"read key " + gone:                              {CertFile: cert, KeyFile: gone},
+		locked + ": it is encrypted":                    {CertFile: cert, KeyFile: locked, KeyPassword: "s3cret"},
+		lockedOld + ": it is encrypted":                 {CertFile: cert, KeyFile: lockedOld, KeyPassword: "s3cret"},
+		"read CA certificates " + gone:                  {CAFile: gone},
+		junk + ": it contains none":                     {CAFile: junk},
+		empty + ": it contains none":                    {CADir: empty},
+		"set tls-ca-cert-file, or tls-auth-clients no":  {Port: 1, CertFile: cert, KeyFile: key},
+		"reach nodes by TLS":                            {Nodes: true},
+		`"maybe" is none of`:                            {ClientAuth: "maybe"},
+		`"SSLv3" is unknown`:                            {Protocols: []string{"TLSv1.2", "SSLv3"}},
+		`names only versions that are not safe`:         {Protocols: []string{"TLSv1", "TLSv1.1"}},
+		"load certificate " + junk + " with key " + key: {CertFile: junk, KeyFile: key},
+	} {
+		_, err := Open(c, nil)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("want an error with %q, got %v", want, err)
+		}
+	}
+}
+
+// Goal: a directory of CAs does, beside a file and alone.
+func TestDirectoryOfCAs(t *testing.T) {
+	f := newForge(t)
+	ca := f.ca("ca")
+	cert, key := ca.sign("warden", loopback)
+	k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CADir: f.dir}, nil)
+	if s, c, _ := shake(t, k.Server(), &tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{ca.pair("client", nil)}}); s != nil || c != nil {
+		t.Errorf("server says %v, client %v", s, c)
+	}
+}
+
+// Goal: versions that were not named are not spoken.
+func TestProtocols(t *testing.T) {
+	f := newForge(t)
+	ca := f.ca("ca")
+	cert, key := ca.sign("warden", loopback)
+	for list, want := range map[string][2]bool{"": {true, true}, "TLSv1.3": {false, true}, "tlsv1.1 TLSv1.2": {true, false}, "TLSv1.2 TLSv1.3": {true, true}} {
+		k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: ca.file, ClientAuth: "no", Nodes: true, Protocols: strings.Fields(list)}, nil)
+		for i, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			peer := &tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{ca.pair("peer", nil)}, MinVersion: v, MaxVersion: v}
+			s, c, _ := shake(t, k.Server(), peer)
+			if (s == nil && c == nil) != want[i] {
+				t.Errorf("%q as a server, %s: server says %v, client %v", list, tls.VersionName(v), s, c)
+			}
+			if s, c, _ = shake(t, peer, k.Client()); (s == nil && c == nil) != want[i] {
+				t.Errorf("%q as a client, %s: server says %v, client %v", list, tls.VersionName(v), s, c)
+			}
+		}
+	}
+}
+
+// Goal: keys that openssl encrypts are told from those it does not.
+func TestEncryptedByOpenSSL(t *testing.T) {
+	dir := t.TempDir()
+	for name, tt := range map[string]struct {
+		args []string
+		want bool
+	}{
+		"new.key":   {[]string{"genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-aes256", "-pass", "pass:x"}, true},
+		"old.key":   {[]string{"genrsa", "-traditional", "-aes128", "-passout", "pass:x"}, true},
+		"clear.key": {[]string{"genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"}, false},
+	} {
+		path := filepath.Join(dir, name)
+		if out, err := exec.CommandContext(t.Context(), "openssl", append(tt.args, "-out", path)...).CombinedOutput(); err != nil {
+			t.Fatalf("run openssl: %v\n%s", err, out)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := isEncrypted(text); got != tt.want {
+			t.Errorf("%s: encrypted is %v", name, got)
+		}
+	}
+}
+
+// Goal: the command line wants the name of the host too, unless it was told
+// otherwise, which takes a CA of our own.
+func TestAsking(t *testing.T) {
+	f := newForge(t)
+	ours, theirs := f.ca("ours"), f.ca("theirs")
+	cert, key := ours.sign("operator", nil)
+	for name, tt := range map[string]struct {
+		by    *signer
+		named bool
+		any   bool
+		want  bool
+	}{
+		"named":             {ours, true, false, true},
+		"nameless":          {ours, false, false, false},
+		"nameless, any":     {ours, false, true, true},
+		"another CA":        {theirs, true, false, false},
+		"another CA, any":   {theirs, true, true, false},
+		"both, and any too": {ours, true, true, true},
+	} {
+		hosts := loopback
+		if !tt.named {
+			hosts = nil
+		}
+		c, err := Asking{CAFile: ours.file, CertFile: cert, KeyFile: key, AnyName: tt.any}.Config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &tls.Config{Certificates: []tls.Certificate{tt.by.pair("warden", hosts)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ours.pool()}
+		serverErr, clientErr, _ := shake(t, server, c)
+		if ok := serverErr == nil && clientErr == nil; ok != tt.want {
+			t.Errorf("%s: server says %v, client %v", name, serverErr, clientErr)
+		}
+		if IsWrongName(clientErr) != (name == "nameless") {
+			t.Errorf("%s: wrong name is %v: %v", name, IsWrongName(clientErr), clientErr)
+		}
+	}
+	for want, a := range map[string]Asking{
+		"--tls-ca":                   {AnyName: true},
+		"both --tls-cert and":        {CertFile: cert},
+		"read CA certificates /gone": {CAFile: "/gone"},
+	} {
+		if _, err := a.Config(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error with %q, got %v", want, err)
+		}
+	}
+	if IsWrongName(errors.New("x")) {
+		t.Error("any error is a wrong name")
+	}
+}
