@@ -147,7 +147,10 @@ func TestWrongRules(t *testing.T) {
 
 // Goal: only who is on, with one of its passwords, comes in.
 func TestLogin(t *testing.T) {
-	l := newList(t, Options{RequirePass: "first", Users: []string{"a on >one >two", "b >one", "c on nopass", `d on ">with blank"`}})
+	l := newList(t, Options{RequirePass: "first", Users: []string{"a on >one >two", "b >one", "c on nopass"}})
+	if err := l.SetUser("d", []string{"on", ">with blank"}); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		user, password string
 		want           bool
@@ -215,14 +218,14 @@ func TestChannels(t *testing.T) {
 	}
 }
 
-// Goal: what a List writes for the configuration makes the same List.
+// Goal: what a List tells for the configuration makes the same List.
 func TestConfigurationComesBack(t *testing.T) {
 	l := newList(t, Options{RequirePass: "x", Users: []string{
-		`app on ">se\"cret" +@all -@dangerous +sentinel|masters +info|server "&with\"quote" '&it\'s' &\xff "(+ping &a ~\"k)"`,
+		`app on >secret +@all -@dangerous +sentinel|masters  +info|server &with"quote &it's &\xff (+ping &a ~"k) `,
 	}})
 	var users []string
-	for _, line := range l.ConfigLines() {
-		if strings.Contains(line, "cret") {
+	for _, line := range l.Lines() {
+		if strings.Contains(line, "secret") {
 			t.Errorf("a password is written: %s", line)
 		}
 		users = append(users, strings.TrimPrefix(line, "user "))
@@ -242,7 +245,6 @@ func TestWrongConfiguration(t *testing.T) {
 		{Options{Users: []string{"app +get >hunter2"}}, "user 'app': rule 1 ('+get'): Unknown command"},
 		{Options{Users: []string{"app #hunter2"}}, "user 'app': rule 1: The password hash"},
 		{Options{Users: []string{"app (+ping"}}, "close it with )"},
-		{Options{Users: []string{`app ">hunter2`}}, "unbalanced quotes"},
 		{Options{Users: []string{""}}, "no name"},
 		{Options{Users: []string{"app on", "app off"}}, "twice"},
 		{Options{Users: []string{"app on"}, File: "/x"}, "both an aclfile"},
@@ -269,7 +271,7 @@ func TestFile(t *testing.T) {
 	write("user a on >x +ping\n\n  user b off  \r\n")
 	changes := 0
 	l := newList(t, Options{File: path, RequirePass: "secret", Changed: func() { changes++ }})
-	if l.Open() || !l.Login("default", "secret") || !l.Login("a", "x") || l.ConfigLines() != nil {
+	if l.Open() || !l.Login("default", "secret") || !l.Login("a", "x") {
 		t.Errorf("got %q", l.Lines())
 	}
 	set(t, l, "c on")
@@ -353,7 +355,7 @@ func TestIncidents(t *testing.T) {
 // Goal: passwords have the length that was asked for, and differ.
 func TestGeneratePassword(t *testing.T) {
 	for bits, length := range map[int]int{1: 1, 4: 1, 5: 2, 256: 64, 4096: 1024} {
-		if got := GeneratePassword(bits); len(got) != length || !isHex(got) {
+		if got := GeneratePassword(bits); len(got) != length || strings.Trim(got, "0123456789abcdef") != "" {
 			t.Errorf("%d bits: %q", bits, got)
 		}
 	}

@@ -23,10 +23,12 @@ type Options struct {
 	// about the default user, here or in File, wins over it.
 	RequirePass string
 	// Users are lines of a configuration without their first word `user`, one
-	// "NAME RULE..." each, with quotes as there.
+	// "NAME RULE..." each, in words with single or more blanks between them. No
+	// word has quotes around it or a blank in it: a password that has one is
+	// given by its sum (#...).
 	Users []string
 	// File is the path of a file of users, for ACL LOAD and SAVE; empty: none.
-	// It must exist. There may not be Users besides.
+	// It must exist. There may be no Users besides.
 	File string
 	// AllChannels: new users may listen to every channel, as before Redis 7.0
 	// (acl-pubsub-default allchannels).
@@ -95,12 +97,9 @@ func New(o Options) (*List, error) {
 	return l, nil
 }
 
-// parse reads a `user` line of a configuration, without that word.
+// parse reads one of Options.Users.
 func (l *List) parse(line string) (*user, error) {
-	words, err := splitQuoted(line)
-	if err != nil {
-		return nil, fmt.Errorf("a user line: %w", err)
-	}
+	words := strings.Fields(line)
 	if len(words) == 0 || badName(words[0]) {
 		return nil, errors.New("a user line has no name, or one with blanks: write `user NAME RULE...`")
 	}
@@ -167,33 +166,13 @@ func (l *List) User(name string) (warden.AccessUser, bool) {
 }
 
 // Lines describes all users as ACL LIST and a file of users do, sorted by name:
-// "user NAME RULE...". Passwords are in them as sums only.
+// "user NAME RULE...". Passwords are in them as sums only, and no word has a
+// blank in it, but may have quotes.
 func (l *List) Lines() []string {
 	users := *l.users.Load()
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(users)) {
 		lines = append(lines, users[name].line())
-	}
-	return lines
-}
-
-// ConfigLines is Lines for a configuration file, where words with quotes must
-// be quoted. It is empty if the users are kept in a file of their own.
-func (l *List) ConfigLines() []string {
-	if l.options.File != "" {
-		return nil
-	}
-	users := *l.users.Load()
-	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(users)) {
-		var words []string
-		for _, w := range users[name].words() {
-			// A selector is read back from its pieces.
-			for piece := range strings.SplitSeq(w, " ") {
-				words = append(words, quoted(piece))
-			}
-		}
-		lines = append(lines, "user "+strings.Join(words, " "))
 	}
 	return lines
 }

@@ -163,11 +163,6 @@ func (s *selector) addKeys(rule string) error {
 	if s.allKeys {
 		return errKeysAfterAll
 	}
-	defer func() {
-		if s.allKeys {
-			s.keys = nil // %R~* and %W~* together are ~*
-		}
-	}()
 	prefix, pattern, ok := strings.Cut(rule, "~")
 	if !ok || spaced(pattern) {
 		return errSyntax
@@ -182,21 +177,17 @@ func (s *selector) addKeys(rule string) error {
 			prefix = ""
 		}
 	}
-	// A right to read joined by one to write is a right to both.
-	other := map[string]string{"%R": "%W", "%W": "%R"}[prefix]
-	for i, old := range s.keys {
-		switch before, same, _ := strings.Cut(old, "~"); {
-		case same != pattern:
-		case before == "" || before == prefix:
-			return nil
-		case prefix == "" || before == other:
-			s.keys[i] = "~" + pattern
-			s.allKeys = pattern == "*"
-			return nil
-		}
+	at := slices.IndexFunc(s.keys, func(old string) bool { _, same, _ := strings.Cut(old, "~"); return same == pattern })
+	switch {
+	case at < 0:
+		s.keys = append(s.keys, prefix+"~"+pattern)
+	case !strings.HasPrefix(s.keys[at], prefix+"~"):
+		// A right to read and one to write are a right to both.
+		s.keys[at] = "~" + pattern
 	}
-	s.keys = append(s.keys, prefix+"~"+pattern)
-	s.allKeys = prefix == "" && pattern == "*"
+	if slices.Contains(s.keys, "~*") {
+		s.allKeys, s.keys = true, nil
+	}
 	return nil
 }
 
