@@ -27,6 +27,7 @@ type client struct {
 	reader *requestReader
 
 	w          writer
+	replies    replyMode
 	authorized bool
 	quitting   bool
 	// linger: the last answer matters, so let the other side read it before
@@ -49,6 +50,8 @@ type clientInfo struct {
 	name, libName, libVersion, command string
 	proto                              int
 	active                             time.Time
+	noEvict                            bool
+	tracking                           tracking
 }
 
 func (s *Server) newClient(conn net.Conn, id int64) *client {

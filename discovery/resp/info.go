@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spineldb/warden/warden"
@@ -92,15 +93,22 @@ func infoServer(b *strings.Builder, s *Server) {
 }
 
 func infoClients(b *strings.Builder, s *Server) {
-	s.mu.Lock()
-	connected := len(s.clients)
-	s.mu.Unlock()
+	connected, tracking := 0, 0
+	for _, c := range s.everybody() {
+		connected++
+		if c.snapshot().tracking.on {
+			tracking++
+		}
+	}
 	subscribed, _, _ := s.hub.counts()
 	b.WriteString("# Clients\r\n")
 	line(b, "connected_clients", connected)
+	line(b, "cluster_connections", 0)
 	line(b, "maxclients", s.options.MaxClients)
 	line(b, "blocked_clients", 0)
+	line(b, "tracking_clients", tracking)
 	line(b, "pubsub_clients", subscribed)
+	line(b, "clients_in_timeout_table", 0)
 }
 
 func infoStats(b *strings.Builder, s *Server) {
@@ -108,11 +116,36 @@ func infoStats(b *strings.Builder, s *Server) {
 	b.WriteString("# Stats\r\n")
 	line(b, "total_connections_received", s.stats.connections.Load())
 	line(b, "total_commands_processed", s.stats.commands.Load())
+	line(b, "instantaneous_ops_per_sec", s.rate.perSecond(s.stats.commands.Load(), time.Now()))
 	line(b, "rejected_connections", s.stats.rejected.Load())
 	line(b, "client_output_buffer_limit_disconnections", s.stats.cut.Load())
 	line(b, "pubsub_channels", channels)
 	line(b, "pubsub_patterns", patterns)
+	line(b, "pubsubshard_channels", 0)
+	line(b, "unexpected_error_replies", 0)
 	line(b, "total_error_replies", s.stats.errors.Load())
+}
+
+// rate remembers counts to tell how fast they grow. Safe for concurrent use.
+type rate struct {
+	mu   sync.Mutex
+	from int64
+	at   time.Time
+	last int64
+}
+
+// perSecond is the mean since the last time it was asked for, which is how
+// often somebody looks; what was asked within a second gets the same answer.
+func (r *rate) perSecond(count int64, now time.Time) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if d := now.Sub(r.at); d >= time.Second {
+		if !r.at.IsZero() {
+			r.last = int64(float64(count-r.from) / d.Seconds())
+		}
+		r.from, r.at = count, now
+	}
+	return r.last
 }
 
 func infoCPU(b *strings.Builder, _ *Server) {
@@ -133,14 +166,50 @@ func infoSentinel(b *strings.Builder, s *Server) {
 	line(b, "sentinel_masters", len(views))
 	line(b, "sentinel_tilt", tilt)
 	line(b, "sentinel_tilt_since_seconds", since)
-	line(b, "sentinel_running_scripts", 0)
-	line(b, "sentinel_scripts_queue_length", 0)
-	line(b, "sentinel_simulate_failure_flags", 0)
+	running, queued, simulated := scriptCounts(s.options.Steward)
+	line(b, "sentinel_running_scripts", running)
+	line(b, "sentinel_scripts_queue_length", queued)
+	line(b, "sentinel_simulate_failure_flags", simulated)
 	for i, v := range views {
 		host, port := address(v.Primary)
 		line(b, "master"+strconv.Itoa(i), fmt.Sprintf("name=%s,status=%s,address=%s:%s,slaves=%d,sentinels=%d",
 			v.Name, primaryStatus(v), host, port, len(replicas(v)), len(v.Peers)+1))
 	}
+	// The lines above are Sentinel's to the letter; ours stand on their own.
+	for i, v := range views {
+		agreed := "no"
+		if v.Agreed {
+			agreed = "yes"
+		}
+		line(b, "warden"+strconv.Itoa(i), fmt.Sprintf("name=%s,agreed=%s,age=%d", v.Name, agreed, agreementAge(v)))
+	}
+}
+
+// agreementAge is for how many milliseconds no majority has been heard: 0 while
+// one is, -1 when there never was one.
+func agreementAge(v warden.GroupView) int64 {
+	switch {
+	case v.Agreed:
+		return 0
+	case v.HeardAgo < 0 || v.Topology.IsZero():
+		return -1
+	}
+	return v.HeardAgo.Milliseconds()
+}
+
+// scriptCounts are the scripts that run, all that are queued (those included,
+// as Sentinel counts), and the simulated failures.
+func scriptCounts(s Steward) (running, queued, simulated int) {
+	if s == nil {
+		return 0, 0, 0
+	}
+	jobs := s.Scripts()
+	for _, job := range jobs {
+		if job.Running {
+			running++
+		}
+	}
+	return running, len(jobs), s.Simulated()
 }
 
 // views are the views of all groups. A group that vanishes in between is left

@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -163,17 +164,18 @@ func reported(n warden.NodeView, expected warden.Role) []field {
 	}
 }
 
-func primaryFields(v warden.GroupView, watched warden.Duration) []field {
+func primaryFields(v warden.GroupView, set GroupSettings, watched warden.Duration) []field {
 	n := primaryNode(v)
 	list := head(string(v.Name), n, flags(
 		when(n.Down, "s_down"), when(n.Odown, "o_down"), "master", when(n.Disconnected, "disconnected"),
-		when(switching(v), "failover_in_progress"), when(switching(v) && v.Forced, "force_failover")))
+		when(switching(v), "failover_in_progress"), when(switching(v) && v.Forced, "force_failover"),
+		when(n.ScriptKilled, "script_kill_sent"), when(n.Rebooted, "master_reboot")))
 	if v.Failover != "" {
 		list = append(list, field{"failover-state", v.Failover})
 	}
 	list = append(list, pings(v, n, watched)...)
 	list = append(list, reported(n, warden.RolePrimary)...)
-	return append(list,
+	list = append(list,
 		field{"config-epoch", strconv.FormatUint(uint64(v.Topology.Epoch), 10)},
 		field{"num-slaves", count(len(replicas(v)))},
 		field{"num-other-sentinels", count(len(v.Peers))},
@@ -181,6 +183,13 @@ func primaryFields(v warden.GroupView, watched warden.Duration) []field {
 		field{"failover-timeout", ms(v.FailoverTimeout)},
 		field{"parallel-syncs", count(v.ParallelSyncs)},
 	)
+	if set.NotificationScript != "" {
+		list = append(list, field{"notification-script", set.NotificationScript})
+	}
+	if set.ReconfigScript != "" {
+		list = append(list, field{"client-reconfig-script", set.ReconfigScript})
+	}
+	return list
 }
 
 func replicaFields(v warden.GroupView, n warden.NodeView, watched warden.Duration) []field {
@@ -188,7 +197,7 @@ func replicaFields(v warden.GroupView, n warden.NodeView, watched warden.Duratio
 	list := head(string(n.Node), n, flags(
 		when(n.Down, "s_down"), "slave", when(n.Disconnected, "disconnected"), when(n.Promoted, "promoted"),
 		when(n.Reconfiguring == "sent", "reconf_sent"), when(n.Reconfiguring == "inprog", "reconf_inprog"),
-		when(n.Reconfiguring == "done", "reconf_done")))
+		when(n.Reconfiguring == "done", "reconf_done"), when(n.ScriptKilled, "script_kill_sent")))
 	// A replica has no ODOWN, whatever the view says.
 	n.Odown = false
 	list = append(list, pings(v, n, watched)...)
@@ -219,8 +228,28 @@ func replicaFields(v warden.GroupView, n warden.NodeView, watched warden.Duratio
 	)
 }
 
-// peerFields describes another Warden; false if clients could not dial it.
-func peerFields(v warden.GroupView, p warden.PeerView, watched warden.Duration) ([]field, bool) {
+// shownSelf is the id under which clients know this Warden.
+func shownSelf(self warden.SelfView) string { return cmp.Or(self.Sentinel, string(self.ID)) }
+
+// shownPeer is the id under which clients know another one.
+func shownPeer(p warden.PeerView) string { return cmp.Or(p.Sentinel, string(p.ID)) }
+
+// shownVote is the id under which clients know whom a peer voted for.
+func shownVote(v warden.GroupView, vote warden.WardenID, self warden.SelfView) string {
+	if vote == self.ID && vote != "" {
+		return shownSelf(self)
+	}
+	for _, p := range v.Peers {
+		if p.ID == vote && vote != "" {
+			return shownPeer(p)
+		}
+	}
+	return cmp.Or(string(vote), "?")
+}
+
+// peerFields describes another Warden or a real Sentinel; false if clients
+// could not dial it.
+func peerFields(v warden.GroupView, p warden.PeerView, self warden.SelfView, watched warden.Duration) ([]field, bool) {
 	node, err := warden.ParseNode(p.Client)
 	if err != nil {
 		return nil, false
@@ -230,21 +259,17 @@ func peerFields(v warden.GroupView, p warden.PeerView, watched warden.Duration) 
 	}
 	heard := warden.NodeView{
 		Node: node, Down: p.Down, DownAgo: p.DownAgo, GoodAgo: p.HeardAgo, AnsweredAgo: p.HeardAgo,
-		Observation: warden.Observation{RunID: string(p.ID)},
+		Observation: warden.Observation{RunID: shownPeer(p)},
 	}
 	if p.Down {
 		heard.WaitingFor = max(p.HeardAgo, 0)
 	}
-	list := head(string(p.ID), heard, flags(
+	list := head(shownPeer(p), heard, flags(
 		when(p.Down, "s_down"), "sentinel", when(p.Down || p.HeardAgo < 0, "disconnected"), when(p.SaysDown, "master_down")))
 	list = append(list, pings(v, heard, watched)...)
-	vote := "?"
-	if p.Vote != "" {
-		vote = string(p.Vote)
-	}
 	return append(list,
 		field{"last-hello-message", age(p.HeardAgo, watched)},
-		field{"voted-leader", vote},
+		field{"voted-leader", shownVote(v, p.Vote, self)},
 		field{"voted-leader-epoch", strconv.FormatUint(uint64(p.VoteEpoch), 10)},
 	), true
 }

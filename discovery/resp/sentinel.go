@@ -3,6 +3,8 @@ package resp
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spineldb/warden/warden"
@@ -11,23 +13,44 @@ import (
 // sentinelCommands are the subcommands of SENTINEL, old and new names.
 func sentinelCommands() []command {
 	const name, glob = "<primary-name>", "<pattern>"
-	return []command{{name: "sentinel", arity: -2, summary: "Ask about groups, and give orders.", subs: []command{
+	const ask = "<host> <port> <epoch> <id|*>"
+	subs := []command{
 		{name: "ckquorum", arity: 3, usage: name, summary: "Check whether a failover could be agreed on now.", run: ckquorum},
-		{name: "failover", arity: 3, usage: name, summary: "Start a failover.", run: sentinelFailover},
+		{name: "failover", arity: -3, usage: name + " [COORDINATED]", summary: "Start a failover; COORDINATED: without loss or not at all.", run: sentinelFailover},
 		{name: "get-master-addr-by-name", arity: 3, usage: name, summary: "Return the address of the primary.", run: primaryAddress},
 		{name: "get-primary-addr-by-name", arity: 3, usage: name, summary: "Return the address of the primary.", run: primaryAddress},
 		{name: "help", arity: 2, summary: "Print this help.", run: help("sentinel")},
+		{name: "info-cache", arity: -3, usage: name + " [<primary-name> ...]", summary: "Return what the nodes last told of themselves.", run: infoCache},
+		{name: "is-master-down-by-addr", arity: 6, usage: ask, summary: "Tell another Sentinel whether that primary is down here.", run: primaryDown},
+		{name: "is-primary-down-by-addr", arity: 6, usage: ask, summary: "Tell another Sentinel whether that primary is down here.", run: primaryDown},
 		{name: "master", arity: 3, usage: name, summary: "Describe a primary.", run: showPrimary},
 		{name: "masters", arity: 2, summary: "Describe all primaries.", run: showPrimaries},
-		{name: "myid", arity: 2, summary: "Return the id of this Warden.",
-			run: func(c *call) { c.bulk(string(c.server.dir.Self().ID)) }},
+		{name: "myid", arity: 2, summary: "Return the id of this Warden.", run: func(c *call) { c.bulk(shownSelf(c.server.dir.Self())) }},
 		{name: "primaries", arity: 2, summary: "Describe all primaries.", run: showPrimaries},
 		{name: "primary", arity: 3, usage: name, summary: "Describe a primary.", run: showPrimary},
 		{name: "replicas", arity: 3, usage: name, summary: "Describe the replicas of a primary.", run: showReplicas},
 		{name: "reset", arity: 3, usage: glob, summary: "Forget what cannot be reached, in groups that match.", run: sentinelReset},
-		{name: "sentinels", arity: 3, usage: name, summary: "Describe the other Wardens of a primary.", run: showPeers},
+		{name: "sentinels", arity: 3, usage: name, summary: "Describe the other Wardens and Sentinels of a primary.", run: showPeers},
 		{name: "slaves", arity: 3, usage: name, summary: "Describe the replicas of a primary.", run: showReplicas},
-	}}}
+	}
+	return []command{{name: "sentinel", arity: -2, summary: "Ask about groups, and give orders.", subs: append(subs, settingCommands()...)}}
+}
+
+// settingCommands are the subcommands of SENTINEL that change this one Warden.
+func settingCommands() []command {
+	return []command{
+		{name: "config", arity: -4, usage: "GET <pattern> [<pattern> ...] | SET <param> <value> [<param> <value> ...]",
+			summary: "Show or change what holds for all groups.", run: sentinelConfig},
+		{name: "debug", arity: -2, usage: "[<timer> <milliseconds> ...]", summary: "Show or change timers, until the next start.", run: sentinelDebug},
+		{name: "flushconfig", arity: 2, summary: "Write the configuration to disk.", run: flushConfig},
+		{name: "monitor", arity: 6, usage: "<name> <host> <port> <quorum>", summary: "Begin to watch a group.", run: monitor},
+		{name: "pending-scripts", arity: 2, summary: "Return the scripts that run or wait.", run: pendingScripts},
+		{name: "remove", arity: 3, usage: "<primary-name>", summary: "End the watch on a group.", run: removeGroup},
+		{name: "set", arity: -5, usage: "<primary-name> <option> <value> [<option> <value> ...]",
+			summary: "Change options of a group: all of them, or none.", run: setGroup},
+		{name: "simulate-failure", arity: -3, usage: "[CRASH-AFTER-ELECTION] [CRASH-AFTER-PROMOTION] [HELP]",
+			summary: "Exit with status 99 at a point of the next failover.", run: simulateFailure},
+	}
 }
 
 const unknownPrimary = "ERR No such master with that name"
@@ -50,6 +73,14 @@ func (c *call) watched() warden.Duration {
 	return max(c.server.dir.Now().Sub(c.server.dir.Self().Started), 0)
 }
 
+// settings are those of a group; zero when nobody knows them.
+func (c *call) settings(g warden.GroupName) GroupSettings {
+	if s := c.server.options.Steward; s != nil {
+		return s.Settings(g)
+	}
+	return GroupSettings{}
+}
+
 func primaryAddress(c *call) {
 	node, known := c.server.dir.Primary(warden.GroupName(c.words[2]))
 	if !known || node == "" {
@@ -65,7 +96,7 @@ func primaryAddress(c *call) {
 
 func showPrimary(c *call) {
 	if v, ok := c.view(); ok {
-		c.instance(primaryFields(v, c.watched()))
+		c.instance(primaryFields(v, c.settings(v.Name), c.watched()))
 	}
 }
 
@@ -73,7 +104,7 @@ func showPrimaries(c *call) {
 	views, watched := c.server.views(), c.watched()
 	c.array(len(views))
 	for _, v := range views {
-		c.instance(primaryFields(v, watched))
+		c.instance(primaryFields(v, c.settings(v.Name), watched))
 	}
 }
 
@@ -95,9 +126,9 @@ func showPeers(c *call) {
 		return
 	}
 	var list [][]field
-	watched := c.watched()
+	watched, self := c.watched(), c.server.dir.Self()
 	for _, p := range v.Peers {
-		if fields, ok := peerFields(v, p, watched); ok {
+		if fields, ok := peerFields(v, p, self, watched); ok {
 			list = append(list, fields)
 		}
 	}
@@ -109,21 +140,28 @@ func showPeers(c *call) {
 
 // voters counts the Wardens whose vote counts in the group and those of them
 // that could give it now. With an agreement the list in it is what counts, as
-// in an election; before, it is everybody this Warden knows.
+// in an election; before, and while real Sentinels decide, it is everybody this
+// Warden knows.
 func voters(v warden.GroupView, self warden.WardenID) (usable, all int) {
-	listed := func(id warden.WardenID) bool { return v.Topology.IsZero() || v.Topology.Lists(id) }
-	if listed(self) && !v.Mute {
+	everybody := unlisted(v)
+	counts := func(id warden.WardenID) bool { return everybody || v.Topology.Lists(id) }
+	if counts(self) && !v.Mute {
 		usable++
 	}
 	for _, p := range v.Peers {
-		if listed(p.ID) && !p.Down {
+		if counts(p.ID) && !p.Down {
 			usable++
 		}
 	}
-	if v.Topology.IsZero() {
+	if everybody {
 		return usable, 1 + len(v.Peers)
 	}
 	return usable, len(v.Topology.Wardens)
+}
+
+// unlisted reports whether no agreed list says whose vote counts.
+func unlisted(v warden.GroupView) bool {
+	return v.Topology.IsZero() || slices.ContainsFunc(v.Peers, func(p warden.PeerView) bool { return p.Real })
 }
 
 func ckquorum(c *call) {
@@ -138,7 +176,7 @@ func ckquorum(c *call) {
 	}
 	// A Warden that has not heard a majority lately is in a minority, even
 	// before it holds any single peer for down.
-	if usable < all/2+1 || !v.Topology.IsZero() && !v.Agreed {
+	if usable < all/2+1 || !unlisted(v) && !v.Agreed {
 		if reason != "" {
 			reason += ". "
 		}
@@ -165,12 +203,29 @@ func (c *call) order(cmd warden.Command) warden.Answer {
 	return c.server.dir.Command(ctx, cmd)
 }
 
+// sentinelFailover starts a failover. Every one is coordinated with the primary
+// if that can be reached; with COORDINATED nothing is done when it cannot.
 func sentinelFailover(c *call) {
-	if _, known := c.server.dir.Primary(warden.GroupName(c.words[2])); !known {
-		c.fail(unknownPrimary)
+	if len(c.words) > 4 {
+		c.wrongArity()
 		return
 	}
-	a := c.order(warden.Command{Group: warden.GroupName(c.words[2]), Wish: warden.WishFailover})
+	cmd := warden.Command{Group: warden.GroupName(c.words[2]), Wish: warden.WishFailover}
+	if !c.monitored() {
+		return
+	}
+	if len(c.words) == 4 {
+		if !strings.EqualFold(c.words[3], "coordinated") {
+			c.fail("ERR Unknown failover option specified")
+			return
+		}
+		cmd.Wish = warden.WishSwitchover
+	}
+	a := c.order(cmd)
+	text := a.Text
+	if text == "" {
+		text = fmt.Sprintf("failover %s %s", a.Verdict, a.Code)
+	}
 	switch {
 	case a.Verdict == warden.VerdictStarted || a.Verdict == warden.VerdictDone:
 		c.simple("OK")
@@ -180,10 +235,10 @@ func sentinelFailover(c *call) {
 		c.fail("INPROG Failover already in progress")
 	case a.Code == "no-good-replica":
 		c.fail("NOGOODSLAVE No suitable replica to promote")
-	case a.Text == "":
-		c.fail("ERR failover %s %s", a.Verdict, a.Code)
+	case a.Code == "no-primary" || a.Code == "cannot-hold":
+		c.fail("NOGOODPRIMARY %s", text)
 	default:
-		c.fail("ERR %s", a.Text)
+		c.fail("ERR %s", text)
 	}
 }
 

@@ -26,6 +26,12 @@ type Options struct {
 	Password string
 	// Directory is what is shown and where commands go.
 	Directory warden.Directory
+	// Steward changes the configuration for SENTINEL SET, MONITOR and the like.
+	// Default none: they answer an error.
+	Steward Steward
+	// Neighbours answers real Sentinels. Default none: they are told what the
+	// Directory shows, and never get a vote.
+	Neighbours Neighbours
 	// Logger gets one line per refused or cut client. Default: none.
 	Logger *slog.Logger
 	// Version is that of this program, RedisVersion the one whose protocol it
@@ -98,6 +104,8 @@ type Server struct {
 	password [sha256.Size]byte
 	table    commandTable
 	hub      *hub
+	pause    pause
+	rate     rate
 	started  time.Time
 	stats    counters
 	queued   atomic.Int64

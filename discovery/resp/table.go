@@ -113,6 +113,8 @@ func (s *Server) dispatch(c *client, words []string) {
 	s.stats.commands.Add(1)
 	cmd, name, problem := s.table.find(words)
 	c.note(name)
+	c.replies.next()
+	defer c.hush(len(c.w.buf))
 	r := &call{writer: &c.w, ctx: s.ctx, server: s, client: c, name: name, words: words}
 	switch {
 	case problem != "":
@@ -124,6 +126,9 @@ func (s *Server) dispatch(c *client, words []string) {
 	case c.w.proto < 3 && c.subscriptions.Load() > 0 && !cmd.listening:
 		r.fail("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", name)
 	default:
+		if s.pause.on.Load() {
+			s.waitOut(r)
+		}
 		s.run(cmd, r)
 	}
 }
