@@ -1,0 +1,113 @@
+package neighbour
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// saveLimit bounds the writing of a vote: a candidate waits no longer for it.
+const saveLimit = 5 * time.Second
+
+// nobody is how Sentinels write that there is no leader.
+const nobody = "*"
+
+// vote is the last vote for a Sentinel in one group. holder is empty when only
+// the epoch is known: after a restart, or while it is being written. Then nobody
+// gets another vote of that epoch.
+type vote struct {
+	epoch  uint64
+	holder string
+}
+
+// Down answers SENTINEL IS-MASTER-DOWN-BY-ADDR. See resp.Neighbours.
+//
+// A Sentinel votes for whoever asks first, whether it finds the primary down
+// itself or not. A Warden does only for a Sentinel that it has heard itself,
+// and only while it finds the primary down: a majority that has not looked must
+// not be able to replace a primary that works.
+func (b *Book) Down(ctx context.Context, primary warden.NodeID, epoch uint64, candidate string) (down bool, leader string, leaderEpoch uint64) {
+	j := b.o.Judge(primary)
+	down = j.Group != "" && j.Down && !j.Tilt
+	if j.Group == "" || candidate == nobody {
+		return down, nobody, 0
+	}
+	if b.reserve(j.Group, down, epoch, candidate) {
+		b.grant(ctx, j.Group, epoch, candidate)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	g := b.groups[j.Group]
+	if g == nil {
+		return down, nobody, 0
+	}
+	if g.vote.holder == "" {
+		return down, nobody, g.vote.epoch
+	}
+	return down, g.vote.holder, g.vote.epoch
+}
+
+// reserve sets an epoch aside for a candidate, if it may have the vote, so that
+// no other gets it while it is being written.
+func (b *Book) reserve(name warden.GroupName, down bool, epoch uint64, candidate string) bool {
+	b.mu.Lock()
+	defer b.tell()
+	defer b.mu.Unlock()
+	g := b.groups[name]
+	if g == nil || epoch > maxEpoch {
+		return false
+	}
+	if n := g.find(candidate); n == nil || !n.alive(b.o.Clock()) || n.heard == 0 {
+		return false
+	}
+	b.raise(g, epoch)
+	if !down || b.o.Save == nil || g.vote.epoch >= epoch || b.current > epoch {
+		return false
+	}
+	g.vote = vote{epoch: epoch}
+	return true
+}
+
+// grant writes the vote down and then gives it. What cannot be written is not
+// given, and the epoch is lost: the write may have reached the disk.
+func (b *Book) grant(ctx context.Context, name warden.GroupName, epoch uint64, candidate string) {
+	ctx, cancel := context.WithTimeout(ctx, saveLimit)
+	defer cancel()
+	if err := b.o.Save(ctx, name, epoch); err != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.tell()
+	defer b.mu.Unlock()
+	g := b.groups[name]
+	if g == nil || g.vote.epoch != epoch {
+		return
+	}
+	g.vote.holder = candidate
+	b.event(g, "+vote-for-leader", warden.LevelWarning, candidate+" "+strconv.FormatUint(epoch, 10))
+}
+
+// Judging answers Options.Judge from what a Warden shows of its groups.
+func Judging(d warden.Directory) func(warden.NodeID) Judgement {
+	return func(primary warden.NodeID) Judgement {
+		for _, name := range d.Groups() {
+			if at, known := d.Primary(name); !known || at != primary {
+				continue
+			}
+			v, known := d.Group(name)
+			if !known || v.Primary != primary {
+				continue
+			}
+			j := Judgement{Group: name, Tilt: v.Tilt || d.Self().Tilt}
+			for _, n := range v.Nodes {
+				if n.Node == primary {
+					j.Down = n.Down
+				}
+			}
+			return j
+		}
+		return Judgement{}
+	}
+}
