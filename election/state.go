@@ -48,6 +48,11 @@ type Sight struct {
 	// agreement, and ProvisionalSays that it says of itself it is one.
 	Provisional     warden.NodeID
 	ProvisionalSays bool
+	// Uninformed is why this Warden may not take part in a first agreement, ""
+	// when it may.
+	Uninformed string
+	// Beside: real Redis Sentinels decide about this group now.
+	Beside bool
 }
 
 // Want is what this Warden would do if it led. The zero value wants nothing.

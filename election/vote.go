@@ -72,6 +72,8 @@ func (s *State) whyNotBirth(c Config, m warden.Message, r warden.VoteRequest, si
 		return ""
 	}
 	switch {
+	case sight.Uninformed != "":
+		return "this Warden abstains: " + sight.Uninformed
 	case r.Reason != warden.ReasonBirth || m.Birth != "":
 		return "this Warden has no register of this group yet"
 	case !slices.Contains(r.List, c.Self) || !slices.Contains(r.List, m.From):
@@ -92,6 +94,10 @@ func (s *State) whyNotBirth(c Config, m warden.Message, r warden.VoteRequest, si
 // whyNotReason asks the voter's own eyes (V3).
 func (s *State) whyNotReason(c Config, r warden.VoteRequest, sight Sight) string {
 	t := s.Reg.Chosen
+	if sight.Beside && (r.Reason == warden.ReasonFailover || r.Reason == warden.ReasonForced ||
+		r.Reason == warden.ReasonSwitchover || r.Reason == warden.ReasonRepair) {
+		return "real Sentinels decide about this group"
+	}
 	switch r.Reason {
 	case warden.ReasonFailover:
 		switch {

@@ -33,6 +33,8 @@ func (s *State) downWhy(c Config, n *Node, now warden.Instant) (why string, cras
 	switch {
 	case n.Refusing && n.RefusedFor >= c.CrashAfter:
 		return fmt.Sprintf("refuses connections for %s", n.RefusedFor), true
+	case n.Silence >= c.DownAfter && c.SentinelLife && n.Health.Alive():
+		return fmt.Sprintf("answers no PING well for %s (%s)", n.Silence, n.Health), false
 	case n.Silence >= c.DownAfter:
 		return fmt.Sprintf("silent for %s", n.Silence), false
 	case n.UnfitSince != 0 && now.Sub(n.UnfitSince) > c.LifeLimit:
@@ -42,6 +44,8 @@ func (s *State) downWhy(c Config, n *Node, now warden.Instant) (why string, cras
 		return "", false
 	}
 	switch {
+	case c.RebootDownAfter > 0 && n.Health == warden.HealthLoading && n.UnfitSince != 0 && now.Sub(n.UnfitSince) > c.RebootDownAfter:
+		return fmt.Sprintf("restarted and is loading for %s", now.Sub(n.UnfitSince)), false
 	case n.Lost != "" && (n.lostHard || now.Sub(n.LostSince) >= c.DownAfter):
 		return n.Lost, true
 	case c.Confirmed && n.Seen.Role == warden.RoleReplica && now.Sub(n.RoleSince) >= c.DownAfter:

@@ -14,7 +14,15 @@ type Config struct {
 	// LifeLimit is how long a node may answer without being fit to serve
 	// (loading, busy) and still count as alive.
 	LifeLimit warden.Duration
-	Quorum    int
+	// SentinelLife: only good answers and loading are signs of life, as Redis
+	// Sentinel counts; else every answer is one.
+	SentinelLife bool
+	// RebootDownAfter: a primary that is loading for longer is down; 0: LifeLimit
+	// alone counts.
+	RebootDownAfter warden.Duration
+	// TiltTrigger and TiltPeriod replace the limits of the same names; 0: those.
+	TiltTrigger, TiltPeriod warden.Duration
+	Quorum                  int
 	// Witness: replicas may veto silence.
 	Witness bool
 
@@ -54,6 +62,20 @@ const (
 // half of down_after, at least 300 ms, at most Sentinel's 2 s.
 func TiltTrigger(downAfter warden.Duration) warden.Duration {
 	return min(max(downAfter/2, 300*warden.Millisecond), 2*warden.Second)
+}
+
+func (c Config) tiltTrigger() warden.Duration {
+	if c.TiltTrigger > 0 {
+		return c.TiltTrigger
+	}
+	return TiltTrigger(c.DownAfter)
+}
+
+func (c Config) tiltPeriod() warden.Duration {
+	if c.TiltPeriod > 0 {
+		return c.TiltPeriod
+	}
+	return calmPeriod
 }
 
 // Node is what this Warden knows of one node.

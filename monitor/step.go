@@ -46,7 +46,7 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	case Said:
 		s.said(e, now)
 	}
-	s.leaveTilt(now, &f)
+	s.leaveTilt(c, now, &f)
 	if !s.Tilt {
 		s.judge(c, now, &f)
 	}
@@ -101,7 +101,7 @@ func (s *State) watches(ids []warden.NodeID) bool {
 func (s *State) passTime(c Config, now warden.Instant, f *Effects) {
 	gap := now.Sub(s.lastStep)
 	s.lastStep = now
-	if gap < 0 || gap > TiltTrigger(c.DownAfter) {
+	if gap < 0 || gap > c.tiltTrigger() {
 		if !s.Tilt {
 			f.note("+tilt", "", fmt.Sprintf("tick %s late", gap))
 		}
@@ -134,8 +134,8 @@ func (s *State) passTime(c Config, now warden.Instant, f *Effects) {
 
 // leaveTilt ends TILT when every node was looked at since it began and the
 // calm period is over.
-func (s *State) leaveTilt(now warden.Instant, f *Effects) {
-	if !s.Tilt || now.Sub(s.TiltAt) < calmPeriod {
+func (s *State) leaveTilt(c Config, now warden.Instant, f *Effects) {
+	if !s.Tilt || now.Sub(s.TiltAt) < c.tiltPeriod() {
 		return
 	}
 	for i := range s.Nodes {
@@ -164,7 +164,7 @@ func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
 		return // forgotten meanwhile, or begun before the clock jumped back
 	}
 	if e.Asked < n.AskedAt {
-		if e.Observation.Health.Alive() { // old news, but a sign of life
+		if h := e.Observation.Health; h.Alive() && (!c.SentinelLife || h == warden.HealthGood || h == warden.HealthLoading) { // old news, but a sign of life
 			n.AnsweredAt, n.Silence, n.Refusing, n.RefusedFor = now, 0, false, 0
 		}
 		return
@@ -179,6 +179,10 @@ func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
 	case o.Health == warden.HealthGood:
 		s.good(c, n, e, now, f)
 		n.UnfitSince = 0
+	case c.SentinelLife && o.Health.Alive() && o.Health != warden.HealthLoading:
+		// It answers, and is silent all the same.
+		n.AnsweredAt, n.Refusing, n.RefusedFor = now, false, 0
+		return
 	case o.Health == warden.HealthDenied:
 		// A mistake in a configuration file: it adds to no limit.
 		n.UnfitSince = 0

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -38,6 +39,9 @@ type Ask struct {
 	// DownFor and DownAfter bound how old a replica's data may be.
 	DownFor, DownAfter warden.Duration
 	AnyAge             bool
+	// PriorityFirst: of one line of data the preferred one is promoted, even if
+	// another has more (Sentinel's order; replicas lose what it lacks).
+	PriorityFirst bool
 }
 
 type contender struct {
@@ -46,7 +50,8 @@ type contender struct {
 }
 
 // Choose picks the candidate: of the right lineage, the newest line of it,
-// then the furthest position, then the operator's priority, then the id (S7).
+// then the furthest position, then the operator's priority, then the id (S7);
+// with PriorityFirst the priority before the position, and the run id last.
 func Choose(a Ask) Choice {
 	var out Choice
 	var in []contender
@@ -69,10 +74,10 @@ func Choose(a Ask) Choice {
 	if len(in) == 0 {
 		return out
 	}
-	best := slices.MinFunc(in, better)
+	best := slices.MinFunc(in, a.better)
 	for _, x := range in {
 		if x.look.Node != best.look.Node {
-			out.Reasons = append(out.Reasons, fmt.Sprintf("%s: %s", x.look.Node, whyWorse(x, best)))
+			out.Reasons = append(out.Reasons, fmt.Sprintf("%s: %s", x.look.Node, a.whyWorse(x, best)))
 		}
 	}
 	out.Candidate = best.look.Node
@@ -109,27 +114,42 @@ func good(l Look) bool { return l.Done && l.Seen.Health == warden.HealthGood }
 
 // better orders contenders, the best first. Of two with the same data, one
 // that already is a primary is adopted, not overruled.
-func better(a, b contender) int {
-	already := func(x contender) int {
-		if x.look.Seen.Role == warden.RolePrimary {
+func (a Ask) better(x, y contender) int {
+	already := func(c contender) int {
+		if c.look.Seen.Role == warden.RolePrimary {
 			return 0
 		}
 		return 1
 	}
-	return cmp.Or(cmp.Compare(b.rank, a.rank),
-		cmp.Compare(b.look.Seen.Position, a.look.Seen.Position),
-		cmp.Compare(already(a), already(b)),
-		cmp.Compare(a.look.Seen.Priority, b.look.Seen.Priority),
-		cmp.Compare(a.look.Node, b.look.Node))
+	position := cmp.Compare(y.look.Seen.Position, x.look.Seen.Position)
+	standing := cmp.Compare(already(x), already(y))
+	priority := cmp.Compare(x.look.Seen.Priority, y.look.Seen.Priority)
+	line := cmp.Compare(y.rank, x.rank)
+	if a.PriorityFirst {
+		return cmp.Or(line, standing, priority, position, byRun(x, y), cmp.Compare(x.look.Node, y.look.Node))
+	}
+	return cmp.Or(line, position, standing, priority, cmp.Compare(x.look.Node, y.look.Node))
 }
 
-func whyWorse(x, best contender) string {
+// byRun is Sentinel's last resort: the smaller run id, an unknown one last.
+func byRun(x, y contender) int {
+	a, b := strings.ToLower(x.look.Seen.RunID), strings.ToLower(y.look.Seen.RunID)
+	if (a == "") != (b == "") {
+		return cmp.Compare(b, a)
+	}
+	return cmp.Compare(a, b)
+}
+
+func (a Ask) whyWorse(x, best contender) string {
+	preferred := x.look.Seen.Priority > best.look.Seen.Priority
 	switch {
 	case x.rank < best.rank:
 		return "its data is of an older line of the lineage"
+	case preferred && a.PriorityFirst:
+		return fmt.Sprintf("priority %d, less preferred", x.look.Seen.Priority)
 	case x.look.Seen.Position < best.look.Seen.Position:
 		return fmt.Sprintf("position %d is %d bytes behind", x.look.Seen.Position, best.look.Seen.Position-x.look.Seen.Position)
-	case x.look.Seen.Priority > best.look.Seen.Priority:
+	case preferred:
 		return fmt.Sprintf("priority %d, less preferred", x.look.Seen.Priority)
 	}
 	return "equal in all but its address"

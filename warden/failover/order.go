@@ -205,7 +205,7 @@ func (r *run) holdDone(p pending, d ActionDone) {
 func (r *run) drain() {
 	s := r.s
 	if r.now.Sub(s.StageAt) > drainLimit {
-		r.note("-failover-abort", "", "replica did not catch up")
+		r.note("-failover-abort-master-timeout", "", "")
 		r.finish(warden.VerdictRefused, "cancelled",
 			fmt.Sprintf("%s did not catch up within %s: nothing was changed, writes go on", s.Candidate, drainLimit))
 		return

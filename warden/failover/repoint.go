@@ -61,8 +61,13 @@ func (r *run) mayFollow(n *Sighting) bool {
 // and ends leading when there is nothing left to do.
 func (r *run) repoint() {
 	s := r.s
+	if r.c.HandsOff {
+		r.finish(warden.VerdictDone, "", "")
+		return
+	}
 	if r.now.Sub(s.Since) > r.c.FailoverTimeout {
 		r.note("+failover-end-for-timeout", "", "")
+		r.bestEffort()
 		r.end()
 		return
 	}
@@ -87,11 +92,34 @@ func (r *run) repoint() {
 			r.note("+fix-slave-config", ft.Node, "")
 		}
 		r.note("+slave-reconf-sent", ft.Node, "")
-		r.act(warden.ActFollow, ft.Node, r.sc.Base.Primary, orderLimit)
+		r.follow(ft.Node, r.sc.Base.Primary, orderLimit)
 	}
 	if busy == 0 && !r.unseen() {
 		r.end()
 	}
+}
+
+// bestEffort sends every node that is left behind the primary, all at once:
+// the time for doing it gently is over.
+func (r *run) bestEffort() {
+	for _, ft := range Faults(r.c, r.sc.Base, r.sc.Nodes, r.s.StageAt) {
+		if !ft.Foreign && !r.waiting(warden.ActFollow, ft.Node) && !r.isSyncing(ft.Node) {
+			r.note("+slave-reconf-sent-be", ft.Node, "")
+			r.follow(ft.Node, r.sc.Base.Primary, orderLimit)
+		}
+	}
+}
+
+// follow orders a node behind a primary. Servers that can are told not to copy
+// from the primary before any more, if it was not given up in an orderly way.
+func (r *run) follow(node, primary warden.NodeID, limit warden.Duration) {
+	r.act(warden.ActFollow, node, primary, limit)
+	t := &r.sc.Base
+	old, now := r.sc.node(t.Previous), r.sc.node(primary)
+	if t.Reason == warden.ReasonSwitchover || primary != t.Primary || old == nil || now == nil || old.Seen.Lineage == now.Seen.Lineage {
+		return
+	}
+	r.f.Act[len(r.f.Act)-1].Avoid = old.Seen.Lineage
 }
 
 // unseen reports whether some node that should answer has not been looked at
@@ -109,7 +137,12 @@ func (r *run) unseen() bool {
 func (r *run) synced(y syncing) bool {
 	n := r.sc.node(y.node)
 	switch {
-	case n == nil || n.Down || r.now.Sub(y.at) > syncLimit:
+	case n == nil || n.Down:
+		return true
+	case r.now.Sub(y.at) > syncLimit:
+		if n.SeenAt <= y.at || n.Seen.Upstream != r.sc.Base.Primary {
+			r.note("-slave-reconf-sent-timeout", y.node, "")
+		}
 		return true
 	case n.SeenAt > y.at && n.Seen.Upstream == r.sc.Base.Primary && n.Seen.LinkUp:
 		r.note("+slave-reconf-done", y.node, "")

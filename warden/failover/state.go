@@ -15,6 +15,11 @@ type Config struct {
 	DownAfter       warden.Duration
 	FailoverTimeout warden.Duration
 	ParallelSyncs   int
+	// PriorityFirst is Ask's.
+	PriorityFirst bool
+	// HandsOff: somebody else gives orders to the nodes; what is adopted is
+	// only written down.
+	HandsOff bool
 	// Named are the nodes configured by name: they may be made to follow
 	// whatever their lineage (S7).
 	Named []warden.NodeID

@@ -266,7 +266,7 @@ func (r *run) choose() {
 		oldToo = true // a primary that came back as a replica is one like the others
 	}
 	ask := Ask{Looks: s.Looks, Old: s.Old, OldToo: oldToo, Exclude: s.excluded, Linked: switchover, Previous: b.Previous,
-		Lineage: r.sc.Lineage, DownFor: r.sc.DownFor, DownAfter: r.c.DownAfter}
+		Lineage: r.sc.Lineage, DownFor: r.sc.DownFor, DownAfter: r.c.DownAfter, PriorityFirst: r.c.PriorityFirst}
 	if s.Want.Reason == warden.ReasonSwitchover || s.Want.Reason == warden.ReasonForced {
 		ask.To = s.Want.To
 	}
@@ -415,6 +415,8 @@ func (r *run) published() {
 	if s.held {
 		r.release()
 	}
-	r.note("+failover-state-reconf-slaves", "", "")
+	if !r.c.HandsOff {
+		r.note("+failover-state-reconf-slaves", "", "")
+	}
 	r.enter(Repointing)
 }

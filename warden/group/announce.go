@@ -49,8 +49,14 @@ func (p *step) sentinelDetails(id warden.WardenID, client string) string {
 // named is the primary that events name: the served one, and before the first
 // agreement the provisional one even if it has not said yet that it is one. A
 // payload without an address could not be read.
+//
+// While a promotion is under way it is still the old primary, as clients know
+// it from Sentinel.
 func (p *step) named() warden.NodeID {
 	if t := p.s.el.Reg.Chosen; !t.IsZero() {
+		if t.Phase == warden.PhasePromoting && p.s.confirmed != "" {
+			return p.s.confirmed
+		}
 		return t.Primary
 	}
 	id, _ := provisional(p.c, &p.s)
@@ -83,7 +89,7 @@ func (p *step) raw(name string, level warden.Level, node warden.NodeID, payload 
 // notices are the events that are less than warnings.
 func level(name string) warden.Level {
 	switch name {
-	case "+slave", "+sentinel", "+reboot", "+failover-state-send-slaveof-noone", "+failover-state-wait-promotion",
+	case "+slave", "+sentinel", "+reboot", "-slave-reconf-sent-timeout", "+slave-reconf-sent-be", "+failover-state-send-slaveof-noone", "+failover-state-wait-promotion",
 		"+slave-reconf-sent", "+slave-reconf-inprog", "+slave-reconf-done", "+convert-to-slave",
 		"+fix-slave-config", "-order-note", "+birth-resumed", "+birth-dead", "-not-elected", "-leader-lost":
 		return warden.LevelNotice
@@ -111,6 +117,9 @@ func (p *step) monitorNote(n monitor.Note) {
 			name = "+role-change"
 		}
 		p.announce(name, warden.LevelVerbose, n.Node, "new reported role is "+word)
+	case "+odown", "-odown":
+		// Always about a primary, also about one whose promotion is unconfirmed.
+		p.raw(n.Name, warden.LevelWarning, n.Node, strings.TrimSpace(details(p.c.Group, n.Node, "")+" "+n.Extra))
 	default:
 		p.announce(n.Name, level(n.Name), n.Node, n.Extra)
 	}

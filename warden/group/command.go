@@ -108,6 +108,8 @@ func (p *step) moveWish(cmd warden.Command, t warden.Topology) (w election.Want,
 	switch {
 	case t.Settings.Paused:
 		return w, "paused", "the group is paused: resume it first"
+	case p.besideSentinels():
+		return w, "sentinels", p.sentinelsDecide() + " about this group: ask one of them, or stop the last one first"
 	case t.Phase != warden.PhaseDone, p.moving():
 		return w, "in-progress", "another change of this group is in progress"
 	case cmd.To == t.Primary:
@@ -213,6 +215,14 @@ func (p *step) takeLed(do func(command)) {
 	})
 }
 
+// commandLimit is how long a command waits for somebody to be elected.
+func (p *step) commandLimit() warden.Duration {
+	if p.c.ElectionTimeout > 0 {
+		return p.c.ElectionTimeout
+	}
+	return commandLimit
+}
+
 // commandTimes refuses commands for which nobody could be elected in time, and
 // answers those that somebody else has fulfilled.
 func (p *step) commandTimes() {
@@ -230,7 +240,7 @@ func (p *step) commandTimes() {
 		case c.want.Reason == warden.ReasonPause && t.Settings.Paused, c.want.Reason == warden.ReasonUnpause && !t.Settings.Paused,
 			c.want.Reason == warden.ReasonForget && !t.Lists(c.want.Warden):
 			p.answer(c.id, warden.VerdictDone, "", "")
-		case p.now.Sub(c.at) > commandLimit:
+		case p.now.Sub(c.at) > p.commandLimit():
 			text := "no majority of the Wardens agreed in time"
 			for _, d := range s.el.Denials {
 				text += "; " + d

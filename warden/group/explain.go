@@ -22,6 +22,9 @@ func Explain(c Config, s State, now warden.Instant) []string {
 	if s.mon.Tilt {
 		say("This Warden is in TILT since %s: it distrusts its clock and has no opinions until it has looked at every node.", now.Sub(s.mon.TiltAt))
 	}
+	if p.besideSentinels() {
+		say("Beside the Wardens %s about this group, until the last one is gone.", p.sentinelsDecide())
+	}
 	if t.IsZero() {
 		p.explainBirth(say)
 		return out
@@ -60,6 +63,10 @@ func Explain(c Config, s State, now warden.Instant) []string {
 
 func (p *step) explainBirth(say func(string, ...any)) {
 	primary, says := provisional(p.c, &p.s)
+	if why := p.uninformed(); why != "" {
+		say("No first agreement yet: this Warden abstains: %s.", why)
+		return
+	}
 	if !says {
 		say("No first agreement yet: %s does not say that it is a primary.", primary)
 		return

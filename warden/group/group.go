@@ -22,6 +22,7 @@ const (
 	flapWindow   = 10 * warden.Minute
 	flapCount    = 3
 	adoptAfter   = 300 * warden.Millisecond
+	forEver      = warden.Duration(1) << 62
 	cascade      = 6 // proposals that may be chosen within one Step
 )
 
@@ -66,6 +67,9 @@ type State struct {
 	stage     failover.Stage
 	checked   bool // the configured primary was compared with the agreed one
 	lastStep  warden.Instant
+	sentinels []string          // the real Sentinels that watch the group
+	silent    []warden.WardenID // Wardens said to be silent; replaced, never changed
+	unblocked []warden.NodeID   // down, and its script was ended
 	// watch is the list of nodes, derived from what watchKey names.
 	watch    []warden.NodeID
 	watchKey roster
@@ -93,6 +97,7 @@ func (s *State) unshare() {
 	s.failovers = slices.Clone(s.failovers)
 	s.foreign = slices.Clone(s.foreign)
 	s.knockBad = slices.Clone(s.knockBad)
+	s.unblocked = slices.Clone(s.unblocked)
 }
 
 // step is one Step in progress. It holds the new state and the effects by
@@ -126,6 +131,8 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 		greet = p.greeting(known.IDs)
 	}
 	p.route(e)
+	p.silentPeers()
+	p.unblock()
 	p.status(greet)
 	p.mark()
 	if !p.s.el.Mute && !slices.Equal(p.s.el.Reg.Lineage, p.s.mon.Extra) {
@@ -182,6 +189,7 @@ func (p *step) route(e Event) {
 		if st := e.Message.Status; st != nil {
 			me = monitor.Said{From: e.Message.From, Birth: e.Message.Birth, Tilt: st.Tilt, Opinions: st.Opinions}
 			p.newPeer(e.Message.From, st.Client)
+			p.peerMoved(e.Message.From, st.Client)
 		}
 		ee = election.Heard{Message: e.Message}
 	case PeersKnown:
@@ -198,6 +206,8 @@ func (p *step) route(e Event) {
 		p.knocked(e)
 	case Commanded:
 		p.commanded(e)
+	case SentinelsWatch:
+		p.sentinelsWatch(e.IDs)
 	}
 	p.monitor(me)
 	p.members()

@@ -94,6 +94,8 @@ func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView 
 		v.Promoted = true
 	}
 	v.Reconfiguring = s.fo.Reconfiguring(n.ID)
+	v.Rebooted = p.c.RebootDownAfter > 0 && v.Primary && n.Health == warden.HealthLoading
+	v.ScriptKilled = slices.Contains(s.unblocked, n.ID)
 	return v
 }
 

@@ -26,7 +26,11 @@ func monitorConfig(c Config, s *State) monitor.Config {
 	t := s.el.Reg.Chosen
 	m := monitor.Config{
 		DownAfter: c.DownAfter, CrashAfter: c.CrashAfter, LifeLimit: c.FailoverTimeout, Quorum: c.Quorum, Witness: c.ReplicaWitness,
+		SentinelLife: c.SentinelLife, RebootDownAfter: c.RebootDownAfter, TiltTrigger: c.TiltTrigger, TiltPeriod: c.TiltPeriod,
 		Self: c.Self, Birth: t.Birth, Primary: t.Primary, Confirmed: t.Phase == warden.PhaseDone, Voters: t.Wardens, Lineage: t.Lineage,
+	}
+	if c.SentinelLife {
+		m.LifeLimit = forEver // Sentinel never tires of a server that loads
 	}
 	m.Nodes = nodes(c, s)
 	if t.IsZero() {
@@ -132,7 +136,7 @@ func (p *step) failoverConfig() failover.Config {
 		named = append(named, p.c.Primary)
 	}
 	return failover.Config{Self: p.c.Self, NewBirth: p.c.NewBirth, Quorum: p.c.Quorum, DownAfter: p.c.DownAfter,
-		FailoverTimeout: p.c.FailoverTimeout, ParallelSyncs: p.c.ParallelSyncs, Named: named}
+		FailoverTimeout: p.c.FailoverTimeout, ParallelSyncs: p.c.ParallelSyncs, PriorityFirst: p.c.PriorityFirst, HandsOff: p.besideSentinels(), Named: named}
 }
 
 func (p *step) sight() election.Sight {
@@ -140,6 +144,10 @@ func (p *step) sight() election.Sight {
 	mc := p.monitorConfig()
 	v := election.Sight{PrimaryDown: s.mon.SaysDown(mc), Odown: s.mon.Odown, Tilt: s.mon.Tilt, Adoptable: p.adoptable()}
 	v.Provisional, v.ProvisionalSays = provisional(p.c, s)
+	v.Uninformed, v.Beside = p.uninformed(), p.besideSentinels()
+	if v.Beside && v.Adoptable == "" {
+		v.Adoptable = p.promotedBySentinels()
+	}
 	return v
 }
 
@@ -203,9 +211,10 @@ func (p *step) want() election.Want {
 	}
 	w := p.wantChange(t)
 	if t.Settings.Paused {
-		p.wouldHave(w)
+		p.wouldHave(w, "the group is paused")
 		w = election.Want{}
 	}
+	w = p.leftToSentinels(w)
 	if w.Reason == "" && commanded {
 		w = cmd
 	}
@@ -328,7 +337,7 @@ func (p *step) adoptable() warden.NodeID {
 func (p *step) wantBirth() election.Want {
 	s := &p.s
 	primary, says := provisional(p.c, s)
-	if !says || s.mon.Tilt {
+	if !says || s.mon.Tilt || p.uninformed() != "" {
 		return election.Want{}
 	}
 	list := []warden.WardenID{p.c.Self}
@@ -365,8 +374,8 @@ func (p *step) primaryConflict(primary warden.NodeID) {
 	}
 }
 
-// wouldHave says once what pause kept from being done.
-func (p *step) wouldHave(w election.Want) {
+// wouldHave says once what was kept from being done, and why.
+func (p *step) wouldHave(w election.Want, why string) {
 	if w.Reason == "" || w.Is(p.s.wouldSaid) {
 		if w.Reason == "" {
 			p.s.wouldSaid = w
@@ -375,5 +384,5 @@ func (p *step) wouldHave(w election.Want) {
 	}
 	p.s.wouldSaid = w
 	name := "+would-" + string(w.Reason)
-	p.announce(name, warden.LevelWarning, "", "the group is paused")
+	p.announce(name, warden.LevelWarning, "", why)
 }

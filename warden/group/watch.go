@@ -23,7 +23,11 @@ const (
 // down_after (replicas are witnesses then) or something is being changed, and
 // faster where refused connections are to be told from a short restart.
 func Watch(c Config, s State, now warden.Instant) []Watched {
-	pace := min(max(c.DownAfter/4, paceLeast), paceMost)
+	most := paceMost
+	if c.LookEvery > 0 {
+		most = c.LookEvery
+	}
+	pace := min(max(c.DownAfter/4, paceLeast), most)
 	deadline := min(max(c.DownAfter/2, 200*warden.Millisecond), 2*warden.Second)
 	hot := s.el.Lead != nil || s.el.Reg.Chosen.Phase == warden.PhasePromoting || now < s.el.HoldUntil
 	t := s.el.Reg.Chosen

@@ -63,6 +63,8 @@ var verbs = map[string]func(*Conversation, words) error{
 	"disk":      (*Conversation).disk,
 	"exclude":   (*Conversation).exclude,
 	"outsider":  (*Conversation).outsider,
+	"prefer":    (*Conversation).prefer,
+	"sentinels": (*Conversation).sentinels,
 	"write":     (*Conversation).write,
 	"command":   (*Conversation).command,
 	"explain":   (*Conversation).explain,
@@ -237,6 +239,12 @@ func (c *Conversation) configure(a words) (group.Config, []warden.NodeID, error)
 		return config, nil, err
 	}
 	config.Wardens = len(a.list("wardens"))
+	if text := a.named["expected"]; text != "" {
+		if config.Expected, err = strconv.Atoi(text); err != nil {
+			return config, nil, fmt.Errorf("read expected: %w", err)
+		}
+	}
+	config.PriorityFirst = a.named["order"] == "priority"
 	return config, nodes, nil
 }
 

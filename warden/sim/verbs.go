@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
 )
 
 // only is the single plain argument of a verb.
@@ -263,6 +264,28 @@ func (c *Conversation) outsider(a words) error {
 		s.follow(node(target))
 	} else {
 		s.promote()
+	}
+	return nil
+}
+
+// prefer gives a node a priority, lower first.
+func (c *Conversation) prefer(a words) error {
+	if len(a.plain) != 2 {
+		return errors.New("prefer: write prefer NODE PRIORITY")
+	}
+	s, err := c.server(a.plain[0])
+	if err != nil {
+		return err
+	}
+	s.priority, err = strconv.Atoi(a.plain[1])
+	return err
+}
+
+// sentinels tells every Warden which real Sentinels watch the group now; with
+// no name the last one is gone.
+func (c *Conversation) sentinels(a words) error {
+	for _, p := range c.world.processes {
+		p.step(group.SentinelsWatch{IDs: a.plain})
 	}
 	return nil
 }
