@@ -240,8 +240,8 @@ func TestMistakes(t *testing.T) {
 		"set tls-ca-cert-file, or tls-auth-clients no":  {Port: 1, CertFile: cert, KeyFile: key},
 		"reach nodes by TLS":                            {Nodes: true},
 		`"maybe" is none of`:                            {ClientAuth: "maybe"},
-		`"SSLv3" is unknown`:                            {Protocols: []string{"TLSv1.2", "SSLv3"}},
-		`names only versions that are not safe`:         {Protocols: []string{"TLSv1", "TLSv1.1"}},
+		`"sslv3" is unknown`:                            {Protocols: "TLSv1.2 SSLv3"},
+		`names only versions that are not safe`:         {Protocols: "TLSv1 TLSv1.1"},
 		"load certificate " + junk + " with key " + key: {CertFile: junk, KeyFile: key},
 	} {
 		_, err := Open(c, nil)
@@ -268,7 +268,7 @@ func TestProtocols(t *testing.T) {
 	ca := f.ca("ca")
 	cert, key := ca.sign("warden", loopback)
 	for list, want := range map[string][2]bool{"": {true, true}, "TLSv1.3": {false, true}, "tlsv1.1 TLSv1.2": {true, false}, "TLSv1.2 TLSv1.3": {true, true}} {
-		k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: ca.file, ClientAuth: "no", Nodes: true, Protocols: strings.Fields(list)}, nil)
+		k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: ca.file, ClientAuth: "no", Nodes: true, Protocols: list}, nil)
 		for i, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			peer := &tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{ca.pair("peer", nil)}, MinVersion: v, MaxVersion: v}
 			s, c, _ := shake(t, k.Server(), peer)

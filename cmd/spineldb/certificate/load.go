@@ -98,13 +98,14 @@ func clientAuth(word string) (tls.ClientAuthType, error) {
 
 // versions reads tls-protocols. Versions before 1.2 may be named and are not
 // spoken.
-func versions(list []string) (low, high uint16, err error) {
+func versions(list string) (low, high uint16, err error) {
 	known := map[string]uint16{"tlsv1": 0, "tlsv1.1": 0, "tlsv1.2": tls.VersionTLS12, "tlsv1.3": tls.VersionTLS13}
-	if len(list) == 0 {
+	words := strings.Fields(strings.ToLower(list))
+	if len(words) == 0 {
 		return tls.VersionTLS12, tls.VersionTLS13, nil
 	}
-	for _, word := range list {
-		v, ok := known[strings.ToLower(word)]
+	for _, word := range words {
+		v, ok := known[word]
 		switch {
 		case !ok:
 			return 0, 0, fmt.Errorf("read tls-protocols: %q is unknown: name TLSv1.2, TLSv1.3 or both", word)
@@ -116,7 +117,7 @@ func versions(list []string) (low, high uint16, err error) {
 		}
 	}
 	if low == 0 {
-		return 0, 0, fmt.Errorf("read tls-protocols: %q names only versions that are not safe: add TLSv1.2 or TLSv1.3", strings.Join(list, " "))
+		return 0, 0, fmt.Errorf("read tls-protocols: %q names only versions that are not safe: add TLSv1.2 or TLSv1.3", list)
 	}
 	return low, high, nil
 }

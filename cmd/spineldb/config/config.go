@@ -95,17 +95,18 @@ type Config struct {
 type TLS struct {
 	// Port serves clients by TLS; 0: none.
 	Port int
-	// CertFile, KeyFile and CAFile are PEM files, CADir is a directory of more
-	// authorities. They are read again when they change.
-	CertFile, KeyFile, CAFile, CADir string
-	KeyPassword                      Secret
-	// ClientCertFile and ClientKeyFile are what this Warden shows to nodes and
-	// other Wardens; empty: CertFile and KeyFile.
-	ClientCertFile, ClientKeyFile string
-	ClientKeyPassword             Secret
-	// Protocols are the versions allowed: "tlsv1.2", "tlsv1.3" and older ones.
-	// Empty: what is safe today.
-	Protocols []string
+	// CertFile, KeyFile and CAFile are PEM files. They are read again when
+	// they change.
+	CertFile, KeyFile, CAFile string
+	KeyPassword               Secret
+	// ClientCertFile and ClientKeyFile are shown to nodes instead of CertFile
+	// and KeyFile; empty: those are. CADir is a directory of further
+	// certificates beside CAFile.
+	ClientCertFile, ClientKeyFile, CADir string
+	ClientKeyPassword                    Secret
+	// Protocols are the versions that may be spoken, as "TLSv1.2 TLSv1.3"; empty:
+	// both. What is older is never spoken.
+	Protocols string
 	// ClientAuth is "yes" (a certificate of the CA is required), "no" or "optional".
 	ClientAuth string
 	// Nodes: the nodes are reached by TLS too.
