@@ -38,6 +38,7 @@ type hub struct {
 	channels map[string]map[*client]struct{}
 	patterns map[string]map[*client]struct{}
 	subs     map[*client]struct{} // clients with any subscription
+	due      []*client            // those who were given an event just now
 	seq      int64
 	history  []EventRecord // a ring once it has historySize entries
 }
@@ -85,6 +86,7 @@ func (h *hub) publish(r EventRecord) {
 		line, _ := json.Marshal(r)
 		h.deliver(tails, "message", EventsChannel, string(line))
 	}
+	h.send()
 }
 
 func (h *hub) deliver(to map[*client]struct{}, parts ...string) {
@@ -99,8 +101,27 @@ func (h *hub) deliver(to map[*client]struct{}, parts ...string) {
 	for c := range to {
 		if !c.out.event(resp2.buf, resp3.buf) {
 			c.cut("it did not read its events")
+			continue
 		}
+		h.due = append(h.due, c)
 	}
+}
+
+// send has what was delivered sent, by one goroutine for all: the publisher has
+// more urgent things to do, and who waits for a processor should not find
+// hundreds of subscribers before him. A subscriber is here until its server
+// goroutine has taken it away, so the server cannot have ended yet.
+func (h *hub) send() {
+	if len(h.due) == 0 {
+		return
+	}
+	due := h.due
+	h.due = nil
+	due[0].server.wg.Go(func() {
+		for _, c := range due {
+			c.push()
+		}
+	})
 }
 
 // subscription names one kind of it: by channel or by pattern.

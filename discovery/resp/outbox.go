@@ -7,20 +7,21 @@ import (
 
 // outbox is what one client has yet to be sent. Replies wait for room, which
 // stops the reading of that one client and nobody else; events never wait: they
-// fit or the client is cut. Safe for concurrent use.
+// fit or the client is cut. Whoever has added something claims the writing,
+// unless somebody has it already and so will come by. Safe for concurrent use.
 type outbox struct {
 	maxBytes, maxEntries int
 	total                *atomic.Int64 // over all clients of the server
 	maxTotal             int64
 
 	mu      sync.Mutex
-	ready   sync.Cond // something to write, or the end
-	room    sync.Cond // something was written, or the end
+	written sync.Cond // something was written, or the end
 	pending []byte
-	writing int // bytes taken and not yet written
-	entries int // replies and events pending
-	proto   int // of events, follows the replies
-	ending  bool
+	taken   []byte // what is being written, or a buffer to use next
+	writing int    // bytes taken and not yet written
+	entries int    // replies and events pending
+	proto   int    // of events, follows the replies
+	claimed bool   // somebody writes, and looks for more before it stops
 	dead    bool
 	why     string // of a client that was cut
 }
@@ -34,7 +35,7 @@ func newOutbox(o Options, total *atomic.Int64) *outbox {
 		maxBytes: o.QueueBytes, maxEntries: o.QueueEntries,
 		total: total, maxTotal: o.QueueBytesTotal, proto: 2,
 	}
-	b.ready.L, b.room.L = &b.mu, &b.mu
+	b.written.L = &b.mu
 	return b
 }
 
@@ -53,7 +54,7 @@ func (b *outbox) reply(frame []byte, proto int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.full() && !b.dead {
-		b.room.Wait()
+		b.written.Wait()
 	}
 	b.proto = proto
 	return b.add(frame)
@@ -64,7 +65,7 @@ func (b *outbox) wait() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.full() && !b.dead {
-		b.room.Wait()
+		b.written.Wait()
 	}
 }
 
@@ -80,7 +81,7 @@ func (b *outbox) confirm(frame []byte) {
 func (b *outbox) event(resp2, resp3 []byte) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.dead || b.ending {
+	if b.dead {
 		return true // nobody left to miss it
 	}
 	if b.full() {
@@ -99,39 +100,52 @@ func (b *outbox) add(frame []byte) bool {
 	b.pending = append(b.pending, frame...)
 	b.entries++
 	b.total.Add(int64(len(frame)))
-	b.ready.Signal()
 	return true
 }
 
-// take waits for something to write and returns all of it, or false at the
-// end. spare is a buffer to use next. Only one goroutine takes; taking again
-// says that what was taken before is written.
-func (b *outbox) take(spare []byte) ([]byte, bool) {
+// claim takes all that is queued and the duty to write it. It reports false
+// when there is nothing, or somebody has that duty.
+func (b *outbox) claim() ([]byte, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.claimed {
+		return nil, false
+	}
+	return b.grab()
+}
+
+// take tells that what was taken before is written, and takes what has been
+// queued since. At the end it reports false, and the duty is over.
+func (b *outbox) take() ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.total.Add(-int64(b.writing))
-	b.writing = 0
-	b.room.Broadcast()
-	for len(b.pending) == 0 && !b.ending && !b.dead {
-		b.ready.Wait()
-	}
-	if b.dead || len(b.pending) == 0 {
+	b.writing, b.taken = 0, recycle(b.taken)
+	b.written.Broadcast()
+	return b.grab()
+}
+
+func (b *outbox) grab() ([]byte, bool) {
+	b.claimed = !b.dead && len(b.pending) > 0
+	if !b.claimed {
 		return nil, false
 	}
-	frame := b.pending
-	b.pending, b.writing, b.entries = spare[:0], len(frame), 0
-	return frame, true
+	b.pending, b.taken = b.taken, b.pending
+	b.writing, b.entries = len(b.taken), 0
+	return b.taken, true
 }
 
-// end lets the writer write what is queued, and then stop.
-func (b *outbox) end() {
+// finish waits until nobody writes any more.
+func (b *outbox) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ending = true
-	b.ready.Signal()
+	for b.claimed {
+		b.written.Wait()
+	}
 }
 
-// kill drops what is queued and ends all waiting. The first reason stays.
+// kill drops what is queued and ends all waiting for room. The first reason
+// stays.
 func (b *outbox) kill(why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -141,8 +155,7 @@ func (b *outbox) kill(why string) {
 	b.dead, b.why = true, why
 	b.total.Add(-int64(len(b.pending) + b.writing))
 	b.pending, b.writing, b.entries = nil, 0, 0
-	b.ready.Broadcast()
-	b.room.Broadcast()
+	b.written.Broadcast()
 }
 
 // reason tells why the client was cut, "" when it was not.

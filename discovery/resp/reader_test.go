@@ -179,6 +179,7 @@ func FuzzDispatch(f *testing.F) {
 		}
 		c := s.newClient(nowhere{}, 1)
 		defer s.hub.remove(c)
+		c.out.claimed = true // nobody sends the answers
 		for _, proto := range []int{2, 3} {
 			c.w.proto = proto
 			s.dispatch(c, words)
