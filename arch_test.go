@@ -59,6 +59,7 @@ var rings = []ring{
 	{"cmd/spineldb/journal", 5, "a part of the command: Sentinel's log"},
 	{"cmd/spineldb/process", 5, "a part of the command: background, pidfile, supervisor"},
 	{"cmd/spineldb/remote", 5, "a part of the command: asks running Wardens"},
+	{"cmd/spineldb/sentinelconf", 5, "a part of the command: sentinel.conf"},
 	{"cmd/spineldb/terminal", 5, "a part of the command: colours and size"},
 	{"cmd/spineldb/wording", 5, "a part of the command: words for people"},
 	{"cmd/spineldb/e2e", 5, "whole processes under test"},

@@ -73,7 +73,9 @@ type Config struct {
 	// Join are other Wardens' gossip addresses.
 	Join        []warden.NodeID
 	RequirePass Secret
-	// Users are ACL users, one "NAME RULE..." each; ACLFile holds more of them.
+	// Users are ACL users, one "NAME RULE..." each, divided by single blanks
+	// and with hashes instead of passwords (see HideUser); ACLFile holds more of
+	// them. A user "default" counts more than RequirePass.
 	Users   []string
 	ACLFile string
 	// TLS for clients and toward the nodes; zero: none. Port is 0 when clients

@@ -87,7 +87,7 @@ func (s *section) checkHost(key, text, def string) string {
 		s.wrong(key, "is empty: write an address or a host name, or remove the key")
 	case portErr == nil:
 		s.wrong(key, "%q contains a port: write the port under its own key", text)
-	case !isHostName(text):
+	case !IsHostName(text):
 		s.wrong(key, "%q is neither an IP address nor a host name", text)
 	default:
 		return strings.ToLower(text)
@@ -95,9 +95,10 @@ func (s *section) checkHost(key, text, def string) string {
 	return def
 }
 
-// isHostName allows what resolvers commonly do: labels of letters, digits,
-// '-' and '_'. Four numbers with dots are a mistyped address, not a name.
-func isHostName(s string) bool {
+// IsHostName reports whether a text can be a host name. It allows what
+// resolvers commonly do: labels of letters, digits, '-' and '_'. Four numbers
+// with dots are a mistyped address, not a name.
+func IsHostName(s string) bool {
 	if len(s) > 253 || strings.Trim(s, "0123456789.") == "" {
 		return false
 	}
@@ -162,7 +163,7 @@ func (s *section) join(gossipPort int) []warden.NodeID {
 	for i, text := range s.list("join") {
 		bare := strings.Trim(text, "[]")
 		_, ipErr := netip.ParseAddr(bare)
-		if ipErr == nil || isHostName(text) {
+		if ipErr == nil || IsHostName(text) {
 			out = append(out, warden.MakeNode(bare, gossipPort))
 			continue
 		}
@@ -187,7 +188,7 @@ func (s *section) node(key string, i int, text string) (warden.NodeID, bool) {
 		return "", false
 	}
 	_, ipErr := netip.ParseAddr(n.Host())
-	if ipErr != nil && !isHostName(n.Host()) {
+	if ipErr != nil && !IsHostName(n.Host()) {
 		s.wrongItem(key, i, "address %q: %q is neither an IP address nor a host name", text, n.Host())
 		return "", false
 	}

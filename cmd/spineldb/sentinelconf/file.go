@@ -1,0 +1,108 @@
+package sentinelconf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+// File is a configuration as it was read. It does not change; what changes at
+// run time is a State that began as a Clone of its own.
+type File struct {
+	// Path of the main file, absolute.
+	Path     string
+	Server   Server
+	State    State
+	Warnings []string
+
+	lines []string    // of the main file, without line ends
+	found []directive // of all files and the command line
+	world World
+	paths []*string // in Server, to be made absolute
+	at    directive // the one that is being read
+}
+
+// Load reads a file of the real world, with lines from the command line (see
+// Overrides) after it. An error is an *Error, unless the file cannot be read at
+// all.
+func Load(path string, overrides []string) (*File, error) {
+	world, err := realWorld()
+	if err != nil {
+		return nil, err
+	}
+	path = absolute(world.Dir, path)
+	data, mode, err := world.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read configuration %s: no such file: a Sentinel keeps its state in its configuration file, so there has to be one", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	f, err := Parse(path, data, overrides, world)
+	if err != nil {
+		return nil, err
+	}
+	if mode.Perm()&0o004 != 0 && f.hasSecrets() {
+		f.Warnings = append(f.Warnings, fmt.Sprintf("%s contains passwords and every user of this machine may read it: chmod o-r it", path))
+	}
+	return f, nil
+}
+
+// Parse reads the text of a file. path is absolute. An error is an *Error for
+// the first line that is not accepted: in the order of the files for lines
+// that are not of sentinel, then in the order in which those of sentinel
+// depend on one another.
+func Parse(path string, data []byte, overrides []string, world World) (*File, error) {
+	world = world.remembering()
+	f := &File{Path: path, Server: newServer(), lines: splitLines(data), world: world}
+	f.State.DenyScriptsReconfig = true
+	r := reading{world: world, dir: world.Dir}
+	if err := r.main(path, f.lines); err != nil {
+		return nil, err
+	}
+	if err := r.arguments(overrides); err != nil {
+		return nil, err
+	}
+	f.found = r.found
+	for _, d := range f.found {
+		if d.words[0] == "sentinel" {
+			continue
+		}
+		if p := f.server(d); p != nil {
+			return nil, d.failed(p)
+		}
+	}
+	for _, p := range f.paths {
+		*p = absolute(f.dir(), *p)
+	}
+	f.State.LogLevel = f.Server.LogLevel
+	if err := f.sentinel(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// dir is where relative paths start at run time.
+func (f *File) dir() string {
+	if f.Server.Dir != "" {
+		return f.Server.Dir
+	}
+	return f.world.Dir
+}
+
+// DataDir is where a Warden keeps what the file cannot express: beside it.
+func (f *File) DataDir() string { return filepath.Clean(f.Path) + ".warden" }
+
+// hasSecrets reports whether the main file itself holds a password in the clear.
+func (f *File) hasSecrets() bool {
+	for _, d := range f.found {
+		if d.from > byRewrite || !secret(directiveName(d.words)) || d.words[0] == "user" {
+			continue
+		}
+		if d.words[len(d.words)-1] != "" {
+			return true
+		}
+	}
+	return false
+}
