@@ -352,18 +352,6 @@ func TestIncidents(t *testing.T) {
 	})
 }
 
-// Goal: passwords have the length that was asked for, and differ.
-func TestGeneratePassword(t *testing.T) {
-	for bits, length := range map[int]int{1: 1, 4: 1, 5: 2, 256: 64, 4096: 1024} {
-		if got := GeneratePassword(bits); len(got) != length || strings.Trim(got, "0123456789abcdef") != "" {
-			t.Errorf("%d bits: %q", bits, got)
-		}
-	}
-	if GeneratePassword(256) == GeneratePassword(256) {
-		t.Error("twice the same password")
-	}
-}
-
 // Goal: the catalogue fits its set, and lists nothing twice.
 func TestCatalogue(t *testing.T) {
 	var s commandSet

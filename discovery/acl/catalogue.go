@@ -32,15 +32,14 @@ var catalogue = []struct {
 		"client|setinfo client|setname client|tracking client|trackinginfo"},
 	{"admin slow dangerous connection", "client|kill client|list client|no-evict client|pause client|unblock client|unpause"},
 	{"slow connection", "command command|count command|docs command|getkeys command|getkeysandflags command|help command|info command|list"},
-	{"slow", "sentinel|help"},
+	{"slow", "sentinel|help warden|help"},
 	{"admin slow dangerous", "sentinel sentinel|ckquorum sentinel|config sentinel|debug sentinel|failover sentinel|flushconfig " +
 		"sentinel|get-master-addr-by-name sentinel|get-primary-addr-by-name sentinel|info-cache sentinel|is-master-down-by-addr " +
 		"sentinel|is-primary-down-by-addr sentinel|master sentinel|masters sentinel|monitor sentinel|myid sentinel|pending-scripts " +
 		"sentinel|primaries sentinel|primary sentinel|remove sentinel|replicas sentinel|reset sentinel|sentinels sentinel|set " +
 		"sentinel|simulate-failure sentinel|slaves"},
-	{"slow", "warden|help warden|version"},
 	{"admin slow dangerous", "warden warden|events warden|explain warden|failover warden|forget warden|pause warden|recover " +
-		"warden|reset warden|resume warden|status warden|switchover"},
+		"warden|reset warden|resume warden|status warden|switchover warden|version"},
 }
 
 // commands is the catalogue by name, made once.

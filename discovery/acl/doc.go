@@ -17,8 +17,7 @@
 //
 // A user with +@all may also run what the catalogue of commands does not know.
 // +sentinel allows no order to the command WARDEN, which is a container of its
-// own in the categories @admin, @slow and @dangerous; only WARDEN HELP and
-// WARDEN VERSION are harmless.
+// own in the categories @admin, @slow and @dangerous, as SENTINEL is.
 //
 // # What users need
 //

@@ -1,9 +1,7 @@
 package acl
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -243,12 +241,4 @@ func (l *List) changed(what string, args ...any) {
 	if l.options.Changed != nil {
 		l.options.Changed()
 	}
-}
-
-// GeneratePassword returns a random password in hexadecimal, with at least this
-// many bits.
-func GeneratePassword(bits int) string {
-	raw := make([]byte, (bits+7)/8)
-	_, _ = rand.Read(raw) // it never fails
-	return hex.EncodeToString(raw)[:(bits+3)/4]
 }

@@ -21,7 +21,9 @@ type client struct {
 	w          writer
 	replies    replyMode
 	authorized bool
-	quitting   bool
+	// user is who has logged in, nil before; others read it.
+	user     atomic.Pointer[string]
+	quitting bool
 	// linger: the last answer matters, so let the other side read it before
 	// the connection goes.
 	linger     bool
@@ -56,7 +58,7 @@ func (s *Server) newClient(conn net.Conn, id int64) *client {
 		out:        newOutbox(s.options, &s.queued),
 		direct:     newDirect(conn),
 		w:          writer{proto: 2},
-		authorized: s.options.Password == "",
+		authorized: s.open(),
 		channels:   map[string]struct{}{}, patterns: map[string]struct{}{},
 		info: clientInfo{proto: 2, active: now},
 	}

@@ -258,8 +258,9 @@ func (b *outbox) load() (entries, bytes int) {
 	return b.entries, len(b.pending) + b.writing
 }
 
-// userName is the name of the user the connection is logged in as.
-func (c *client) userName() string { return "default" }
-
-// hasUser reports whether there is such a user.
-func (s *Server) hasUser(name string) bool { return name == "default" }
+// gone reports whether the client was cut.
+func (b *outbox) gone() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dead
+}

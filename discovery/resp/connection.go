@@ -8,6 +8,7 @@ import (
 // connectionCommands are those about the connection itself.
 func connectionCommands() []command {
 	return []command{
+		aclCommands(),
 		{name: "auth", arity: -2, free: true, summary: "Give the password.", run: auth},
 		clientCommands(),
 		catalogCommands(),
@@ -47,10 +48,10 @@ func quit(c *call) {
 }
 
 func auth(c *call) {
-	user, password := "default", c.words[1]
+	user, password := anybody, c.words[1]
 	switch len(c.words) {
 	case 2:
-		if c.server.options.Password == "" {
+		if c.server.open() {
 			c.fail("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
 			return
 		}
@@ -63,19 +64,6 @@ func auth(c *call) {
 	if c.login(user, password) {
 		c.simple("OK")
 	}
-}
-
-// login checks credentials and answers only when they are wrong. The only user
-// is "default"; without a password everything is right for it.
-func (c *call) login(user, password string) bool {
-	known := user == "default"
-	right := c.server.passwordIs(password) || c.server.options.Password == ""
-	if !known || !right {
-		c.fail("WRONGPASS invalid username-password pair or user is disabled.")
-		return false
-	}
-	c.client.authorized = true
-	return true
 }
 
 func hello(c *call) {
@@ -114,7 +102,7 @@ func hello(c *call) {
 	if login && !c.login(user, password) {
 		return
 	}
-	if !c.client.authorized {
+	if !c.client.admitted() {
 		c.fail("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
 		return
 	}

@@ -266,7 +266,7 @@ func readFrame(br *bufio.Reader) (string, error) {
 		}
 	}
 	switch text[0] {
-	case '+', '-', ':', '_':
+	case '+', '-', ':', ',', '_':
 		return head, nil
 	case '$', '=':
 		if n < 0 {

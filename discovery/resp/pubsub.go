@@ -23,7 +23,9 @@ func subscribe(k subscription) func(*call) {
 		}
 		if !c.server.hub.subscribe(c.client, k, names, c.proto) {
 			c.fail("ERR more than %d subscriptions on one connection: open another", maxSubscriptions)
+			return
 		}
+		c.recheck()
 	}
 }
 

@@ -24,6 +24,9 @@ type Options struct {
 	// Password that clients must give by AUTH or HELLO; empty: none. The only
 	// user is "default".
 	Password string
+	// Access is the users and what each may do; Password is not used then.
+	// Default none: everybody who gives the password may do everything.
+	Access Access
 	// Directory is what is shown and where commands go.
 	Directory warden.Directory
 	// Steward changes the configuration for SENTINEL SET, MONITOR and the like.
@@ -112,6 +115,8 @@ type Server struct {
 	lastID   atomic.Int64
 	// refusalLogged is the time of the last such line, in Unix milliseconds.
 	refusalLogged atomic.Int64
+	// failureLogged is the same for logins; loginFailures counts all.
+	failureLogged, loginFailures atomic.Int64
 
 	ctx    context.Context
 	cancel context.CancelFunc

@@ -108,7 +108,7 @@ func (c *call) wrongArity() {
 }
 
 // dispatch answers one request. The order of the checks is Redis's, and
-// clients see it: exists, arity, authenticated, subscribed.
+// clients see it: exists, arity, authenticated, allowed, subscribed.
 func (s *Server) dispatch(c *client, words []string) {
 	s.stats.commands.Add(1)
 	cmd, name, problem := s.table.find(words)
@@ -121,8 +121,9 @@ func (s *Server) dispatch(c *client, words []string) {
 		r.fail("%s", problem)
 	case !cmd.fits(len(words)):
 		r.wrongArity()
-	case !c.authorized && !cmd.free:
+	case !c.admitted() && !cmd.free:
 		r.fail("NOAUTH Authentication required.")
+	case r.denied(cmd):
 	case c.w.proto < 3 && c.subscriptions.Load() > 0 && !cmd.listening:
 		r.fail("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", name)
 	default:
