@@ -74,10 +74,10 @@ func (s *Server) waitOut(c *call) {
 	}
 	for {
 		d, changed := s.pause.left()
-		if d == 0 || !c.client.flush() {
+		if d == 0 || !c.client.flush() || c.client.out.gone() {
 			return
 		}
-		timer := time.NewTimer(d)
+		timer := time.NewTimer(min(d, time.Second)) // to see whether the client was cut
 		select {
 		case <-timer.C:
 		case <-changed:

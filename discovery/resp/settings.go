@@ -96,10 +96,10 @@ func (c *call) monitorProblem(quorum int64, isQuorum bool, port int64, isPort bo
 		return "ERR Quorum must be 1 or greater."
 	case !c.mayBeHost(c.words[3]):
 		return "ERR Invalid IP address or hostname specified"
-	case known:
-		return "ERR Duplicate master name."
 	case port < 1 || port > 65535:
 		return "ERR Invalid port number."
+	case known:
+		return "ERR Duplicate master name."
 	}
 	return ""
 }
