@@ -207,7 +207,7 @@ func (w *watcher) step(e Event) {
 			text += "  " + n.Extra
 		}
 		if n.Name == "+sdown" {
-			text += "  " + w.state.Find(n.Node).Why
+			text += "  " + Why(w.config, w.state, w.state.Find(n.Node), w.now)
 		}
 		w.say(text)
 	}
@@ -253,7 +253,7 @@ func (w *watcher) show() {
 		verdict := "up"
 		switch {
 		case n.Down:
-			verdict = "subjectively down: " + n.Why
+			verdict = "subjectively down: " + Why(w.config, w.state, n, w.now)
 		case n.SeenAt == 0:
 			verdict = "up, never seen"
 		}

@@ -10,58 +10,98 @@ import (
 // judge gives every node its verdict for this instant.
 func (s *State) judge(c Config, now warden.Instant, f *Effects) {
 	s.Veto = s.vetoed(c, now, f)
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
-		why, crash := s.downWhy(c, n, now)
-		n.Crash = crash
+	for i, n := range s.Nodes {
+		why, crash := s.cause(c, n, now)
+		down := why != up
+		if down == n.Down && crash == n.Crash {
+			continue
+		}
+		was := n.Down
+		n = s.edit(i)
+		n.Down, n.Crash = down, crash
 		switch {
-		case why != "" && !n.Down:
-			n.Down, n.DownAt, n.Why = true, now, why
+		case down && !was:
+			n.DownAt = now
 			f.note("+sdown", n.ID, "")
-		case why == "" && n.Down:
-			n.Down, n.Why = false, ""
+		case !down && was:
 			f.note("-sdown", n.ID, "")
-		case why != "":
-			n.Why = why
 		}
 	}
 	s.count(c, now, f)
 }
 
-// downWhy is the reason why a node is subjectively down, "" when it is up.
-func (s *State) downWhy(c Config, n *Node, now warden.Instant) (why string, crash bool) {
+// cause is why a node is subjectively down.
+type cause int8
+
+const (
+	up cause = iota
+	refuses
+	silent
+	unwell // answers no PING well, as Sentinel counts
+	unfit
+	loading
+	lost
+	replica
+)
+
+// cause judges a node; crash says that there is hard evidence.
+func (s *State) cause(c Config, n *Node, now warden.Instant) (why cause, crash bool) {
 	switch {
-	case n.Refusing && n.RefusedFor >= c.CrashAfter:
-		return fmt.Sprintf("refuses connections for %s", n.RefusedFor), true
-	case n.Silence >= c.DownAfter && c.SentinelLife && n.Health.Alive():
-		return fmt.Sprintf("answers no PING well for %s (%s)", n.Silence, n.Health), false
-	case n.Silence >= c.DownAfter:
-		return fmt.Sprintf("silent for %s", n.Silence), false
+	case n.Refusing && s.RefusedFor(n) >= c.CrashAfter:
+		return refuses, true
+	case s.Silence(n) >= c.DownAfter && c.SentinelLife && n.Health.Alive():
+		return unwell, false
+	case s.Silence(n) >= c.DownAfter:
+		return silent, false
 	case n.UnfitSince != 0 && now.Sub(n.UnfitSince) > c.LifeLimit:
-		return fmt.Sprintf("not fit to serve for %s (%s)", now.Sub(n.UnfitSince), n.Health), false
+		return unfit, false
 	}
 	if n.ID != c.Primary {
-		return "", false
+		return up, false
 	}
 	switch {
 	case c.RebootDownAfter > 0 && n.Health == warden.HealthLoading && n.UnfitSince != 0 && now.Sub(n.UnfitSince) > c.RebootDownAfter:
-		return fmt.Sprintf("restarted and is loading for %s", now.Sub(n.UnfitSince)), false
+		return loading, false
 	case n.Lost != "" && (n.lostHard || now.Sub(n.LostSince) >= c.DownAfter):
-		return n.Lost, true
+		return lost, true
 	case c.Confirmed && n.Seen.Role == warden.RoleReplica && now.Sub(n.RoleSince) >= c.DownAfter:
-		return "says it is a replica of " + string(n.Seen.Upstream), true
+		return replica, true
 	}
-	return "", false
+	return up, false
+}
+
+// Why says why a node is subjectively down; "" when it is up.
+func Why(c Config, s State, n *Node, now warden.Instant) string {
+	if !n.Down {
+		return ""
+	}
+	why, _ := s.cause(c, n, now)
+	switch why {
+	case refuses:
+		return fmt.Sprintf("refuses connections for %s", s.RefusedFor(n))
+	case silent:
+		return fmt.Sprintf("silent for %s", s.Silence(n))
+	case unwell:
+		return fmt.Sprintf("answers no PING well for %s (%s)", s.Silence(n), n.Health)
+	case unfit:
+		return fmt.Sprintf("not fit to serve for %s (%s)", now.Sub(n.UnfitSince), n.Health)
+	case loading:
+		return fmt.Sprintf("restarted and is loading for %s", now.Sub(n.UnfitSince))
+	case lost:
+		return n.Lost
+	case replica:
+		return "says it is a replica of " + string(n.Seen.Upstream)
+	}
+	return "it was down before this Warden began to distrust its clock"
 }
 
 // vetoed reports whether a replica's growth contradicts the primary's silence.
 func (s *State) vetoed(c Config, now warden.Instant, f *Effects) bool {
 	p := s.Find(c.Primary)
-	if p == nil || !c.Witness || p.Silence < c.DownAfter || p.Silence >= vetoLimit*c.DownAfter || p.Refusing {
+	if p == nil || !c.Witness || s.Silence(p) < c.DownAfter || s.Silence(p) >= vetoLimit*c.DownAfter || p.Refusing {
 		return false
 	}
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
+	for _, n := range s.Nodes {
 		if n.GrewAt > p.GoodAt && now.Sub(n.GrewAt) < growthLife {
 			if !s.Veto {
 				f.note("+odown-veto", c.Primary, "seen alive by "+string(n.ID))
@@ -110,8 +150,7 @@ func Opinions(c Config, s State) []warden.Opinion {
 		return nil
 	}
 	var out []warden.Opinion
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
+	for _, n := range s.Nodes {
 		if n.ID != c.Primary && (n.Seen.Role != warden.RolePrimary || n.Down) || n.SeenAt == 0 && !n.Down {
 			continue
 		}
@@ -213,8 +252,8 @@ func (s *State) othersAhead(c Config, p *Node, position int64) bool {
 
 // any reports whether some node is as asked for.
 func (s *State) any(is func(*Node) bool) bool {
-	for i := range s.Nodes {
-		if is(&s.Nodes[i]) {
+	for _, n := range s.Nodes {
+		if is(n) {
 			return true
 		}
 	}
@@ -242,11 +281,10 @@ func Next(c Config, s State, now warden.Instant) warden.Instant {
 			next = min(next, now.Add(d))
 		}
 	}
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
-		sooner(c.DownAfter - n.Silence)
+	for _, n := range s.Nodes {
+		sooner(c.DownAfter - s.Silence(n))
 		if n.Refusing {
-			sooner(c.CrashAfter - n.RefusedFor)
+			sooner(c.CrashAfter - s.RefusedFor(n))
 		}
 		if n.ID == c.Primary && n.Lost != "" {
 			sooner(n.LostSince.Add(c.DownAfter).Sub(now))

@@ -78,12 +78,14 @@ func (c Config) tiltPeriod() warden.Duration {
 	return calmPeriod
 }
 
-// Node is what this Warden knows of one node.
+// Node is what this Warden knows of one node. It is replaced and never changed,
+// so that states may share it; State.edit makes the copy.
 type Node struct {
 	ID    warden.NodeID
 	Since warden.Instant
-	// Silence is the witnessed time since the last sign of life.
-	Silence warden.Duration
+	// lifeMark is the witnessed time at the last sign of life: see
+	// State.Silence.
+	lifeMark warden.Duration
 	// GoodAt and AnsweredAt are when the last good and the last living answer
 	// came; AskedAt is when the newest finished look was begun.
 	GoodAt, AnsweredAt, AskedAt warden.Instant
@@ -100,19 +102,19 @@ type Node struct {
 	RoleSince warden.Instant
 	// UnfitSince is since when the node lives without being good (0: is good).
 	UnfitSince warden.Instant
-	// RefusedFor is the witnessed time of unbroken hard evidence; Refusing
-	// says whether it runs.
-	RefusedFor warden.Duration
-	Refusing   bool
+	// Refusing: there is unbroken hard evidence, since the witnessed time
+	// refusedMark.
+	Refusing    bool
+	refusedMark warden.Duration
 	// Lost says what is wrong with a primary that answers: it came back empty,
 	// with older data, or as somebody else. LostSince times the last kind.
 	Lost      string
 	LostSince warden.Instant
 	lostHard  bool
 
+	// Down: subjectively down, since DownAt. Why says why.
 	Down   bool
 	DownAt warden.Instant
-	Why    string
 	Crash  bool
 
 	// Witness: last position and when that look was begun, and when growth
@@ -135,7 +137,11 @@ var nothing = &warden.Observation{}
 
 // State is the mind's memory. It is a value; Step does not change the one it is given.
 type State struct {
-	Nodes []Node // sorted by ID
+	Nodes []*Node // sorted by ID
+	own   bool    // Nodes is not shared with an older state
+	// witnessed is the time this Warden was awake for: every silence is
+	// measured in it.
+	witnessed warden.Duration
 	// heard and Extra are replaced and never changed in place: most Steps
 	// leave them alone, and need not copy them.
 	heard []heard
@@ -161,8 +167,31 @@ type State struct {
 // New is the memory of a Warden that has seen nothing yet.
 func New(now warden.Instant) State { return State{lastStep: now} }
 
-// unshare copies what a Step changes in place.
-func (s *State) unshare() { s.Nodes = slices.Clone(s.Nodes) }
+// edit is the node at i, ready to be changed: a copy that no other state has.
+func (s *State) edit(i int) *Node {
+	s.ownNodes()
+	n := *s.Nodes[i]
+	s.Nodes[i] = &n
+	return &n
+}
+
+// ownNodes makes the list of nodes one that this Step may change.
+func (s *State) ownNodes() {
+	if !s.own {
+		s.Nodes, s.own = slices.Clone(s.Nodes), true
+	}
+}
+
+// Silence is the witnessed time since a node's last sign of life.
+func (s *State) Silence(n *Node) warden.Duration { return s.witnessed - n.lifeMark }
+
+// RefusedFor is the witnessed time of unbroken hard evidence.
+func (s *State) RefusedFor(n *Node) warden.Duration {
+	if !n.Refusing {
+		return 0
+	}
+	return s.witnessed - n.refusedMark
+}
 
 // without is list without the elements that drop names: list itself when there
 // are none, else a copy.
@@ -173,15 +202,23 @@ func without[T any](list []T, drop func(T) bool) []T {
 	return slices.DeleteFunc(slices.Clone(list), drop)
 }
 
-// Find is the node of that id, nil when unknown. The pointer is into s.
+// Find is the node of that id, nil when unknown. It is not to be changed.
 func (s *State) Find(id warden.NodeID) *Node {
-	// A handful of nodes: a plain walk beats a search that copies them.
-	for i := range s.Nodes {
-		if s.Nodes[i].ID == id {
-			return &s.Nodes[i]
-		}
+	if i := s.index(id); i >= 0 {
+		return s.Nodes[i]
 	}
 	return nil
+}
+
+// index is the place of a node, -1 when it is unknown.
+func (s *State) index(id warden.NodeID) int {
+	// A handful of nodes: a plain walk beats a search.
+	for i, n := range s.Nodes {
+		if n.ID == id {
+			return i
+		}
+	}
+	return -1
 }
 
 // Note is something that happened, for the group to announce.

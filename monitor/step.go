@@ -36,7 +36,7 @@ func (Said) event()   {}
 // Step takes one event at the instant now and returns the new state. s is not
 // changed.
 func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
-	s.unshare()
+	s.own = false
 	var f Effects
 	s.roster(c, now)
 	s.passTime(c, now, &f)
@@ -59,21 +59,23 @@ func (s *State) roster(c Config, now warden.Instant) {
 	// What the topology has taken over need not be remembered beside it.
 	s.Extra = without(s.Extra, func(id string) bool { return slices.Contains(c.Lineage, id) })
 	if !s.watches(c.Nodes) {
-		s.Nodes = slices.DeleteFunc(s.Nodes, func(n Node) bool { return !slices.Contains(c.Nodes, n.ID) })
+		s.ownNodes()
+		s.Nodes = slices.DeleteFunc(s.Nodes, func(n *Node) bool { return !slices.Contains(c.Nodes, n.ID) })
 		for _, id := range c.Nodes {
 			if s.Find(id) == nil {
-				s.Nodes = append(s.Nodes, Node{ID: id, Since: now, Seen: nothing})
+				s.Nodes = append(s.Nodes, &Node{ID: id, Since: now, Seen: nothing, lifeMark: s.witnessed})
 			}
 		}
-		slices.SortFunc(s.Nodes, func(a, b Node) int { return strings.Compare(string(a.ID), string(b.ID)) })
+		slices.SortFunc(s.Nodes, func(a, b *Node) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	}
 	if c.Primary != s.primary || c.Confirmed && !s.confirmed {
-		if n := s.Find(c.Primary); n != nil {
+		if i := s.index(c.Primary); i >= 0 {
+			n := s.edit(i)
 			n.RoleSince = now
 			n.Lost, n.LostSince, n.lostHard = "", 0, false
 			if c.Primary != s.primary {
-				n.Down, n.Why, n.Crash, n.Silence = false, "", false, 0
-				n.Refusing, n.RefusedFor = false, 0
+				n.Down, n.Crash, n.Refusing = false, false, false
+				n.lifeMark = s.witnessed
 			}
 		}
 		if c.Primary != s.primary {
@@ -107,28 +109,27 @@ func (s *State) passTime(c Config, now warden.Instant, f *Effects) {
 		}
 		s.Tilt, s.TiltAt = true, now
 		for i := range s.Nodes {
-			n := &s.Nodes[i]
-			n.Silence, n.Refusing, n.RefusedFor = 0, false, 0
-			n.positionAt, n.GrewAt = 0, 0
-			n.AskedAt = 0
-			n.RoleSince = now // nobody watched it meanwhile
-			if n.UnfitSince != 0 {
-				n.UnfitSince = now // what happened meanwhile nobody saw
-			}
-			// After a jump backwards what was seen lies in the future.
-			for _, at := range []*warden.Instant{&n.Since, &n.GoodAt, &n.AnsweredAt, &n.SeenAt, &n.ServedAt, &n.RoleSince, &n.LostSince, &n.DownAt} {
-				*at = min(*at, now)
-			}
+			s.edit(i).forgetTime(s.witnessed, now)
 		}
 		s.heard = nil
 		s.Odown, s.Agreeing, s.Veto = false, 0, false
 		return
 	}
-	for i := range s.Nodes {
-		s.Nodes[i].Silence += min(gap, maxStride)
-		if s.Nodes[i].Refusing {
-			s.Nodes[i].RefusedFor += min(gap, maxStride)
-		}
+	s.witnessed += min(gap, maxStride)
+}
+
+// forgetTime begins every count of time anew: nobody watched meanwhile.
+func (n *Node) forgetTime(witnessed warden.Duration, now warden.Instant) {
+	n.lifeMark, n.Refusing = witnessed, false
+	n.positionAt, n.GrewAt = 0, 0
+	n.AskedAt = 0
+	n.RoleSince = now
+	if n.UnfitSince != 0 {
+		n.UnfitSince = now
+	}
+	// After a jump backwards what was seen lies in the future.
+	for _, at := range []*warden.Instant{&n.Since, &n.GoodAt, &n.AnsweredAt, &n.SeenAt, &n.ServedAt, &n.RoleSince, &n.LostSince, &n.DownAt} {
+		*at = min(*at, now)
 	}
 }
 
@@ -138,8 +139,8 @@ func (s *State) leaveTilt(c Config, now warden.Instant, f *Effects) {
 	if !s.Tilt || now.Sub(s.TiltAt) < c.tiltPeriod() {
 		return
 	}
-	for i := range s.Nodes {
-		if s.Nodes[i].AskedAt <= s.TiltAt {
+	for _, n := range s.Nodes {
+		if n.AskedAt <= s.TiltAt {
 			return
 		}
 	}
@@ -159,13 +160,14 @@ func (s *State) said(e Said, now warden.Instant) {
 }
 
 func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
-	n := s.Find(e.Node)
-	if n == nil || e.Asked > now {
+	i := s.index(e.Node)
+	if i < 0 || e.Asked > now {
 		return // forgotten meanwhile, or begun before the clock jumped back
 	}
+	n := s.edit(i)
 	if e.Asked < n.AskedAt {
-		if h := e.Observation.Health; h.Alive() && (!c.SentinelLife || h == warden.HealthGood || h == warden.HealthLoading) { // old news, but a sign of life
-			n.AnsweredAt, n.Silence, n.Refusing, n.RefusedFor = now, 0, false, 0
+		if c.lives(e.Observation.Health) { // old news, but a sign of life
+			n.answered(s.witnessed, now)
 		}
 		return
 	}
@@ -179,9 +181,8 @@ func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
 	case o.Health == warden.HealthGood:
 		s.good(c, n, e, now, f)
 		n.UnfitSince = 0
-	case c.SentinelLife && o.Health.Alive() && o.Health != warden.HealthLoading:
-		// It answers, and is silent all the same.
-		n.AnsweredAt, n.Refusing, n.RefusedFor = now, false, 0
+	case o.Health.Alive() && !c.lives(o.Health):
+		n.AnsweredAt, n.Refusing = now, false
 		return
 	case o.Health == warden.HealthDenied:
 		// A mistake in a configuration file: it adds to no limit.
@@ -191,15 +192,29 @@ func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
 			n.UnfitSince = now
 		}
 	case o.Health == warden.HealthRefused:
-		n.Refusing = true
+		if !n.Refusing {
+			n.Refusing, n.refusedMark = true, s.witnessed
+		}
 		return
 	default:
 		// Silence ends hard evidence: crash_after needs every look refused.
-		n.Refusing, n.RefusedFor = false, 0
+		n.Refusing = false
 		return
 	}
-	n.AnsweredAt, n.Silence = now, 0
-	n.Refusing, n.RefusedFor = false, 0
+	n.answered(s.witnessed, now)
+}
+
+// lives reports whether an answer of this kind is a sign of life.
+func (c Config) lives(h warden.Health) bool {
+	if c.SentinelLife {
+		return h == warden.HealthGood || h == warden.HealthLoading
+	}
+	return h.Alive()
+}
+
+// answered notes a sign of life.
+func (n *Node) answered(witnessed warden.Duration, now warden.Instant) {
+	n.AnsweredAt, n.lifeMark, n.Refusing = now, witnessed, false
 }
 
 func (s *State) good(c Config, n *Node, e Looked, now warden.Instant, f *Effects) {

@@ -117,7 +117,7 @@ func (p *step) moveWish(cmd warden.Command, t warden.Topology) (w election.Want,
 	case cmd.To != "" && s.mon.Find(cmd.To) == nil:
 		return w, "no-good-replica", fmt.Sprintf("%s is not a node of this group", cmd.To)
 	}
-	some := slices.ContainsFunc(s.mon.Nodes, func(n monitor.Node) bool {
+	some := slices.ContainsFunc(s.mon.Nodes, func(n *monitor.Node) bool {
 		return n.ID != t.Primary && !n.Down && n.SeenAt != 0 && n.Seen.Role == warden.RoleReplica && (cmd.To == "" || n.ID == cmd.To)
 	})
 	if !some {

@@ -34,10 +34,9 @@ func Explain(c Config, s State, now warden.Instant) []string {
 		say("A majority of the listed Wardens is not heard: nothing can be changed from here.")
 	}
 	p.explainPrimary(say, t)
-	for i := range s.mon.Nodes {
-		n := &s.mon.Nodes[i]
+	for _, n := range s.mon.Nodes {
 		if n.ID != t.Primary && n.Down {
-			say("%s is subjectively down: %s.", n.ID, n.Why)
+			say("%s is subjectively down: %s.", n.ID, p.why(n))
 		}
 		if n.Health == warden.HealthDenied {
 			say("%s refuses our credentials: correct auth_user and auth_password (%s).", n.ID, n.Detail)
@@ -84,11 +83,11 @@ func (p *step) explainPrimary(say func(string, ...any), t warden.Topology) {
 	switch {
 	case n == nil:
 	case s.mon.Odown:
-		say("%s is objectively down: %s; %d of %d agree.", t.Primary, n.Why, s.mon.Agreeing, p.c.Quorum)
+		say("%s is objectively down: %s; %d of %d agree.", t.Primary, p.why(n), s.mon.Agreeing, p.c.Quorum)
 	case n.Down && s.mon.Veto:
-		say("%s is %s, but a replica still receives its writes: not counted as down.", t.Primary, n.Why)
+		say("%s is %s, but a replica still receives its writes: not counted as down.", t.Primary, p.why(n))
 	case n.Down:
-		say("%s is subjectively down: %s; %d of %d needed agree.", t.Primary, n.Why, s.mon.Agreeing, p.c.Quorum)
+		say("%s is subjectively down: %s; %d of %d needed agree.", t.Primary, p.why(n), s.mon.Agreeing, p.c.Quorum)
 	case n.SeenAt == 0:
 		say("%s has not been seen since this Warden started.", t.Primary)
 	default:

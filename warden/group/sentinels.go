@@ -66,8 +66,7 @@ func (p *step) promotedBySentinels() warden.NodeID {
 		return ""
 	}
 	id, found := warden.NodeID(""), 0
-	for i := range s.mon.Nodes {
-		n := &s.mon.Nodes[i]
+	for _, n := range s.mon.Nodes {
 		promoted := n.ID != t.Primary && n.Health == warden.HealthGood && !n.Down && n.Seen.Role == warden.RolePrimary && !n.Seen.Empty &&
 			n.SeenAt > s.learnedAt && p.now.Sub(n.RoleSince) >= adoptAfter && !slices.Contains(t.Lineage, n.Seen.Lineage)
 		if promoted && s.mon.Belongs(p.monitorConfig(), n.Seen) {
@@ -139,8 +138,7 @@ func (p *step) unblock() {
 	if s.mon.Tilt || s.el.Reg.Chosen.Settings.Paused || p.besideSentinels() {
 		return
 	}
-	for i := range s.mon.Nodes {
-		n := &s.mon.Nodes[i]
+	for _, n := range s.mon.Nodes {
 		if runsScript(n) && !slices.Contains(s.unblocked, n.ID) {
 			s.unblocked = append(s.unblocked, n.ID)
 			p.f.Act = append(p.f.Act, Action{Kind: warden.ActUnblock, Node: n.ID})

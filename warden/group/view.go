@@ -36,8 +36,8 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 		v.Failover = sentinelState(s.fo.Stage)
 		v.Forced = l.Want.Reason == warden.ReasonForced || l.Want.Reason == warden.ReasonSwitchover
 	}
-	for i := range s.mon.Nodes {
-		v.Nodes = append(v.Nodes, p.nodeView(&s.mon.Nodes[i], v.Primary))
+	for _, n := range s.mon.Nodes {
+		v.Nodes = append(v.Nodes, p.nodeView(n, v.Primary))
 	}
 	slices.SortStableFunc(v.Nodes, func(a, b warden.NodeView) int {
 		switch {
@@ -71,7 +71,7 @@ func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView 
 	o := n.Seen.Clone()
 	o.Health, o.Detail = n.Health, n.Detail
 	v := warden.NodeView{
-		Node: n.ID, Primary: n.ID == primary, Observation: o, ObservedAgo: age(now, n.SeenAt), Down: n.Down, Why: n.Why,
+		Node: n.ID, Primary: n.ID == primary, Observation: o, ObservedAgo: age(now, n.SeenAt), Down: n.Down, Why: p.why(n),
 		Disconnected: n.Health == warden.HealthSilent || n.Health == warden.HealthRefused || n.Health == "",
 		GoodAgo:      age(now, n.GoodAt), AnsweredAgo: age(now, n.AnsweredAt), RoleFor: age(now, n.RoleSince),
 		Foreign: slices.Contains(s.foreign, n.ID),
@@ -80,7 +80,7 @@ func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView 
 		v.DownAgo = now.Sub(n.DownAt)
 	}
 	if n.Health == warden.HealthSilent || n.Health == warden.HealthRefused {
-		v.WaitingFor = n.Silence
+		v.WaitingFor = s.mon.Silence(n)
 	}
 	if n.ID == s.el.Reg.Chosen.Primary {
 		v.Agreeing, v.Odown = s.mon.Agreeing, s.mon.Odown
@@ -98,6 +98,9 @@ func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView 
 	v.ScriptKilled = slices.Contains(s.unblocked, n.ID)
 	return v
 }
+
+// why says why a node is subjectively down.
+func (p *step) why(n *monitor.Node) string { return monitor.Why(p.monitorConfig(), p.s.mon, n, p.now) }
 
 func (p *step) peerViews(ec election.Config) []warden.PeerView {
 	s, now := &p.s, p.now

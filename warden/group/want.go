@@ -158,8 +158,7 @@ func (p *step) sightings() []failover.Sighting {
 	}
 	mc := p.monitorConfig()
 	out := make([]failover.Sighting, 0, len(p.s.mon.Nodes))
-	for i := range p.s.mon.Nodes {
-		n := &p.s.mon.Nodes[i]
+	for _, n := range p.s.mon.Nodes {
 		out = append(out, failover.Sighting{ID: n.ID, Seen: n.Seen, SeenAt: n.SeenAt, Good: n.Health == warden.HealthGood,
 			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen)})
 	}
@@ -171,7 +170,7 @@ func (p *step) scene(chosen bool) failover.Scene {
 	s := &p.s
 	sc := failover.Scene{Chosen: chosen, Nodes: p.sightings(), Lineage: append(slices.Clone(s.el.Reg.Chosen.Lineage), s.mon.Extra...)}
 	if n := s.mon.Find(s.el.Reg.Chosen.Primary); n != nil && n.Down {
-		sc.DownFor = max(n.Silence, p.now.Sub(n.DownAt))
+		sc.DownFor = max(s.mon.Silence(n), p.now.Sub(n.DownAt))
 		if n.ServedAt != 0 {
 			// It may have answered since, as somebody else.
 			sc.DownFor = max(sc.DownFor, p.now.Sub(n.ServedAt))
@@ -277,8 +276,7 @@ func (p *step) needsRepair(t warden.Topology) bool {
 
 // suspicious is a quick look for what Faults would judge: most Steps end here.
 func (p *step) suspicious(t warden.Topology) bool {
-	for i := range p.s.mon.Nodes {
-		n := &p.s.mon.Nodes[i]
+	for _, n := range p.s.mon.Nodes {
 		if n.ID != t.Primary && !n.Down && n.Health == warden.HealthGood && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != t.Primary) {
 			return true
 		}

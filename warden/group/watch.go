@@ -31,7 +31,7 @@ func Watch(c Config, s State, now warden.Instant) []Watched {
 	deadline := min(max(c.DownAfter/2, 200*warden.Millisecond), 2*warden.Second)
 	hot := s.el.Lead != nil || s.el.Reg.Chosen.Phase == warden.PhasePromoting || now < s.el.HoldUntil
 	t := s.el.Reg.Chosen
-	if p := s.mon.Find(t.Primary); p != nil && (p.Silence >= c.DownAfter/2 || p.Refusing) && !p.Down {
+	if p := s.mon.Find(t.Primary); p != nil && (s.mon.Silence(p) >= c.DownAfter/2 || p.Refusing) && !p.Down {
 		hot = true
 	}
 	if s.mon.Odown {
