@@ -104,6 +104,8 @@ func level(of warden.Level) slog.Level {
 	switch of {
 	case warden.LevelWarning:
 		return slog.LevelWarn
+	case warden.LevelVerbose:
+		return slog.LevelDebug + 2 // between debug and info, as Sentinel has it
 	case warden.LevelNotice:
 		return slog.LevelInfo
 	}
