@@ -29,6 +29,7 @@ const (
 	defaultParallelSyncs   = 1
 	defaultAdapter         = "spineldb"
 	minOther               = 10 * warden.Millisecond
+	defaultClientAuth      = "yes"
 )
 
 const (
@@ -220,6 +221,9 @@ func (c Config) hasInlineSecrets(text string) bool {
 	if c.RequirePass != "" || len(c.GossipKeys) > 0 {
 		return true
 	}
+	if c.TLS.KeyPassword != "" && strings.Contains(text, string(c.TLS.KeyPassword)) {
+		return true
+	}
 	return slices.ContainsFunc(c.Masters, func(m Master) bool {
 		return m.AuthPassword != "" && strings.Contains(text, string(m.AuthPassword))
 	})
@@ -227,6 +231,10 @@ func (c Config) hasInlineSecrets(text string) bool {
 
 // FileReader reads a whole file and its mode. ReadSmallFile is the real one.
 type FileReader func(path string) ([]byte, fs.FileMode, error)
+
+// errTooLarge comes with the mode of the file: a script may be as large as it
+// likes.
+var errTooLarge = fmt.Errorf("larger than %d bytes", maxFile)
 
 // ReadSmallFile reads a regular file of at most 4 MiB. The error does not name
 // the file.
@@ -240,7 +248,7 @@ func ReadSmallFile(path string) ([]byte, fs.FileMode, error) {
 		return nil, 0, errors.New("not a regular file")
 	}
 	if info.Size() > maxFile {
-		return nil, 0, fmt.Errorf("larger than %d bytes", maxFile)
+		return nil, info.Mode(), errTooLarge
 	}
 	data, err := os.ReadFile(path)
 	return data, info.Mode(), err

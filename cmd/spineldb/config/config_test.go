@@ -63,13 +63,16 @@ func TestSample(t *testing.T) {
 	c.Warnings = nil
 	want := Config{
 		File: "/etc/warden.toml", Host: "0.0.0.0", Port: 26379, AnnouncePort: 26379, GossipPort: 27379,
-		DataDir: "/etc/warden-26379.data", MaxClients: 10000, LogLevel: slog.LevelInfo,
+		DataDir: "/etc/warden-26379.data", MaxClients: 10000, LogLevel: slog.LevelInfo, TLS: TLS{ClientAuth: "yes"},
 		Masters: []Master{defaultMaster("mymaster", "192.168.1.10:7878", 2)},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}
 }
+
+// wonder is the SHA-256 of "wonder".
+const wonder = "36296059cca8b7c7c7a52ff12abe53eb374d509d480f69bb673ac2566ea0b53f"
 
 // Every key is read into its field.
 func TestEveryKey(t *testing.T) {
@@ -86,6 +89,15 @@ data_dir = "/var/lib/warden"
 requirepass = "s3cret"
 maxclients = 7
 log_level = "debug"
+users = ["alice on >wonder ~* +@all", "  bob   off  nopass"]
+acl_file = "users.acl"
+tls_port = 5003
+tls_cert_file = "c.pem"
+tls_key_file = "k.pem"
+tls_key_password_file = "pw"
+tls_ca_file = "/etc/ssl/ca.pem"
+tls_client_auth = "optional"
+tls_nodes = true
 [[masters]]
 name = "cache.1"
 ip = "2001:DB8::10"
@@ -103,12 +115,21 @@ replica_witness = false
 adapter = "spineldb"
 auth_user = "u"
 auth_password_file = "pw"
+notification_script = "n.sh"
+client_reconfig_script = "/bin/r"
+reboot_down_after = "1m"
+rename_commands = { config = "guess", SLAVEOF = "follow" }
 `, key, other)
+	var seen []string
 	read := func(path string) ([]byte, fs.FileMode, error) {
-		if path != "/etc/w/pw" {
-			t.Errorf("read %s, want the file beside the configuration", path)
+		seen = append(seen, path)
+		switch path {
+		case "/etc/w/pw":
+			return []byte("pass word \r\n"), 0o600, nil
+		case "/bin/r":
+			return nil, 0o755, errTooLarge
 		}
-		return []byte("pass word \r\n"), 0o600, nil
+		return []byte("x"), 0o700, nil
 	}
 	c, err := Parse("/etc/w/warden.toml", []byte(text), read)
 	if err != nil {
@@ -119,15 +140,28 @@ auth_password_file = "pw"
 		GossipPort: 5002, GossipKeys: []Secret{"0123456789abcdef", "0123456789abcdef0123456789abcdef"},
 		Join:    []warden.NodeID{"a.example:5002", "10.0.0.7:99", "[2001:db8::1]:98", "[2001:db8::2]:5002"},
 		DataDir: "/var/lib/warden", RequirePass: "s3cret", MaxClients: 7, LogLevel: slog.LevelDebug,
+		Users:   []string{"alice on #" + wonder + " ~* +@all", "bob off nopass"},
+		ACLFile: "/etc/w/users.acl",
+		TLS: TLS{
+			Port: 5003, CertFile: "/etc/w/c.pem", KeyFile: "/etc/w/k.pem", CAFile: "/etc/ssl/ca.pem", KeyPassword: "pass word ",
+			ClientAuth: "optional", Nodes: true,
+		},
 		Masters: []Master{{
 			Name: "cache.1", Primary: "[2001:db8::10]:7000", Nodes: []warden.NodeID{"db2:7001"}, Quorum: 2, Wardens: 3,
 			DownAfter: 90 * warden.Second, CrashAfter: 500 * warden.Millisecond, FailoverTimeout: 60 * warden.Minute,
 			HelloInterval: 1500 * warden.Millisecond, FailoverCooldown: 2 * warden.Minute, ParallelSyncs: 4,
 			Adapter: "spineldb", AuthUser: "u", AuthPassword: "pass word ",
+			NotificationScript: "/etc/w/n.sh", ReconfigScript: "/bin/r", RebootDownAfter: warden.Minute,
+			Renames: map[string]string{"CONFIG": "guess", "SLAVEOF": "follow"},
 		}},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+	for _, path := range []string{"/etc/w/pw", "/etc/w/users.acl", "/etc/w/c.pem", "/etc/w/k.pem", "/etc/ssl/ca.pem", "/etc/w/n.sh", "/bin/r"} {
+		if !contains(seen, path) {
+			t.Errorf("%s was not looked at", path)
+		}
 	}
 	// reflect compares the text of secrets; the print above hides it.
 	if c.Masters[0].AuthPassword != "pass word " || c.RequirePass != "s3cret" {
@@ -183,7 +217,7 @@ var wrongConfigs = []struct {
 	{"quorum zero", strings.Replace(minimal, "quorum = 2", "quorum = 0", 1), []string{
 		`w.toml:5: group "m": quorum: is 0, but must be at least 1`}},
 	{"ports", "port = 70000\ngossip_port = 0\n" + minimal, []string{
-		"w.toml:1: port: is 70000, but must be from 1 to 65535", "w.toml:2: gossip_port: is 0"}},
+		"w.toml:1: port: is 70000, but must be from 0 to 65535", "w.toml:2: gossip_port: is 0"}},
 	{"same ports", "port = 26379\ngossip_port = 26379\n" + minimal, []string{
 		"w.toml:2: gossip_port: is 26379, the same as port"}},
 	{"no room for the gossip port", "port = 65000\n" + minimal, []string{
@@ -206,6 +240,39 @@ var wrongConfigs = []struct {
 	{"user alone", minimal + "auth_user = 'u'\n", []string{`w.toml:6: group "m": auth_user: is set without a password`}},
 	{"password twice", minimal + "auth_password = 'x'\nauth_password_file = 'y'\n", []string{
 		`w.toml:7: group "m": auth_password_file: read password file: file does not exist`, "w.toml:7: ... keep one of the two"}},
+	{"no way in", "port = 0\n" + minimal, []string{"w.toml:1: port: is 0, so clients need tls_port"}},
+	{"TLS port alike", "port = 5\ntls_port = 5\ntls_cert_file = 'x'\ntls_key_file = 'x'\ntls_client_auth = 'no'\n" + minimal, []string{
+		"w.toml:2: tls_port: is 5, the same as port ... port = 0", "w.toml:3: tls_cert_file: read x: file does not exist: create it", "w.toml:4: tls_key_file: read x"}},
+	{"TLS without all else", "tls_port = 5\ntls_client_auth = 'maybe'\n" + minimal, []string{
+		"w.toml:1: tls_port: is set without a certificate ... tls_key_file", `w.toml:2: tls_client_auth: is "maybe": choose yes, no or optional`}},
+	{"TLS without CA", "tls_port = 5\ntls_cert_file = 'x'\n" + minimal, []string{
+		`w.toml:1: tls_port: is set without a way to check clients' certificates ... tls_client_auth = "no"`,
+		"w.toml:2: tls_cert_file: read x", "w.toml:2: tls_cert_file: is set without its key"}},
+	{"TLS key alone", "tls_key_file = 'x'\ntls_key_password = 'p'\ntls_key_password_file = 'p'\n" + minimal, []string{
+		"w.toml:1: tls_key_file: read x", "w.toml:1: tls_key_file: is set without its certificate",
+		"w.toml:3: tls_key_password_file: read password file", "w.toml:3: tls_key_password_file: is set beside tls_key_password"}},
+	{"TLS and gossip", "port = 0\ntls_port = 5\ngossip_port = 5\ntls_cert_file = ''\n" + minimal, []string{
+		"w.toml:2: tls_port: is set without a way", "w.toml:3: gossip_port: is 5, the same as port", "w.toml:4: tls_cert_file: is empty",
+		"w.toml:4: tls_cert_file: is set without its key"}},
+	{"TLS and gossip 2", "tls_port = 5\ngossip_port = 5\ntls_client_auth = 'no'\n" + minimal, []string{
+		"w.toml:1: tls_port: is set without a certificate", "w.toml:2: gossip_port: is 5, the same as tls_port"}},
+	{"users", "users = ['a on >hunter2', 'a off', '', 'b on (~x y)', 5]\n" + minimal, []string{
+		"w.toml:1: users: entry 5 is a whole number"}},
+	{"users 2", "users = [\n 'a on >hunter2',\n 'a off',\n]\n" + minimal, []string{
+		"w.toml:3: users: entry 2 has the name of an entry before it"}},
+	{"users 3", "users = ['']\n" + minimal, []string{"w.toml:1: users: entry 1: the name is missing: write NAME RULE..."}},
+	{"acl file", "acl_file = 'none'\n" + minimal, []string{"w.toml:1: acl_file: read none: file does not exist: create it, or correct the path"}},
+	{"scripts", minimal + "notification_script = 'none'\nclient_reconfig_script = ''\n", []string{
+		`w.toml:6: group "m": notification_script: read none: file does not exist`, `w.toml:7: group "m": client_reconfig_script: is empty`}},
+	{"renames", minimal + "rename_commands = { CONFIG = 5, config = 'x', ping = 'a b', \"a b\" = 'x', PING = '' }\n", []string{
+		`w.toml:6: group "m": rename_commands: the new name of CONFIG is a whole number`,
+		`w.toml:6: group "m": rename_commands: the new name of PING is empty or contains a blank`,
+		`w.toml:6: group "m": rename_commands: "a b" is not the name of a command`,
+		`w.toml:6: group "m": rename_commands: the new name of PING is empty or contains a blank`}},
+	{"renames twice", minimal + "[masters.rename_commands]\nCONFIG = 'x'\nconfig = 'y'\n", []string{
+		`w.toml:8: group "m": rename_commands: CONFIG is renamed twice`}},
+	{"renames as text", minimal + "rename_commands = 'CONFIG x'\n", []string{
+		`w.toml:6: group "m": rename_commands: is text, but a table is wanted: write rename_commands = {`}},
 	{"gossip keys", "gossip_secret_key = ['AAAA', '!']\n" + minimal, []string{
 		"w.toml:1: gossip_secret_key: key 1 is 3 bytes long: ... urandom", "w.toml:1: gossip_secret_key: key 2 is not base64"}},
 	{"syntax and more", "prot = 1\nport =\nhost = 0.0.0.0\n" + minimal + "quorum2 = 1\n", []string{
@@ -377,11 +444,11 @@ func TestExample(t *testing.T) {
 		}
 	}
 	defaults := regexp.MustCompile(`(?m)^#[a-z_]+ = `).FindAll(data, -1)
-	if len(defaults) < 15 {
+	if len(defaults) < 20 {
 		t.Errorf("only %d defaults are stated", len(defaults))
 	}
 	// The keys without a default are valid as shown, too.
-	shown := regexp.MustCompile(`(?m)^# (announce_ip|wardens|auth_user|auth_password) = `).ReplaceAll(uncommented, []byte("$1 = "))
+	shown := regexp.MustCompile(`(?m)^# (announce_ip|wardens|auth_user|auth_password|tls_key_password|rename_commands) = `).ReplaceAll(uncommented, []byte("$1 = "))
 	if _, err := Parse("w.toml", shown, noFiles); err != nil {
 		t.Error(err)
 	}

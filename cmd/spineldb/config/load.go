@@ -43,21 +43,30 @@ func (l *loader) load() Config {
 func (l *loader) loadTop(s *section) Config {
 	c := Config{
 		Host:       s.host("host", defaultHost),
-		Port:       s.port("port", DefaultPort),
+		Port:       s.whole("port", DefaultPort, 0, 65535, "choose a port number in that range"),
 		AnnounceIP: s.host("announce_ip", ""),
 		MaxClients: s.whole("maxclients", defaultMaxClients, 1, math.MaxInt32, "leave it out for the default"),
 		Join:       nil,
 	}
-	c.AnnouncePort = s.port("announce_port", c.Port)
+	c.TLS = s.tls()
+	// What is derived from the port is derived from the one that there is.
+	port := c.Port
+	if port == 0 {
+		port = c.TLS.Port
+	}
+	s.checkPorts(c)
+	c.AnnouncePort = s.port("announce_port", port)
 	if a, err := netip.ParseAddr(c.AnnounceIP); err == nil && a.IsUnspecified() {
 		s.wrong("announce_ip", "is %s, which nobody can connect to: write the address others reach this Warden at, or leave it out", c.AnnounceIP)
 	}
-	c.GossipPort = s.gossipPort(c.Port)
+	c.GossipPort = s.gossipPort(port, c.TLS.Port)
 	c.GossipKeys = s.gossipKeys()
 	c.Join = s.join(c.GossipPort)
 	c.RequirePass = Secret(s.text("requirepass", ""))
+	c.Users = s.users()
+	c.ACLFile = s.file("acl_file")
 	c.LogLevel = s.logLevel()
-	c.DataDir = s.text("data_dir", "warden-"+strconv.Itoa(c.Port)+".data")
+	c.DataDir = s.text("data_dir", "warden-"+strconv.Itoa(port)+".data")
 	if c.DataDir == "" && !s.failed["data_dir"] {
 		s.wrong("data_dir", "is empty: name a directory, or remove the key")
 	}
@@ -115,7 +124,8 @@ func IsHostName(s string) bool {
 	return true
 }
 
-func (s *section) gossipPort(port int) int {
+// gossipPort is port + 1000 unless set. tlsPort is that of clients, 0 for none.
+func (s *section) gossipPort(port, tlsPort int) int {
 	derived := port + gossipPortOffset
 	p := s.port("gossip_port", min(derived, 65535))
 	switch {
@@ -124,6 +134,8 @@ func (s *section) gossipPort(port int) int {
 		s.wrong("port", "is %d, so gossip_port (port + %d) would be %d, above 65535: set gossip_port", port, gossipPortOffset, derived)
 	case p == port:
 		s.wrong("gossip_port", "is %d, the same as port: choose another one", p)
+	case p == tlsPort:
+		s.wrong("gossip_port", "is %d, the same as tls_port: choose another one", p)
 	}
 	return p
 }

@@ -17,7 +17,8 @@ func masterKeys() []string {
 	return []string{
 		"name", "ip", "quorum", "down_after", "failover_timeout", "hello_interval", "wardens", "crash_after",
 		"adapter", "auth_user", "auth_password", "auth_password_file", "parallel_syncs", "replica_witness",
-		"failover_cooldown", "nodes",
+		"failover_cooldown", "nodes", "notification_script", "client_reconfig_script", "reboot_down_after",
+		"rename_commands",
 	}
 }
 
@@ -25,7 +26,8 @@ func masterKeys() []string {
 func topKeys() []string {
 	return []string{
 		"host", "announce_ip", "announce_port", "data_dir", "gossip_port", "gossip_secret_key", "join",
-		"requirepass", "maxclients", "log_level",
+		"requirepass", "maxclients", "log_level", "users", "acl_file", "tls_port", "tls_cert_file", "tls_key_file",
+		"tls_key_password", "tls_key_password_file", "tls_ca_file", "tls_client_auth", "tls_nodes",
 	}
 }
 
@@ -93,6 +95,10 @@ func (l *loader) loadMaster(path string, table map[string]any, watched watchedNo
 	m.ReplicaWitness = s.flag("replica_witness", true)
 	m.Adapter = s.adapter()
 	s.credentials(&m)
+	m.NotificationScript = s.script("notification_script")
+	m.ReconfigScript = s.script("client_reconfig_script")
+	m.RebootDownAfter = s.span("reboot_down_after", 0, 0)
+	m.Renames = s.renames("rename_commands")
 	s.checkRelations(m)
 	s.checkQuorum(m, joins)
 	s.claim(m, watched)
