@@ -109,13 +109,13 @@ func jsonFlag() cli.Flag {
 // connectionFlags are the flags of every command that asks a Warden. They are
 // made anew for each command because the parser keeps state in them.
 func (p *program) connectionFlags(timeout time.Duration) []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringSliceFlag{Name: "server", Aliases: []string{"s"}, EnvVars: []string{"WARDEN_SERVER"}, DefaultText: defaultServer, Usage: "ask the Warden at `HOST:PORT`; several, tried in turn"},
 		&cli.StringFlag{Name: "password", EnvVars: []string{"WARDEN_PASSWORD"}, DefaultText: "none", Usage: "the Wardens' requirepass; others on this machine can see it here, so better use the variable or a file"},
 		&cli.StringFlag{Name: "password-file", EnvVars: []string{"WARDEN_PASSWORD_FILE"}, Usage: "read the password from `FILE`"},
 		&cli.DurationFlag{Name: "timeout", EnvVars: []string{"WARDEN_TIMEOUT"}, Value: timeout, Usage: "how long to wait for an answer"},
 		jsonFlag(),
-	}
+	}, tlsFlags()...)
 }
 
 // root runs a Warden, or helps who named no command.

@@ -53,6 +53,12 @@ func (f *fakeWarden) listen(addr string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.serve(srv)
+}
+
+// serve answers at a server that listens already.
+func (f *fakeWarden) serve(srv *server.Server) {
+	f.t.Helper()
 	f.srv, f.addr = srv, srv.Addr().String()
 	commands := map[string]server.Cmd{"AUTH": f.auth, "PING": f.ping, "WARDEN": f.warden, "SENTINEL": f.sentinel, "SUBSCRIBE": f.subscribe}
 	for name, command := range commands {

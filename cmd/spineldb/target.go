@@ -42,6 +42,10 @@ func targetOf(c *cli.Context) (target, error) {
 	if len(t.Servers) == 0 {
 		t.Servers = []string{defaultServer}
 	}
+	var err error
+	if t.TLS, err = tlsOf(c); err != nil {
+		return t, err
+	}
 	if file := c.String("password-file"); file != "" {
 		if t.Password != "" {
 			return t, exit.WrongUsage("both a password and a password file are given, as flags or in WARDEN_PASSWORD and WARDEN_PASSWORD_FILE: keep one")

@@ -5,9 +5,11 @@ package remote
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -29,6 +31,9 @@ type Target struct {
 	// Servers are addresses of Wardens, tried in turn.
 	Servers  []string
 	Password config.Secret
+	// TLS is how the connection is secured; nil: it is not. Each server is
+	// called by the host it is reached at.
+	TLS *tls.Config
 	// Timeout bounds one question.
 	Timeout time.Duration
 }
@@ -37,13 +42,15 @@ type Target struct {
 type Conn struct {
 	Addr   string
 	client *redis.Client
+	secure bool // by TLS
 }
 
 // Open prepares a connection; the first question makes it. Close it.
 func (t Target) Open(addr string) *Conn {
-	return &Conn{Addr: addr, client: redis.NewClient(&redis.Options{
+	return &Conn{Addr: addr, secure: t.TLS != nil, client: redis.NewClient(&redis.Options{
 		Addr:                  addr,
 		Password:              string(t.Password),
+		TLSConfig:             t.TLS,
 		Protocol:              2,
 		DisableIdentity:       true,
 		DialTimeout:           min(t.Timeout, maxDial),
@@ -70,6 +77,9 @@ func (r *Conn) Ask(ctx context.Context, args ...any) (string, error) {
 	text, err := r.client.Do(ctx, args...).Text()
 	if err != nil && ctx.Err() != nil && !IsReply(err) {
 		err = ctx.Err()
+	}
+	if r.secure && err != nil {
+		err = marked(err)
 	}
 	return text, err
 }
@@ -103,6 +113,9 @@ func isDenied(err error) bool {
 func Why(err error) string {
 	var operation *net.OpError
 	var network net.Error
+	if why := whyTLS(err); why != "" {
+		return why
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return "no answer in time"
@@ -114,6 +127,8 @@ func Why(err error) string {
 		return "is not a Warden (" + wording.Shown(err.Error()) + "): name the client port of one"
 	case IsReply(err):
 		return "answered " + wording.Shown(err.Error())
+	case errors.Is(err, io.EOF):
+		return "ended the connection without an answer, as one does that serves by TLS alone: try --tls"
 	case errors.As(err, &operation):
 		return wording.Shown(operation.Err.Error())
 	}
