@@ -13,17 +13,19 @@ import (
 
 	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/sentinelconf"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 )
 
 // program is one run of the command with what it touches: where it writes, and
-// what it starts. daemon runs one Warden until ctx ends; demo runs the
+// what it starts. daemon and dropin run one Warden until ctx ends; demo runs the
 // demonstration with the arguments after the word "demo". An error of package
 // exit chooses the exit code, any other gives 1.
 type program struct {
 	out, errs io.Writer
 	colour    bool
 	daemon    func(ctx context.Context, c config.Config) error
+	dropin    func(ctx context.Context, file *sentinelconf.File) error
 	demo      func(ctx context.Context, args []string) error
 }
 
@@ -32,6 +34,9 @@ const defaultConfigFile = "warden.toml"
 
 // run is the whole command; it returns the exit code.
 func (p *program) run(ctx context.Context, args []string) int {
+	if call, is := parseDropin(args); is {
+		return p.runDropin(ctx, call)
+	}
 	app := p.app()
 	err := app.RunContext(ctx, arrange(args, valueFlags(app)))
 	if err != nil && err.Error() != "" {
@@ -44,7 +49,7 @@ func (p *program) app() *cli.App {
 	app := &cli.App{
 		Name:      "spineldb",
 		Usage:     "an external quorum that keeps one primary per group of databases",
-		UsageText: "spineldb --warden [FILE]           run a Warden\nspineldb COMMAND [arguments]       talk to running Wardens",
+		UsageText: "spineldb --warden [FILE]           run a Warden\nspineldb --sentinel FILE           run a Warden in the place of Redis Sentinel\nspineldb COMMAND [arguments]       talk to running Wardens",
 		Description: "Commands ask one Warden and learn of the others from it. GROUP may be left out\n" +
 			"where there is only one. Exit codes: 0 done, 1 refused or not agreed, 2 usage,\n" +
 			"3 no Warden reachable, 4 result unknown.",

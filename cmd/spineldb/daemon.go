@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,15 +12,16 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/certificate"
 	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/discovery/gossip"
 	"github.com/spineldb/warden/discovery/resp"
+	"github.com/spineldb/warden/discovery/script"
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/shell"
 	"github.com/spineldb/warden/warden/store"
@@ -39,7 +41,9 @@ func daemonMain(ctx context.Context, c config.Config) error {
 	}
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
-	d, err := startDaemon(ctx, opening{setup: s, keeper: changesKeeper{c.DataDir}, log: log, level: level, quit: quit})
+	d, err := startDaemon(ctx, opening{
+		setup: s, keeper: changesKeeper{c.DataDir}, log: log, level: level, quit: quit, doors: doors{bind: []string{c.Host}},
+	})
 	if err != nil {
 		return err
 	}
@@ -62,28 +66,38 @@ type opening struct {
 	log    *slog.Logger
 	level  *slog.LevelVar
 	// quit begins to end the process.
-	quit func()
+	quit  func()
+	doors doors
+	// ready is called when everything is open and no group runs yet; nil: none.
+	ready func(*daemon) error
 }
 
 // daemon is one running Warden: the store, the edges and the shell between.
 type daemon struct {
-	log      *slog.Logger
-	store    *store.Store
-	gossip   *gossip.Gossip
-	server   *resp.Server
-	shell    *shell.Shell
-	steward  *steward
-	ids      identities
-	adapters map[warden.GroupName]dressed
+	log     *slog.Logger
+	store   *store.Store
+	gossip  *gossip.Gossip
+	server  *resp.Server
+	shell   *shell.Shell
+	steward *steward
+	scripts *script.Runner
+	// certificates is nil while nobody speaks TLS.
+	certificates *certificate.Keeper
+	nodesByTLS   bool
+	ids          identities
+	adapters     map[warden.GroupName]dressed
 	// gossipPort is the one that is bound, which need not be the configured one.
 	gossipPort int
-	// heard is told of every event after the subscribers were.
-	heard func(warden.Event)
+	// heard are told of every event after the subscribers were. They must not
+	// block, and none is added once the groups run.
+	heard []func(warden.Event)
 	// cleanups end what was started, the last first.
 	cleanups []cleanup
 
 	mu    sync.Mutex
 	peers map[warden.WardenID]gossip.Peer
+	// led are the nodes this Warden has promoted, until clients were told.
+	led map[warden.GroupName]warden.NodeID
 }
 
 type cleanup struct {
@@ -94,7 +108,7 @@ type cleanup struct {
 // startDaemon starts everything or nothing: what was started before a failure
 // is ended again.
 func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
-	d = &daemon{log: o.log, adapters: map[warden.GroupName]dressed{}, peers: map[warden.WardenID]gossip.Peer{}, heard: func(warden.Event) {}}
+	d = &daemon{log: o.log, adapters: map[warden.GroupName]dressed{}, peers: map[warden.WardenID]gossip.Peer{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.stop())
@@ -106,18 +120,27 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 		return d, fmt.Errorf("open data_dir: %w", err)
 	}
 	d.onStop("store", func(context.Context) error { return d.store.Close() })
+	d.startScripts()
 	d.makeSteward(o)
+	if err = d.openCertificates(c); err != nil {
+		return d, err
+	}
 	if err = d.chooseGossipPort(c); err != nil {
 		return d, err
 	}
 	if err = d.makeShell(o.setup); err != nil {
 		return d, err
 	}
-	if err = d.startServer(ctx, o.setup); err != nil {
+	if err = d.startServer(ctx, o); err != nil {
 		return d, err
 	}
 	if err = d.startGossip(ctx, c, c.AnnounceHost()); err != nil {
 		return d, err
+	}
+	if o.ready != nil {
+		if err = o.ready(d); err != nil {
+			return d, err
+		}
 	}
 	if err = d.shell.Start(); err != nil {
 		return d, err
@@ -163,7 +186,7 @@ func (d *daemon) stop() error {
 
 func (d *daemon) makeSteward(o opening) {
 	d.steward = &steward{
-		keeper: o.keeper, log: d.log, level: o.level, announce: d.announce, scripts: noScripts{}, quit: o.quit,
+		keeper: o.keeper, log: d.log, level: o.level, announce: d.say, scripts: jobs{d.scripts}, quit: o.quit,
 		primary:     func(name warden.GroupName) (warden.NodeID, bool) { return d.shell.Primary(name) },
 		reconfigure: func(ctx context.Context, s setup) error { return d.shell.Reconfigure(ctx, d.groups(s)) },
 	}
@@ -172,12 +195,6 @@ func (d *daemon) makeSteward(o opening) {
 		d.ids.learn(d.store.Identity(), o.setup.Sentinel)
 	}
 }
-
-// noScripts is a runner that has nothing to run.
-type noScripts struct{}
-
-func (noScripts) Jobs() []resp.ScriptJob                 { return nil }
-func (noScripts) SetTimers(time.Duration, time.Duration) {}
 
 func (d *daemon) makeShell(s setup) (err error) {
 	c := s.Config
@@ -205,22 +222,50 @@ func (d *daemon) announce(e warden.Event) {
 	if d.server != nil {
 		d.server.Publish(e)
 	}
-	d.heard(e)
+	for _, tell := range d.heard {
+		tell(e)
+	}
 }
 
-func (d *daemon) startServer(ctx context.Context, s setup) (err error) {
-	c := s.Config
+// openCertificates reads what is needed to speak TLS, if anything is.
+func (d *daemon) openCertificates(c config.Config) (err error) {
+	if c.TLS.Port == 0 && !c.TLS.Nodes {
+		return nil
+	}
+	d.nodesByTLS = c.TLS.Nodes
+	d.certificates, err = certificate.Open(c.TLS, func(err error) {
+		if err != nil {
+			d.log.Warn("the certificates on disk are not taken, the old ones stay in use", "error", err)
+			return
+		}
+		d.log.Info("certificates renewed")
+	})
+	return err
+}
+
+func (d *daemon) startServer(ctx context.Context, o opening) (err error) {
+	c := o.setup.Config
 	d.server, err = resp.New(resp.Options{
-		Addr: net.JoinHostPort(c.Host, strconv.Itoa(c.Port)), Password: string(c.RequirePass), Directory: directory{d.shell, d},
-		Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients,
+		Password: string(c.RequirePass), Directory: directory{d.shell, d}, Steward: d.steward,
+		Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients, IdleTimeout: o.doors.idle,
 	})
 	if err != nil {
 		return err
 	}
-	if err = d.server.Start(ctx); err != nil {
-		return fmt.Errorf("open client port %d (key port): %w", c.Port, err)
+	var secure *tls.Config
+	if d.certificates != nil {
+		secure = d.certificates.Server()
+	}
+	listeners, err := o.doors.listen(ctx, c.Port, c.TLS.Port, secure, func() bool { return c.RequirePass == "" })
+	if err != nil {
+		return err
 	}
 	d.onStop("clients", d.server.Shutdown)
+	for _, l := range listeners {
+		if err := d.server.Serve(l); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

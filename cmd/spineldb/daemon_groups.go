@@ -35,7 +35,7 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 		g := group.Config{
 			Group: m.Name, Client: client, Primary: m.Primary, Nodes: m.Nodes, Quorum: m.Quorum, Wardens: m.Wardens,
 			Alone:     m.Quorum == 1 && len(s.Join) == 0 && m.Wardens <= 1,
-			DownAfter: m.DownAfter, CrashAfter: m.CrashAfter, FailoverTimeout: m.FailoverTimeout, HelloInterval: m.HelloInterval,
+			DownAfter: m.DownAfter, CrashAfter: m.CrashAfter, FailoverTimeout: max(m.FailoverTimeout, m.DownAfter), HelloInterval: m.HelloInterval,
 			FailoverCooldown: m.FailoverCooldown, ParallelSyncs: m.ParallelSyncs, ReplicaWitness: m.ReplicaWitness,
 			PriorityFirst: s.DropIn, SentinelLife: s.DropIn, RebootDownAfter: m.RebootDownAfter, Expected: m.Expected,
 			LookEvery: millis(timers, timerPing), TiltTrigger: millis(timers, timerTrigger),
@@ -54,10 +54,11 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 func (d *daemon) adapter(m config.Master) warden.Adapter {
 	have, ok := d.adapters[m.Name]
 	if !ok || have.user != m.AuthUser || have.password != m.AuthPassword || !maps.Equal(have.renames, m.Renames) {
-		have = dressed{
-			redis.New(redis.Options{User: m.AuthUser, Password: string(m.AuthPassword), Logger: d.log}),
-			m.AuthUser, m.AuthPassword, maps.Clone(m.Renames),
+		o := redis.Options{User: m.AuthUser, Password: string(m.AuthPassword), Renames: maps.Clone(m.Renames), Logger: d.log}
+		if d.nodesByTLS {
+			o.TLS = d.certificates.Client()
 		}
+		have = dressed{redis.New(o), m.AuthUser, m.AuthPassword, o.Renames}
 		d.adapters[m.Name] = have
 	}
 	return have.adapter

@@ -55,9 +55,10 @@ func applyOption(m *config.Master, o resp.Setting) error {
 	span := warden.Duration(n) * warden.Millisecond
 	switch o.Name {
 	case optionDown:
-		if !number || span < config.MinDownAfter {
+		if !number || n == 0 {
 			return wrong
 		}
+		span = max(span, config.MinDownAfter)
 		// Unless it was set apart, the limit for refused connections goes with
 		// the one for silence.
 		if m.CrashAfter == m.DownAfter || m.CrashAfter > span {

@@ -136,7 +136,7 @@ func (s *steward) crashPoint() string {
 func (s *steward) Parameters() []resp.Setting {
 	now := s.now.Load()
 	port := 0
-	if now.AnnouncePort != now.Port {
+	if now.AnnouncePort != now.ownPort() {
 		port = now.AnnouncePort
 	}
 	values := []struct{ name, value string }{
@@ -211,9 +211,9 @@ func (s *setup) setParameter(name, value string) error {
 }
 
 // ownPort is the port of this Warden that clients are told when nothing else
-// was configured.
+// was configured: that of TLS where everybody speaks TLS.
 func (s *setup) ownPort() int {
-	if s.Port == 0 {
+	if s.TLS.Port != 0 && (s.Port == 0 || s.TLS.Nodes) {
 		return s.TLS.Port
 	}
 	return s.Port

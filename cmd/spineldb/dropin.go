@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/sentinelconf"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
+)
+
+const dropinUsage = `Usage: spineldb --sentinel FILE [--check] [--KEY VALUE ...]
+       redis-sentinel FILE [--KEY VALUE ...]
+
+Runs a Warden with a sentinel.conf, in the place of Redis Sentinel. FILE has to
+be writable: what Sentinel remembers is kept in it. --check reports a mistake in
+it and starts nothing.
+`
+
+// dropin is a call in the words of Redis Sentinel.
+type dropin struct {
+	file string
+	// overrides are the words after the file, "--key" and values.
+	overrides []string
+	check     bool
+	version   bool
+	help      bool
+}
+
+// parseDropin recognises a call as Redis Sentinel is called: by the name of
+// the binary, or by --sentinel. The words are Redis's and not those of our own
+// flags: "--port 1" is a line of the configuration.
+func parseDropin(args []string) (dropin, bool) {
+	if len(args) == 0 {
+		return dropin{}, false
+	}
+	name := filepath.Base(args[0])
+	named := strings.Contains(name, "redis-sentinel") || strings.Contains(name, "valkey-sentinel")
+	if !named && !slices.ContainsFunc(args[1:], isSentinelFlag) {
+		return dropin{}, false
+	}
+	var d dropin
+	rest := slices.DeleteFunc(slices.Clone(args[1:]), func(word string) bool {
+		d.check = d.check || word == "--check"
+		return word == "--check"
+	})
+	if len(rest) > 0 && isSentinelFlag(rest[0]) {
+		if _, file, given := strings.Cut(rest[0], "="); given {
+			rest[0] = file
+		} else {
+			rest = rest[1:]
+		}
+	}
+	if len(rest) == 0 {
+		return d, true
+	}
+	switch rest[0] {
+	case "-v", "--version":
+		d.version = true
+	case "-h", "--help":
+		d.help = true
+	default:
+		if !strings.HasPrefix(rest[0], "-") {
+			d.file, rest = rest[0], rest[1:]
+		}
+		d.overrides = rest
+	}
+	return d, true
+}
+
+func isSentinelFlag(word string) bool {
+	return word == "--sentinel" || strings.HasPrefix(word, "--sentinel=")
+}
+
+// runDropin is the whole command in the place of Redis Sentinel.
+func (p *program) runDropin(ctx context.Context, call dropin) int {
+	switch {
+	case call.version:
+		_, _ = fmt.Fprintf(p.out, "Warden %s (for Redis Sentinel)\n", currentVersion().Version)
+		return exit.Done
+	case call.help:
+		_, _ = io.WriteString(p.out, dropinUsage)
+		return exit.Done
+	case call.file == "":
+		_, _ = fmt.Fprintf(p.errs, "a Sentinel needs a configuration file that it can write: give its path first\n%s", dropinUsage)
+		return exit.Refused
+	}
+	file, err := sentinelconf.Load(call.file, call.overrides)
+	if err != nil {
+		_, _ = io.WriteString(p.errs, banner(err))
+		return exit.Refused
+	}
+	if call.check {
+		_, err = fmt.Fprintf(p.out, "%s is valid: %d %s, %d %s\n", call.file,
+			len(file.State.Groups), wording.Plural(len(file.State.Groups), "group"), len(file.Warnings), wording.Plural(len(file.Warnings), "warning"))
+		for _, w := range file.Warnings {
+			_, _ = fmt.Fprintf(p.out, "warning: %s\n", w)
+		}
+		return exit.Code(err)
+	}
+	if err := p.dropin(ctx, file); err != nil {
+		_, _ = fmt.Fprintf(p.errs, "%s\n", err)
+		return exit.Refused
+	}
+	return exit.Done
+}
+
+// banner tells of a configuration that is not accepted as Redis does, because
+// scripts around it look for these lines.
+func banner(err error) string {
+	var e *sentinelconf.Error
+	if !errors.As(err, &e) {
+		return err.Error() + "\n"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n*** FATAL CONFIG FILE ERROR (Warden %s) ***\n", currentVersion().Version)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, "Reading the configuration file %s, at line %d\n", e.File, e.Line)
+	} else {
+		fmt.Fprintf(&b, "Reading the configuration file %s\n", e.File)
+	}
+	fmt.Fprintf(&b, ">>> '%s'\n%s\n", e.Text, e.Reason)
+	if e.Hint != "" {
+		fmt.Fprintf(&b, "(%s)\n", e.Hint)
+	}
+	return b.String()
+}
+
+// dropinMain runs one Warden with a sentinel.conf until ctx ends.
+func dropinMain(ctx context.Context, file *sentinelconf.File) error {
+	if err := sentinelconf.Writable(file.Path); err != nil {
+		return fmt.Errorf("Sentinel config file %s is not writable: %w", file.Path, err) //nolint:staticcheck // Sentinel's words, which scripts look for
+	}
+	c, err := file.Config()
+	if err != nil {
+		return err
+	}
+	if file.Server.Dir != "" {
+		if err := os.Chdir(file.Server.Dir); err != nil {
+			return fmt.Errorf("change to the directory of dir: %w", err)
+		}
+	}
+	level := &slog.LevelVar{}
+	level.Set(logLevels[file.Server.LogLevel])
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: level}))
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	k := newFileKeeper(file, log)
+	s := setup{
+		Config: c, Sentinel: file.State.MyID,
+		ResolveNames: file.State.ResolveHostnames, AnnounceNames: file.State.AnnounceHostnames,
+		DenyScripts: file.State.DenyScriptsReconfig, User: file.State.SentinelUser, Password: file.State.SentinelPass,
+		Loglevel: file.Server.LogLevel,
+	}
+	d, err := startDaemon(ctx, opening{setup: s, keeper: k, log: log, level: level, quit: quit, ready: k.begin, doors: doorsOf(file.Server)})
+	if err != nil {
+		return err
+	}
+	return d.serve(ctx, func(context.Context) {})
+}
+
+// doorsOf is how a sentinel.conf lets clients in.
+func doorsOf(s sentinelconf.Server) doors {
+	o := doors{
+		bind: s.Bind, guarded: s.ProtectedMode, socket: s.UnixSocket, socketMode: fs.FileMode(s.UnixSocketPerm),
+		idle: time.Duration(s.Timeout), keepAlive: time.Duration(s.TCPKeepalive),
+	}
+	if len(o.bind) == 0 {
+		o.bind = []string{"*", "-::*"}
+	}
+	if o.keepAlive == 0 {
+		o.keepAlive = -1
+	}
+	return o
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/cmd/spineldb/sentinelconf"
+	"github.com/spineldb/warden/warden"
+)
+
+const (
+	// gatherFor is how long changes are gathered before the file is written.
+	gatherFor = 50 * time.Millisecond
+	// lookEvery is how often the file is compared with what is so, for changes
+	// that come without an event.
+	lookEvery = 2 * time.Second
+)
+
+// fileKeeper keeps a drop-in's setup and what Sentinel remembers in
+// sentinel.conf. Safe for concurrent use. What must not be lost is in the
+// store; the file follows within moments, in the background, so that a slow
+// disk holds nothing up.
+type fileKeeper struct {
+	file *sentinelconf.File
+	log  *slog.Logger
+	// dirty has room for one note that the file is behind.
+	dirty chan struct{}
+
+	mu      sync.Mutex
+	d       *daemon // nil until it runs
+	setup   setup   // as saved last
+	last    sentinelconf.State
+	written []byte
+	failed  string // why the last write failed
+}
+
+func newFileKeeper(file *sentinelconf.File, log *slog.Logger) *fileKeeper {
+	return &fileKeeper{file: file, log: log, last: file.State.Clone(), dirty: make(chan struct{}, 1)}
+}
+
+// begin writes the file for the first time, so that a Warden whose file cannot
+// be written does not start, and keeps it up to date until the daemon stops.
+func (k *fileKeeper) begin(d *daemon) error {
+	k.mu.Lock()
+	k.d = d
+	k.mu.Unlock()
+	if err := k.Save(d.steward.current()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { k.run(ctx) })
+	d.heard = append(d.heard, func(warden.Event) { k.mark() })
+	d.onStop("configuration file", func(context.Context) error {
+		cancel()
+		wg.Wait()
+		return k.refresh()
+	})
+	return nil
+}
+
+// mark notes that the file is behind. It never blocks.
+func (k *fileKeeper) mark() {
+	select {
+	case k.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// run writes the file when something has changed.
+func (k *fileKeeper) run(ctx context.Context) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		case <-k.dirty:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(gatherFor):
+			}
+		}
+		err := k.refresh()
+		k.report(err)
+	}
+}
+
+// report logs a failure once, and its end.
+func (k *fileKeeper) report(err error) {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	k.mu.Lock()
+	same := k.failed == why
+	k.failed = why
+	k.mu.Unlock()
+	if !same && why != "" {
+		k.log.Warn("WARNING: Sentinel was not able to save the new configuration on disk!!!: " + why)
+	}
+}
+
+// Save writes the file for a setup.
+func (k *fileKeeper) Save(s setup) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.write(s, true); err != nil {
+		return err
+	}
+	k.setup = s
+	return nil
+}
+
+// refresh writes the file if what it says is no longer so.
+func (k *fileKeeper) refresh() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.write(k.setup, false)
+}
+
+// write renders and writes the file, if it changed or always. It is called
+// with the lock held.
+func (k *fileKeeper) write(s setup, always bool) error {
+	state := k.state(s)
+	data, err := k.file.Render(state)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", k.file.Path, err)
+	}
+	if !always && bytes.Equal(data, k.written) {
+		return nil
+	}
+	if err := sentinelconf.Save(k.file.Path, data); err != nil {
+		return err
+	}
+	k.written, k.last = data, state
+	k.log.Info("Sentinel new configuration saved on disk")
+	return nil
+}
+
+// state is what the file is to say: the setup, and what the groups know now.
+func (k *fileKeeper) state(s setup) sentinelconf.State {
+	st := k.last.Clone()
+	st.MyID = s.Sentinel
+	if st.MyID == "" {
+		st.MyID = string(k.d.store.Identity())
+	}
+	st.AnnounceIP, st.AnnouncePort = s.AnnounceIP, 0
+	if s.AnnouncePort != s.ownPort() {
+		st.AnnouncePort = s.AnnouncePort
+	}
+	st.ResolveHostnames, st.AnnounceHostnames = s.ResolveNames, s.AnnounceNames
+	st.SentinelUser, st.SentinelPass = s.User, s.Password
+	st.LogLevel = s.Loglevel
+	before := st.Groups
+	st.Groups = make([]sentinelconf.Group, 0, len(s.Masters))
+	for _, m := range s.Masters {
+		g := settingsOf(m)
+		if i := slices.IndexFunc(before, func(b sentinelconf.Group) bool { return b.Name == g.Name }); i >= 0 {
+			old := before[i]
+			g.Host, g.Port, g.Replicas, g.Sentinels = old.Host, old.Port, old.Replicas, old.Sentinels
+			g.ConfigEpoch, g.LeaderEpoch = old.ConfigEpoch, old.LeaderEpoch
+		}
+		k.remember(&g, m)
+		st.CurrentEpoch = max(st.CurrentEpoch, g.ConfigEpoch, g.LeaderEpoch)
+		st.Groups = append(st.Groups, g)
+	}
+	return st
+}
+
+// settingsOf is a group's configuration in the words of sentinel.conf.
+func settingsOf(m config.Master) sentinelconf.Group {
+	host, port := split(m.Primary)
+	g := sentinelconf.NewGroup(string(m.Name), host, port, m.Quorum)
+	g.DownAfter, g.FailoverTimeout, g.ParallelSyncs = m.DownAfter, m.FailoverTimeout, m.ParallelSyncs
+	g.RebootDownAfter = m.RebootDownAfter
+	g.NotificationScript, g.ReconfigScript = m.NotificationScript, m.ReconfigScript
+	g.AuthUser, g.AuthPass = m.AuthUser, m.AuthPassword
+	for _, from := range slices.Sorted(maps.Keys(m.Renames)) {
+		g.Renames = append(g.Renames, sentinelconf.Rename{From: from, To: m.Renames[from]})
+	}
+	return g
+}
+
+// remember adds what the Warden knows of a group by now. Until the Wardens
+// have agreed for the first time, what an earlier life left in the file stays
+// there beside it: how many there were is needed to agree safely.
+func (k *fileKeeper) remember(g *sentinelconf.Group, m config.Master) {
+	v, ok := directory{k.d.shell, k.d}.Group(m.Name)
+	if !ok {
+		return
+	}
+	if v.Provisional || v.Topology.IsZero() {
+		g.Replicas, g.Sentinels = slices.Clone(g.Replicas), slices.Clone(g.Sentinels)
+	} else {
+		g.Host, g.Port = split(v.Primary)
+		g.Replicas, g.Sentinels = nil, nil
+		g.ConfigEpoch = max(g.ConfigEpoch, uint64(v.Topology.Epoch))
+	}
+	g.LeaderEpoch = max(g.LeaderEpoch, uint64(v.Promise))
+	for _, n := range v.Nodes {
+		host, port := split(n.Node)
+		at := sentinelconf.Address{Host: host, Port: port}
+		if (host != g.Host || port != g.Port) && !slices.Contains(g.Replicas, at) {
+			g.Replicas = append(g.Replicas, at)
+		}
+	}
+	for _, p := range v.Peers {
+		host, port := split(warden.NodeID(p.Client))
+		id := p.Sentinel
+		if id == "" {
+			id = string(p.ID)
+		}
+		if port == 0 || slices.ContainsFunc(g.Sentinels, func(n sentinelconf.Neighbour) bool { return n.ID == id }) {
+			continue
+		}
+		g.Sentinels = append(g.Sentinels, sentinelconf.Neighbour{Address: sentinelconf.Address{Host: host, Port: port}, ID: id})
+	}
+}
+
+// split is an address in the words of sentinel.conf, whose IPv6 addresses have
+// no brackets. The port is 0 for no address.
+func split(n warden.NodeID) (host string, port int) {
+	port, _ = strconv.Atoi(n.Port())
+	return n.Host(), port
+}
