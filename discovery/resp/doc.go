@@ -4,13 +4,19 @@
 //
 // # Commands for clients
 //
-// AUTH, CLIENT, COMMAND, HELLO, INFO, PING, PSUBSCRIBE, PUNSUBSCRIBE, QUIT, ROLE,
-// SUBSCRIBE, UNSUBSCRIBE and SENTINEL, in the shapes that Redis Sentinel 7.2
-// gives them: numbers inside instance maps are bulk strings, a fact that is
-// missing is a field that is missing, maps are maps in RESP3 and flat arrays in
-// RESP2. The subcommands of SENTINEL are CKQUORUM, FAILOVER,
-// GET-MASTER-ADDR-BY-NAME, HELP, MASTER, MASTERS, MYID, REPLICAS, RESET, SENTINELS
-// and SLAVES, and the newer names GET-PRIMARY-ADDR-BY-NAME, PRIMARIES, PRIMARY.
+// The 15 commands of Redis Sentinel (ACL, AUTH, CLIENT, COMMAND, HELLO, INFO,
+// PING, PSUBSCRIBE, PUBLISH, PUNSUBSCRIBE, ROLE, SENTINEL, SHUTDOWN, SUBSCRIBE,
+// UNSUBSCRIBE), QUIT and WARDEN, with all their subcommands, in the shapes that
+// Redis Sentinel 7.2 gives them: numbers inside instance maps are bulk strings,
+// a fact that is missing is a field that is missing, maps are maps in RESP3 and
+// flat arrays in RESP2. Valkey's PRIMARY spellings are answered too.
+//
+// What changes this one Warden (SENTINEL SET, MONITOR, REMOVE, CONFIG SET, DEBUG,
+// FLUSHCONFIG, SIMULATE-FAILURE, SHUTDOWN) goes to Options.Steward; here only
+// the words are checked, all of a request before anything is done. What real
+// Sentinels tell and ask (PUBLISH __sentinel__:hello, IS-MASTER-DOWN-BY-ADDR)
+// goes to Options.Neighbours. docs/protocol.md lists what differs from Sentinel,
+// and a test compares everything else with a real one.
 //
 // The address of a group is the same whether asked as GET-MASTER-ADDR-BY-NAME
 // or read from MASTER(S) and INFO: there is one source for it. A known group that
