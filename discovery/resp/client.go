@@ -19,6 +19,7 @@ type client struct {
 	reader *requestReader
 
 	w          writer
+	call       call
 	replies    replyMode
 	authorized bool
 	// user is who has logged in, nil before; others read it.

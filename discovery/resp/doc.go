@@ -65,9 +65,9 @@
 //
 // Nothing a client does costs others more than its share. A request is at most
 // 1 MiB (64 KiB before AUTH) and 1,024 words, and memory follows what has
-// arrived, not what was announced. Each client has one goroutine that reads and
-// answers and one that writes what is queued. A client that does not read is
-// not read from either, and cut when a write makes no progress for
-// WriteTimeout. Events never wait: a subscriber whose queue is full is cut, and
-// asks again when it is back.
+// arrived, not what was announced. Each client has one goroutine, which reads
+// and answers, and a second one only while it reads slower than it is written
+// to. Its queue is bounded; when that is full it is not read from either, and it
+// is cut when a write makes no progress for WriteTimeout. Events never wait: a
+// subscriber whose queue is full is cut, and asks again when it is back.
 package resp

@@ -17,7 +17,8 @@ const (
 	maxInline       = 64 << 10
 	maxHeader       = 64 << 10 // bytes of a "*3" or "$5" line, which Redis allows too
 	readBufferBytes = 4 << 10
-	keepScratch     = 64 << 10
+	keepScratch     = 16 << 10
+	keepRequest     = 512 // bytes of a request whose words may serve again
 )
 
 // protocolError ends a connection. Its text is what Redis says.
@@ -40,6 +41,7 @@ const (
 type requestReader struct {
 	br      *bufio.Reader
 	scratch []byte
+	words   []string // of the last request
 	// mid says that a request has begun and not ended, for deadlines.
 	mid bool
 }
@@ -49,8 +51,9 @@ func newRequestReader(r io.Reader) *requestReader {
 }
 
 // read returns the words of the next request, none for an empty one (which
-// asks for no answer). authenticated chooses the bound on its size. After any
-// error the stream cannot be read further; a protocolError deserves an answer.
+// asks for no answer). The slice, not the words, is valid until the next call.
+// authenticated chooses the bound on the request's size. After any error the
+// stream cannot be read further; a protocolError deserves an answer.
 func (r *requestReader) read(authenticated bool) ([]string, error) {
 	r.mid = false
 	first, err := r.br.ReadByte()
@@ -90,8 +93,9 @@ func (r *requestReader) multibulk(budget int, authenticated bool) ([]string, err
 	if count <= 0 {
 		return nil, nil // Redis takes these for nothing at all
 	}
+	room := budget
 	budget -= used
-	words := make([]string, 0, min(count, 8))
+	words := r.words[:0]
 	for range count {
 		first, err := r.br.ReadByte()
 		if err != nil {
@@ -114,14 +118,28 @@ func (r *requestReader) multibulk(budget int, authenticated bool) ([]string, err
 			}
 			return nil, errBulkLength
 		}
-		word, err := r.bulk(n)
+		text, err := r.bulk(n)
 		if err != nil {
 			return nil, err
 		}
 		budget -= n
-		words = append(words, word)
+		words = append(words, r.word(len(words), text))
+	}
+	r.words = nil
+	if room-budget <= keepRequest {
+		r.words = words
 	}
 	return words, nil
+}
+
+// word makes text a string. Clients mostly ask what they asked before, so the
+// word at the same place of the last request is often the same, and then costs
+// no memory.
+func (r *requestReader) word(i int, text []byte) string {
+	if i < len(r.words) && r.words[i] == string(text) {
+		return r.words[i]
+	}
+	return string(text)
 }
 
 // length reads the rest of a header line: a decimal number and CR LF. used is
@@ -135,12 +153,20 @@ func (r *requestReader) length(tooBig, invalid protocolError) (n, used int, err 
 	if !ok || len(text) > 20 {
 		return 0, 0, invalid
 	}
-	n, err = strconv.Atoi(string(text))
-	// The way back refuses "+1", "01" and "-0", which Redis refuses too.
-	if err != nil || strconv.Itoa(n) != string(text) {
+	n, ok = decimal(text)
+	if !ok {
 		return 0, 0, invalid
 	}
 	return n, len(line) + 1, nil
+}
+
+// decimal reads a whole number, and refuses "+1", "01" and "-0" as Redis does.
+func decimal(text []byte) (n int, ok bool) {
+	if len(text) == 1 && text[0] >= '0' && text[0] <= '9' {
+		return int(text[0] - '0'), true
+	}
+	n, err := strconv.Atoi(string(text))
+	return n, err == nil && strconv.Itoa(n) == string(text)
 }
 
 // line reads up to and including LF. The result is valid until the next read.
@@ -166,29 +192,30 @@ func (r *requestReader) line(limit int, tooBig protocolError) ([]byte, error) {
 
 // bulk reads n bytes and CR LF. It reserves at most 4 KiB and as much again as
 // has arrived, whatever n promises.
-func (r *requestReader) bulk(n int) (string, error) {
+// The result is valid until the next read.
+func (r *requestReader) bulk(n int) ([]byte, error) {
 	buf := r.scratch[:0]
 	for len(buf) < n {
 		have := len(buf)
 		want := min(n-have, max(have, readBufferBytes))
 		buf = slices.Grow(buf, want)[:have+want]
 		if _, err := io.ReadFull(r.br, buf[have:]); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	r.scratch = buf
 	for _, want := range []byte("\r\n") {
 		b, err := r.br.ReadByte()
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if b != want {
 			// Redis skips two bytes unseen. We would rather stop than take
 			// data for the next request.
-			return "", errBulkLength
+			return nil, errBulkLength
 		}
 	}
-	return string(buf), nil
+	return buf, nil
 }
 
 func (r *requestReader) inline() ([]string, error) {

@@ -65,6 +65,8 @@ func TestReaderReads(t *testing.T) {
 		{"half a hex escape", `"\x4"` + "\r\n", [][]string{{"x4"}}},
 		{"two in one", request("PING") + "PING x\r\n" + request("PING"), [][]string{{"PING"}, {"PING", "x"}, {"PING"}}},
 		{"most words", request(slices.Repeat([]string{"a"}, 1024)...), [][]string{slices.Repeat([]string{"a"}, 1024)}},
+		{"the same again, shorter, longer", request("A", "b", "c") + request("A", "b", "c") + request("A", "x") + request("A", "x", "c", "d"),
+			[][]string{{"A", "b", "c"}, {"A", "b", "c"}, {"A", "x"}, {"A", "x", "c", "d"}}},
 		{"large word", request(strings.Repeat("b", 1_000_000)), [][]string{{strings.Repeat("b", 1_000_000)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -81,6 +83,28 @@ func TestReaderReads(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Goal: a client that asks what it asked before costs no memory, and a large
+// request is not kept.
+func TestReaderKeepsLittle(t *testing.T) {
+	same := request("SENTINEL", "get-master-addr-by-name", "mymaster")
+	const n = 1000
+	r := newRequestReader(strings.NewReader(strings.Repeat(same, n+2)))
+	if allocated := testing.AllocsPerRun(n, func() {
+		if words, err := r.read(true); err != nil || len(words) != 3 {
+			t.Fatalf("got %q, %v", words, err)
+		}
+	}); allocated > 0 {
+		t.Errorf("%v allocations for each request", allocated)
+	}
+	r = newRequestReader(strings.NewReader(request("PING", strings.Repeat("a", 1<<19))))
+	if _, err := r.read(true); err != nil {
+		t.Fatal(err)
+	}
+	if cap(r.scratch) > keepScratch || r.words != nil {
+		t.Errorf("%d bytes and %d words are kept", cap(r.scratch), len(r.words))
 	}
 }
 

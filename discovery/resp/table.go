@@ -12,6 +12,9 @@ import (
 type command struct {
 	// name is in lower case; a subcommand's is only its own word.
 	name string
+	// full is the name with that of the container, such as "sentinel|master".
+	// The table sets it.
+	full string
 	// arity counts the words, those of the container included; negative: at
 	// least as many.
 	arity int
@@ -43,9 +46,12 @@ func newCommandTable() commandTable {
 	slices.SortFunc(t.rows, func(a, b command) int { return strings.Compare(a.name, b.name) })
 	for i := range t.rows {
 		row := &t.rows[i]
-		t.byName[row.name] = row
+		row.full = row.name
+		t.byName[row.full] = row
 		for j := range row.subs {
-			t.byName[row.name+"|"+row.subs[j].name] = &row.subs[j]
+			sub := &row.subs[j]
+			sub.full = row.name + "|" + sub.name
+			t.byName[sub.full] = sub
 		}
 	}
 	return t
@@ -54,19 +60,32 @@ func newCommandTable() commandTable {
 // find returns the command that the words call and its full name, such as
 // "sentinel|master". problem is the error to answer if there is none.
 func (t commandTable) find(words []string) (cmd *command, name, problem string) {
-	name = strings.ToLower(words[0])
-	cmd = t.byName[name]
-	if cmd == nil || strings.Contains(name, "|") {
-		return nil, name, unknownCommand(words)
+	var short [64]byte // keeps known names off the heap
+	key := appendLower(short[:0], words[0])
+	cmd = t.byName[string(key)]
+	if cmd == nil || len(cmd.full) != len(cmd.name) {
+		return nil, string(key), unknownCommand(words)
 	}
 	if len(cmd.subs) == 0 || len(words) == 1 {
-		return cmd, name, ""
+		return cmd, cmd.full, ""
 	}
-	full := name + "|" + strings.ToLower(words[1])
-	if sub := t.byName[full]; sub != nil {
-		return sub, full, ""
+	key = appendLower(append(key, '|'), words[1])
+	if sub := t.byName[string(key)]; sub != nil {
+		return sub, sub.full, ""
 	}
-	return nil, name, fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", clip(words[1], 128), strings.ToUpper(name))
+	return nil, cmd.full, fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", clip(words[1], 128), strings.ToUpper(cmd.name))
+}
+
+// appendLower appends s with its ASCII letters in lower case.
+func appendLower(b []byte, s string) []byte {
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		b = append(b, c)
+	}
+	return b
 }
 
 func unknownCommand(words []string) string {
@@ -115,7 +134,9 @@ func (s *Server) dispatch(c *client, words []string) {
 	c.note(name)
 	c.replies.next()
 	defer c.hush(len(c.w.buf))
-	r := &call{writer: &c.w, ctx: s.ctx, server: s, client: c, name: name, words: words}
+	// One for all requests of the client, which come one by one.
+	r := &c.call
+	*r = call{writer: &c.w, ctx: s.ctx, server: s, client: c, name: name, words: words}
 	switch {
 	case problem != "":
 		r.fail("%s", problem)
