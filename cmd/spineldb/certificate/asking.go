@@ -25,7 +25,7 @@ func (a Asking) Config() (*tls.Config, error) {
 		return nil, errors.New("load certificate: a certificate and its key go together: give both --tls-cert and --tls-key")
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	pair, err := loadPair(a.CertFile, a.KeyFile)
+	pair, err := loadPair(a.CertFile, a.KeyFile, "")
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package certificate
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/youmark/pkcs8"
 
 	"github.com/spineldb/warden/cmd/spineldb/config"
 )
@@ -33,7 +36,7 @@ func (r *reports) all() []error {
 	return slices.Clone(r.errs)
 }
 
-func open(t *testing.T, c config.TLS, report func(error)) *Keeper {
+func opened(t *testing.T, c config.TLS, report func(error)) *Keeper {
 	t.Helper()
 	k, err := Open(c, report)
 	if err != nil {
@@ -64,7 +67,7 @@ func TestClientAuth(t *testing.T) {
 		"yes": {false, true, false, false}, "": {false, true, false, false},
 		"optional": {true, true, false, false}, "no": {true, true, true, true},
 	} {
-		k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: ours.file, ClientAuth: auth}, nil)
+		k := opened(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: ours.file, ClientAuth: auth}, nil)
 		for i, client := range []*tls.Config{&none, &good, &bad, &server} {
 			serverErr, clientErr, _ := shake(t, k.Server(), client)
 			if ok := serverErr == nil && clientErr == nil; ok != want[i] {
@@ -82,9 +85,9 @@ func TestNodes(t *testing.T) {
 	cert, key := ours.sign("warden", nil)
 	nodeCert, nodeKey := ours.sign("fornodes", nil, x509.ExtKeyUsageClientAuth)
 	c := config.TLS{CertFile: cert, KeyFile: key, CAFile: ours.file, Nodes: true}
-	own := open(t, c, nil)
+	own := opened(t, c, nil)
 	c.ClientCertFile, c.ClientKeyFile = nodeCert, nodeKey
-	special := open(t, c, nil)
+	special := opened(t, c, nil)
 	for name, tt := range map[string]struct {
 		node tls.Certificate
 		want bool
@@ -104,7 +107,7 @@ func TestNodes(t *testing.T) {
 			}
 		}
 	}
-	nameless := open(t, config.TLS{CAFile: ours.file, Nodes: true}, nil)
+	nameless := opened(t, config.TLS{CAFile: ours.file, Nodes: true}, nil)
 	node := &tls.Config{Certificates: []tls.Certificate{ours.pair("node", nil)}, ClientAuth: tls.RequestClientCert}
 	if serverErr, clientErr, _ := shake(t, node, nameless.Client()); serverErr != nil || clientErr != nil {
 		t.Errorf("without a certificate of our own: node says %v, Warden %v", serverErr, clientErr)
@@ -121,7 +124,7 @@ func TestRenewal(t *testing.T) {
 	old := f.ca("ca")
 	cert, key := old.sign("warden", loopback)
 	var told reports
-	k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: old.file, ClientAuth: "yes", Nodes: true}, told.add)
+	k := opened(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: old.file, ClientAuth: "yes", Nodes: true}, told.add)
 	server, client := k.Server(), k.Client()
 	check := func(what string, by *signer, want bool) {
 		t.Helper()
@@ -162,7 +165,7 @@ func TestBrokenRenewal(t *testing.T) {
 	ca := f.ca("ca")
 	cert, key := ca.sign("warden", loopback)
 	var told reports
-	k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, ClientAuth: "no"}, told.add)
+	k := opened(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, ClientAuth: "no"}, told.add)
 	client := &tls.Config{RootCAs: ca.pool()}
 	_, _, before := shake(t, k.Server(), client)
 	f.write("warden.crt", []byte("half of a file"))
@@ -200,7 +203,7 @@ func TestHandshakesDuringChange(t *testing.T) {
 	f := newForge(t)
 	ca := f.ca("ca")
 	cert, key := ca.sign("warden", loopback)
-	k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, ClientAuth: "no"}, nil)
+	k := opened(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, ClientAuth: "no"}, nil)
 	ca.sign("warden", loopback)
 	k.due()
 	var all sync.WaitGroup
@@ -232,8 +235,8 @@ func TestMistakes(t *testing.T) {
 		"belong together":                               {CertFile: cert, KeyFile: otherKey},
 		gone + ":":                                      {CertFile: gone, KeyFile: key},
 		"read key " + gone:                              {CertFile: cert, KeyFile: gone},
-		locked + ": it is encrypted":                    {CertFile: cert, KeyFile: locked, KeyPassword: "s3cret"},
-		lockedOld + ": it is encrypted":                 {CertFile: cert, KeyFile: lockedOld, KeyPassword: "s3cret"},
+		locked + ": it cannot be decrypted":             {CertFile: cert, KeyFile: locked, KeyPassword: "s3cret"},
+		lockedOld + ": it cannot be decrypted":          {CertFile: cert, KeyFile: lockedOld, KeyPassword: "s3cret"},
 		"read CA certificates " + gone:                  {CAFile: gone},
 		junk + ": it contains none":                     {CAFile: junk},
 		empty + ": it contains none":                    {CADir: empty},
@@ -256,7 +259,7 @@ func TestDirectoryOfCAs(t *testing.T) {
 	f := newForge(t)
 	ca := f.ca("ca")
 	cert, key := ca.sign("warden", loopback)
-	k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CADir: f.dir}, nil)
+	k := opened(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CADir: f.dir}, nil)
 	if s, c, _ := shake(t, k.Server(), &tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{ca.pair("client", nil)}}); s != nil || c != nil {
 		t.Errorf("server says %v, client %v", s, c)
 	}
@@ -268,7 +271,7 @@ func TestProtocols(t *testing.T) {
 	ca := f.ca("ca")
 	cert, key := ca.sign("warden", loopback)
 	for list, want := range map[string][2]bool{"": {true, true}, "TLSv1.3": {false, true}, "tlsv1.1 TLSv1.2": {true, false}, "TLSv1.2 TLSv1.3": {true, true}} {
-		k := open(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: ca.file, ClientAuth: "no", Nodes: true, Protocols: list}, nil)
+		k := opened(t, config.TLS{Port: 1, CertFile: cert, KeyFile: key, CAFile: ca.file, ClientAuth: "no", Nodes: true, Protocols: list}, nil)
 		for i, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			peer := &tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{ca.pair("peer", nil)}, MinVersion: v, MaxVersion: v}
 			s, c, _ := shake(t, k.Server(), peer)
@@ -282,28 +285,87 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
-// Goal: keys that openssl encrypts are told from those it does not.
-func TestEncryptedByOpenSSL(t *testing.T) {
-	dir := t.TempDir()
-	for name, tt := range map[string]struct {
-		args []string
-		want bool
-	}{
-		"new.key":   {[]string{"genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-aes256", "-pass", "pass:x"}, true},
-		"old.key":   {[]string{"genrsa", "-traditional", "-aes128", "-passout", "pass:x"}, true},
-		"clear.key": {[]string{"genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"}, false},
+// Goal: keys that openssl has encrypted are read with their password, in each
+// of its forms, and without it, or with another, the reason is said.
+func TestEncryptedKeys(t *testing.T) {
+	f := newForge(t)
+	ca := f.ca("ca")
+	_, caKey := ca.sign("unused", nil)
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "openssl", args...)
+		cmd.Dir = f.dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("run openssl %q: %v\n%s", args, err, out)
+		}
+	}
+	const password = "s3cret word"
+	for name, how := range map[string][]string{
+		"rsa-old":   {"rsa", "-traditional", "-aes128"},
+		"rsa-new":   {"pkcs8", "-topk8", "-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA256"},
+		"rsa-3des":  {"pkcs8", "-topk8", "-v2", "des3", "-v2prf", "hmacWithSHA1"},
+		"rsa-scryp": {"pkcs8", "-topk8", "-scrypt"},
+		"ec-old":    {"ec", "-aes256"},
+		"ec-new":    {"pkcs8", "-topk8"},
+		"ed-new":    {"pkcs8", "-topk8"},
 	} {
-		path := filepath.Join(dir, name)
-		if out, err := exec.CommandContext(t.Context(), "openssl", append(tt.args, "-out", path)...).CombinedOutput(); err != nil {
-			t.Fatalf("run openssl: %v\n%s", err, out)
+		kind := map[string][]string{
+			"rsa": {"-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"}, "ec": {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"},
+			"ed": {"-algorithm", "ED25519"},
+		}[name[:strings.Index(name, "-")]]
+		run(append([]string{"genpkey", "-out", "clear.pem"}, kind...)...)
+		run("req", "-x509", "-key", "clear.pem", "-subj", "/CN=x", "-days", "1", "-out", "own.pem")
+		run(append(how, "-in", "clear.pem", "-out", name, "-passout", "pass:"+password)...)
+		c := config.TLS{CertFile: filepath.Join(f.dir, "own.pem"), KeyFile: filepath.Join(f.dir, name), KeyPassword: password}
+		if text, err := os.ReadFile(c.KeyFile); err != nil || !strings.Contains(string(text), "ENCRYPTED") {
+			t.Fatalf("%s: openssl wrote %q, %v", name, text, err)
 		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
+		k := opened(t, c, nil)
+		if s, c, _ := shake(t, &tls.Config{Certificates: []tls.Certificate{*k.current().own}}, &tls.Config{InsecureSkipVerify: true}); s != nil || c != nil {
+			t.Errorf("%s: server says %v, client %v", name, s, c)
 		}
-		if got := isEncrypted(text); got != tt.want {
-			t.Errorf("%s: encrypted is %v", name, got)
+		for wrong, want := range map[config.Secret]string{"": "set tls-key-file-pass", "other": "check tls-key-file-pass"} {
+			c.KeyPassword = wrong
+			if _, err := Open(c, nil); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), c.KeyFile) || strings.Contains(err.Error(), "other") {
+				t.Errorf("%s with password %q: %v", name, string(wrong), err)
+			}
 		}
+	}
+	text, err := os.ReadFile(caKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := decrypt(text, "needless"); err != nil || string(got) != string(text) {
+		t.Errorf("a key in the clear became %q, %v", got, err)
+	}
+}
+
+// Goal: a key file that was damaged is an error, wherever the damage is.
+func TestDamagedKey(t *testing.T) {
+	f := newForge(t)
+	der, err := pkcs8.MarshalPrivateKey(f.key(), []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outer struct {
+		How  asn1.RawValue
+		Data []byte
+	}
+	if _, err := asn1.Unmarshal(der, &outer); err != nil {
+		t.Fatal(err)
+	}
+	outer.Data = outer.Data[1:] // no whole block any more
+	short, err := asn1.Marshal(outer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, damaged := range [][]byte{short, der[:len(der)/2], nil, []byte("x")} {
+		if got, err := decrypt(block("ENCRYPTED PRIVATE KEY", damaged), "x"); err == nil {
+			t.Errorf("%x became %q", damaged, got)
+		}
+	}
+	if _, err := decrypt(block("ENCRYPTED PRIVATE KEY", der), "x"); err != nil {
+		t.Errorf("the undamaged file: %v", err)
 	}
 }
 

@@ -1,10 +1,8 @@
 package certificate
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -49,13 +47,13 @@ func load(c config.TLS) (*material, error) {
 		return nil, err
 	}
 	m := &material{}
-	if m.own, err = loadPair(c.CertFile, c.KeyFile); err != nil {
+	if m.own, err = loadPair(c.CertFile, c.KeyFile, c.KeyPassword); err != nil {
 		return nil, err
 	}
 	if m.own == nil && c.Port != 0 {
 		return nil, errors.New("serve clients by TLS: there is no certificate: set tls-cert-file and tls-key-file")
 	}
-	if m.forNode, err = loadPair(c.ClientCertFile, c.ClientKeyFile); err != nil {
+	if m.forNode, err = loadPair(c.ClientCertFile, c.ClientKeyFile, c.ClientKeyPassword); err != nil {
 		return nil, err
 	}
 	if m.forNode == nil {
@@ -123,7 +121,7 @@ func versions(list string) (low, high uint16, err error) {
 }
 
 // loadPair reads a certificate with its key; nil where no file is named.
-func loadPair(certFile, keyFile string) (*tls.Certificate, error) {
+func loadPair(certFile, keyFile string, password config.Secret) (*tls.Certificate, error) {
 	switch {
 	case certFile == "" && keyFile == "":
 		return nil, nil
@@ -140,30 +138,14 @@ func loadPair(certFile, keyFile string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read key %s: %w", keyFile, err)
 	}
-	if isEncrypted(key) {
-		return nil, fmt.Errorf("read key %s: it is encrypted, and keys are read in the clear only: "+
-			"write a copy that only the Warden's user may read with openssl pkey -in %s -out NEWFILE", keyFile, keyFile)
+	if key, err = decrypt(key, string(password)); err != nil {
+		return nil, fmt.Errorf("read key %s: %w", keyFile, err)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, fmt.Errorf("load certificate %s with key %s: %w: both must be PEM files, and belong together", certFile, keyFile, err)
 	}
 	return &pair, nil
-}
-
-// isEncrypted reports whether a PEM file holds a key under a passphrase, in the
-// new form or in the old one. The text is looked at, not only the blocks: the
-// old form has header lines that decoders want to be exact.
-func isEncrypted(key []byte) bool {
-	for rest := key; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return bytes.Contains(key, []byte("Proc-Type: 4,ENCRYPTED"))
-		}
-		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return true
-		}
-	}
 }
 
 // loadPool reads the certificates of CAs; nil where none is named.
