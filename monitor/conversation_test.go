@@ -207,11 +207,11 @@ func (w *watcher) step(e Event) {
 			text += "  " + n.Extra
 		}
 		if n.Name == "+sdown" {
-			text += "  " + Why(w.config, w.state, w.state.Find(n.Node), w.now)
+			text += "  " + Why(&w.config, &w.state, w.state.Find(n.Node), w.now)
 		}
 		w.say(text)
 	}
-	told := tells(Opinions(w.config, w.state))
+	told := tells(Opinions(&w.config, &w.state, nil))
 	if told != w.told {
 		w.told = told
 		w.say("w1 tells: " + told)
@@ -253,7 +253,7 @@ func (w *watcher) show() {
 		verdict := "up"
 		switch {
 		case n.Down:
-			verdict = "subjectively down: " + Why(w.config, w.state, n, w.now)
+			verdict = "subjectively down: " + Why(&w.config, &w.state, n, w.now)
 		case n.SeenAt == 0:
 			verdict = "up, never seen"
 		}

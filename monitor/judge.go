@@ -8,7 +8,7 @@ import (
 )
 
 // judge gives every node its verdict for this instant.
-func (s *State) judge(c Config, now warden.Instant, f *Effects) {
+func (s *State) judge(c *Config, now warden.Instant, f *Effects) {
 	s.Veto = s.vetoed(c, now, f)
 	for i, n := range s.Nodes {
 		why, crash := s.cause(c, n, now)
@@ -45,7 +45,7 @@ const (
 )
 
 // cause judges a node; crash says that there is hard evidence.
-func (s *State) cause(c Config, n *Node, now warden.Instant) (why cause, crash bool) {
+func (s *State) cause(c *Config, n *Node, now warden.Instant) (why cause, crash bool) {
 	switch {
 	case n.Refusing && s.RefusedFor(n) >= c.CrashAfter:
 		return refuses, true
@@ -71,7 +71,7 @@ func (s *State) cause(c Config, n *Node, now warden.Instant) (why cause, crash b
 }
 
 // Why says why a node is subjectively down; "" when it is up.
-func Why(c Config, s State, n *Node, now warden.Instant) string {
+func Why(c *Config, s *State, n *Node, now warden.Instant) string {
 	if !n.Down {
 		return ""
 	}
@@ -96,7 +96,7 @@ func Why(c Config, s State, n *Node, now warden.Instant) string {
 }
 
 // vetoed reports whether a replica's growth contradicts the primary's silence.
-func (s *State) vetoed(c Config, now warden.Instant, f *Effects) bool {
+func (s *State) vetoed(c *Config, now warden.Instant, f *Effects) bool {
 	p := s.Find(c.Primary)
 	if p == nil || !c.Witness || s.Silence(p) < c.DownAfter || s.Silence(p) >= vetoLimit*c.DownAfter || p.Refusing {
 		return false
@@ -113,7 +113,7 @@ func (s *State) vetoed(c Config, now warden.Instant, f *Effects) bool {
 }
 
 // count counts the opinions and gives the objective verdict.
-func (s *State) count(c Config, now warden.Instant, f *Effects) {
+func (s *State) count(c *Config, now warden.Instant, f *Effects) {
 	s.heard = without(s.heard, func(h heard) bool { return now.Sub(h.at) > opinionLife })
 	own := s.SaysDown(c)
 	s.Agreeing = 0
@@ -138,18 +138,17 @@ func (s *State) count(c Config, now warden.Instant, f *Effects) {
 
 // SaysDown is this Warden's opinion of the primary, as it may be told and
 // counted: subjectively down, not in TILT, not vetoed by a witness.
-func (s *State) SaysDown(c Config) bool {
+func (s *State) SaysDown(c *Config) bool {
 	p := s.Find(c.Primary)
 	return p != nil && p.Down && !s.Tilt && !s.Veto
 }
 
-// Opinions are what this Warden tells the others: of the primary, and of every
-// node that calls itself one. None in TILT.
-func Opinions(c Config, s State) []warden.Opinion {
+// Opinions appends to out what this Warden tells the others: of the primary, and
+// of every node that calls itself one. None in TILT.
+func Opinions(c *Config, s *State, out []warden.Opinion) []warden.Opinion {
 	if s.Tilt {
-		return nil
+		return out
 	}
-	var out []warden.Opinion
 	for _, n := range s.Nodes {
 		if n.ID != c.Primary && (n.Seen.Role != warden.RolePrimary || n.Down) || n.SeenAt == 0 && !n.Down {
 			continue
@@ -169,7 +168,7 @@ func Opinions(c Config, s State) []warden.Opinion {
 }
 
 // Heard reports whether the named Warden lately said of a node what ok wants.
-func (s *State) Heard(c Config, from warden.WardenID, node warden.NodeID, ok func(warden.Opinion) bool) bool {
+func (s *State) Heard(c *Config, from warden.WardenID, node warden.NodeID, ok func(warden.Opinion) bool) bool {
 	for _, h := range s.heard {
 		if h.from == from && h.birth == c.Birth && h.opinion.Node == node && ok(h.opinion) {
 			return true
@@ -179,7 +178,7 @@ func (s *State) Heard(c Config, from warden.WardenID, node warden.NodeID, ok fun
 }
 
 // Belongs reports whether an observation is of the group's lineage.
-func (s *State) Belongs(c Config, o *warden.Observation) bool {
+func (s *State) Belongs(c *Config, o *warden.Observation) bool {
 	known := func(id string) bool {
 		return id != "" && (slices.Contains(c.Lineage, id) || slices.Contains(s.Extra, id))
 	}
@@ -188,7 +187,7 @@ func (s *State) Belongs(c Config, o *warden.Observation) bool {
 
 // judgeReturn looks at what the agreed primary holds: the group's data, or
 // something else since it came back.
-func (s *State) judgeReturn(c Config, p *Node, before *warden.Observation, now warden.Instant) {
+func (s *State) judgeReturn(c *Config, p *Node, before *warden.Observation, now warden.Instant) {
 	o := p.Seen
 	lost, hard := "", false
 	switch {
@@ -223,7 +222,7 @@ func (s *State) judgeReturn(c Config, p *Node, before *warden.Observation, now w
 }
 
 // othersHold reports whether some other node has data of the known lineage.
-func (s *State) othersHold(c Config, p *Node) bool {
+func (s *State) othersHold(c *Config, p *Node) bool {
 	return s.any(func(n *Node) bool {
 		return n.ID != p.ID && n.SeenAt != 0 && !n.Down && !n.Seen.Empty && !n.Seen.Syncing && s.Belongs(c, n.Seen)
 	})
@@ -242,7 +241,7 @@ func (s *State) alone(p *Node) bool {
 
 // othersAhead reports whether a living replica of the lineage has more than
 // position.
-func (s *State) othersAhead(c Config, p *Node, position int64) bool {
+func (s *State) othersAhead(c *Config, p *Node, position int64) bool {
 	return s.any(func(n *Node) bool {
 		return n.ID != p.ID && n.SeenAt != 0 && !n.Down && !n.Seen.Empty && !n.Seen.Syncing &&
 			n.Seen.Role == warden.RoleReplica && n.Seen.Position > position && s.Belongs(c, n.Seen) &&
@@ -262,7 +261,7 @@ func (s *State) any(is func(*Node) bool) bool {
 
 // extend learns the replication ids that followed from known ones, and those
 // of a primary beside which nobody holds older data of the group.
-func (s *State) extend(c Config, o *warden.Observation) {
+func (s *State) extend(c *Config, o *warden.Observation) {
 	for _, id := range []string{o.LineageBefore, o.Lineage} {
 		if id != "" && !slices.Contains(c.Lineage, id) && !slices.Contains(s.Extra, id) {
 			s.Extra = append(slices.Clip(s.Extra), id)
@@ -274,7 +273,7 @@ func (s *State) extend(c Config, o *warden.Observation) {
 }
 
 // Next is the instant at which a verdict may change by itself.
-func Next(c Config, s State, now warden.Instant) warden.Instant {
+func Next(c *Config, s *State, now warden.Instant) warden.Instant {
 	next := now.Add(warden.Second)
 	sooner := func(d warden.Duration) {
 		if d > 0 {

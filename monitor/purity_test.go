@@ -45,8 +45,8 @@ func TestStepIsPure(t *testing.T) {
 					t.Fatalf("seed %d: %#v changed a state of before\nwas %s\nis  %s", seed, e, m.text, got)
 				}
 			}
-			Opinions(c, next)
-			Next(c, next, now)
+			Opinions(&c, &next, nil)
+			Next(&c, &next, now)
 			s = next
 		}
 	}

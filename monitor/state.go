@@ -64,14 +64,14 @@ func TiltTrigger(downAfter warden.Duration) warden.Duration {
 	return min(max(downAfter/2, 300*warden.Millisecond), 2*warden.Second)
 }
 
-func (c Config) tiltTrigger() warden.Duration {
+func (c *Config) tiltTrigger() warden.Duration {
 	if c.TiltTrigger > 0 {
 		return c.TiltTrigger
 	}
 	return TiltTrigger(c.DownAfter)
 }
 
-func (c Config) tiltPeriod() warden.Duration {
+func (c *Config) tiltPeriod() warden.Duration {
 	if c.TiltPeriod > 0 {
 		return c.TiltPeriod
 	}

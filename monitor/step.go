@@ -38,24 +38,24 @@ func (Said) event()   {}
 func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	s.own = false
 	var f Effects
-	s.roster(c, now)
-	s.passTime(c, now, &f)
+	s.roster(&c, now)
+	s.passTime(&c, now, &f)
 	switch e := e.(type) {
 	case Looked:
-		s.looked(c, e, now, &f)
+		s.looked(&c, e, now, &f)
 	case Said:
 		s.said(e, now)
 	}
-	s.leaveTilt(c, now, &f)
+	s.leaveTilt(&c, now, &f)
 	if !s.Tilt {
-		s.judge(c, now, &f)
+		s.judge(&c, now, &f)
 	}
 	return s, f
 }
 
 // roster brings the list of nodes up to date and starts a new primary clean:
 // what a node did as a replica is nothing to hold against it as a primary.
-func (s *State) roster(c Config, now warden.Instant) {
+func (s *State) roster(c *Config, now warden.Instant) {
 	// What the topology has taken over need not be remembered beside it.
 	s.Extra = without(s.Extra, func(id string) bool { return slices.Contains(c.Lineage, id) })
 	if !s.watches(c.Nodes) {
@@ -100,7 +100,7 @@ func (s *State) watches(ids []warden.NodeID) bool {
 }
 
 // passTime adds witnessed time to every silence, or enters TILT.
-func (s *State) passTime(c Config, now warden.Instant, f *Effects) {
+func (s *State) passTime(c *Config, now warden.Instant, f *Effects) {
 	gap := now.Sub(s.lastStep)
 	s.lastStep = now
 	if gap < 0 || gap > c.tiltTrigger() {
@@ -135,7 +135,7 @@ func (n *Node) forgetTime(witnessed warden.Duration, now warden.Instant) {
 
 // leaveTilt ends TILT when every node was looked at since it began and the
 // calm period is over.
-func (s *State) leaveTilt(c Config, now warden.Instant, f *Effects) {
+func (s *State) leaveTilt(c *Config, now warden.Instant, f *Effects) {
 	if !s.Tilt || now.Sub(s.TiltAt) < c.tiltPeriod() {
 		return
 	}
@@ -159,7 +159,7 @@ func (s *State) said(e Said, now warden.Instant) {
 	}
 }
 
-func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
+func (s *State) looked(c *Config, e Looked, now warden.Instant, f *Effects) {
 	i := s.index(e.Node)
 	if i < 0 || e.Asked > now {
 		return // forgotten meanwhile, or begun before the clock jumped back
@@ -205,7 +205,7 @@ func (s *State) looked(c Config, e Looked, now warden.Instant, f *Effects) {
 }
 
 // lives reports whether an answer of this kind is a sign of life.
-func (c Config) lives(h warden.Health) bool {
+func (c *Config) lives(h warden.Health) bool {
 	if c.SentinelLife {
 		return h == warden.HealthGood || h == warden.HealthLoading
 	}
@@ -217,7 +217,7 @@ func (n *Node) answered(witnessed warden.Duration, now warden.Instant) {
 	n.AnsweredAt, n.lifeMark, n.Refusing = now, witnessed, false
 }
 
-func (s *State) good(c Config, n *Node, e Looked, now warden.Instant, f *Effects) {
+func (s *State) good(c *Config, n *Node, e Looked, now warden.Instant, f *Effects) {
 	o := e.Observation
 	before := n.Seen
 	if before.RunID != "" && o.RunID != "" && before.RunID != o.RunID {
@@ -239,7 +239,7 @@ func (s *State) good(c Config, n *Node, e Looked, now warden.Instant, f *Effects
 
 // witness notes growth of a replica's position between two looks that were
 // both begun after the primary's last good answer.
-func (s *State) witness(c Config, n *Node, e Looked) {
+func (s *State) witness(c *Config, n *Node, e Looked) {
 	p := s.Find(c.Primary)
 	o := e.Observation
 	if p == nil || o.Role != warden.RoleReplica || o.Upstream != c.Primary || !o.LinkUp {

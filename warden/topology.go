@@ -95,8 +95,10 @@ func (t Topology) Clone() Topology {
 }
 
 // Equal reports whether two topologies are the same content.
-func (t Topology) Equal(u Topology) bool {
-	return t.Group == u.Group && t.Birth == u.Birth && t.Version == u.Version && t.Phase == u.Phase &&
+func (t Topology) Equal(u Topology) bool { return sameTopology(&t, &u) }
+
+func sameTopology(t, u *Topology) bool {
+	return t.Version == u.Version && t.Phase == u.Phase && t.Birth == u.Birth && t.Group == u.Group &&
 		t.Primary == u.Primary && t.Previous == u.Previous && slices.Equal(t.Wardens, u.Wardens) &&
 		slices.Equal(t.Lineage, u.Lineage) && t.Settings == u.Settings && t.Leader == u.Leader &&
 		t.LeaderRun == u.LeaderRun && t.Reason == u.Reason && t.Replaces == u.Replaces
@@ -156,10 +158,14 @@ func (r Register) Clone() Register {
 }
 
 // Equal reports whether two registers would be stored alike.
-func (r Register) Equal(o Register) bool {
+func (r Register) Equal(o Register) bool { return SameRegister(&r, &o) }
+
+// SameRegister is Equal for those who compare often.
+func SameRegister(r, o *Register) bool {
 	return r.Promise == o.Promise && r.Grantee == o.Grantee && r.GranteeRun == o.GranteeRun &&
 		r.Left == o.Left && r.Superseded == o.Superseded &&
-		r.Accepted.Equal(o.Accepted) && r.Chosen.Equal(o.Chosen) && slices.Equal(r.Nodes, o.Nodes) && slices.Equal(r.Lineage, o.Lineage)
+		sameTopology(&r.Accepted, &o.Accepted) && sameTopology(&r.Chosen, &o.Chosen) &&
+		slices.Equal(r.Nodes, o.Nodes) && slices.Equal(r.Lineage, o.Lineage)
 }
 
 // Newest is the newer of the accepted and the chosen topology.

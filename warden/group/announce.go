@@ -10,9 +10,9 @@ import (
 )
 
 // primary is the served primary: agreed, or provisional before that.
-func (p *step) primary() warden.NodeID { return served(p.c, &p.s) }
+func (p *step) primary() warden.NodeID { return served(&p.c, &p.s) }
 
-func served(c Config, s *State) warden.NodeID {
+func served(c *Config, s *State) warden.NodeID {
 	if s.el.Reg.Superseded {
 		return "" // the others agreed on something newer without this Warden
 	}
@@ -28,7 +28,7 @@ func served(c Config, s *State) warden.NodeID {
 
 // Primary is the address this Warden serves to clients; empty when there is
 // nothing to serve.
-func Primary(c Config, s State) warden.NodeID { return served(c, &s) }
+func Primary(c Config, s State) warden.NodeID { return served(&c, &s) }
 
 // details is Sentinel's way to name an instance in an event.
 func details(group warden.GroupName, primary, node warden.NodeID) string {
@@ -59,7 +59,7 @@ func (p *step) named() warden.NodeID {
 		}
 		return t.Primary
 	}
-	id, _ := provisional(p.c, &p.s)
+	id, _ := provisional(&p.c, &p.s)
 	return id
 }
 
@@ -166,7 +166,7 @@ func (p *step) learned(had warden.Topology) {
 	}
 	p.raw("+switch-master", warden.LevelWarning, t.Primary,
 		strings.Join([]string{string(p.c.Group), old.Host(), old.Port(), t.Primary.Host(), t.Primary.Port()}, " "))
-	for _, id := range nodes(p.c, s) {
+	for _, id := range nodes(&p.c, s) {
 		if id != t.Primary {
 			p.announce("+slave", warden.LevelNotice, id, "")
 		}

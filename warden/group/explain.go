@@ -61,7 +61,7 @@ func Explain(c Config, s State, now warden.Instant) []string {
 }
 
 func (p *step) explainBirth(say func(string, ...any)) {
-	primary, says := provisional(p.c, &p.s)
+	primary, says := provisional(&p.c, &p.s)
 	if why := p.uninformed(); why != "" {
 		say("No first agreement yet: this Warden abstains: %s.", why)
 		return

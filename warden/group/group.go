@@ -138,7 +138,7 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	if !p.s.el.Mute && !slices.Equal(p.s.el.Reg.Lineage, p.s.mon.Extra) {
 		p.s.el.Reg.Lineage = slices.Clone(p.s.mon.Extra)
 	}
-	if !p.s.el.Reg.Equal(s.el.Reg) {
+	if !warden.SameRegister(&p.s.el.Reg, &s.el.Reg) {
 		r := p.s.el.Reg.Clone()
 		p.f.Persist = &r
 	}
@@ -227,7 +227,7 @@ func (p *step) pendingNode(id uint64) warden.NodeID { return p.s.fo.NodeOf(id) }
 func (p *step) monitor(e monitor.Event) {
 	p.revive(e)
 	var f monitor.Effects
-	p.s.mon, f = monitor.Step(p.monitorConfig(), p.s.mon, e, p.now)
+	p.s.mon, f = monitor.Step(*p.monitorConfig(), p.s.mon, e, p.now)
 	p.seen = nil
 	if !p.s.el.Born() {
 		p.mcMade = false // the provisional primary depends on what was seen
@@ -397,7 +397,7 @@ func (p *step) mark() {
 
 func (p *step) wake() warden.Instant {
 	s := &p.s
-	next := monitor.Next(p.monitorConfig(), s.mon, p.now)
+	next := monitor.Next(p.monitorConfig(), &s.mon, p.now)
 	next = min(next, failover.Next(s.fo, p.now), s.statusAt.Add(p.statusEvery()))
 	next = min(next, election.Next(&s.el, p.wanted, p.now))
 	return max(next, p.now.Add(warden.Millisecond))

@@ -32,16 +32,19 @@ func (p *step) statusEvery() warden.Duration {
 // and again at its pace. greet are Wardens to tell in any case.
 func (p *step) status(greet []warden.WardenID) {
 	s := &p.s
-	st := warden.Status{Chosen: s.el.Reg.Chosen.Version, Tilt: s.mon.Tilt, Mute: s.el.Mute, Left: s.el.Reg.Left, Client: p.c.Client,
-		Primary: p.primary(), Opinions: monitor.Opinions(p.monitorConfig(), s.mon)}
+	var room [4]warden.Opinion // most Steps change no opinion and send nothing
+	opinions := monitor.Opinions(p.monitorConfig(), &s.mon, room[:0])
 	to := greet
-	if !sameStatus(st, s.told) || s.statusAt < 0 || p.now.Sub(s.statusAt) >= p.statusEvery() {
+	if !p.told(opinions) || s.statusAt < 0 || p.now.Sub(s.statusAt) >= p.statusEvery() {
 		to = p.everybody()
-		s.told, s.statusAt = st, p.now
+		s.statusAt = p.now
+		s.told = warden.Status{Chosen: s.el.Reg.Chosen.Version, Tilt: s.mon.Tilt, Mute: s.el.Mute, Left: s.el.Reg.Left, Client: p.c.Client,
+			Primary: p.primary(), Opinions: slices.Clone(opinions)}
 	}
 	if len(to) == 0 {
 		return
 	}
+	st := s.told
 	st.Hears = s.el.Hears(p.electionConfig(), p.now)
 	for _, id := range to {
 		p.f.Send = append(p.f.Send, Envelope{To: id, Message: warden.Message{Group: p.c.Group, From: p.c.Self, Run: p.c.Run,
@@ -49,9 +52,11 @@ func (p *step) status(greet []warden.WardenID) {
 	}
 }
 
-func sameStatus(a, b warden.Status) bool {
-	return a.Chosen == b.Chosen && a.Tilt == b.Tilt && a.Mute == b.Mute && a.Left == b.Left && a.Client == b.Client && a.Primary == b.Primary &&
-		slices.EqualFunc(a.Opinions, b.Opinions, func(x, y warden.Opinion) bool { return x == y })
+// told reports whether the others know all this from the last status.
+func (p *step) told(opinions []warden.Opinion) bool {
+	s, t := &p.s, &p.s.told
+	return t.Chosen == s.el.Reg.Chosen.Version && t.Tilt == s.mon.Tilt && t.Mute == s.el.Mute && t.Left == s.el.Reg.Left &&
+		t.Client == p.c.Client && t.Primary == p.primary() && slices.Equal(t.Opinions, opinions)
 }
 
 // everybody are all Wardens worth telling, sorted, without this one.

@@ -23,7 +23,7 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 	ec := p.electionConfig()
 	t := s.el.Reg.Chosen
 	v := warden.GroupView{
-		Name: c.Group, At: now, Primary: served(c, &s), Provisional: t.IsZero(), Topology: t,
+		Name: c.Group, At: now, Primary: served(&c, &s), Provisional: t.IsZero(), Topology: t,
 		HeardAgo: s.el.HeardAgo(ec, now), Quorum: c.Quorum, DownAfter: c.DownAfter, FailoverTimeout: c.FailoverTimeout,
 		ParallelSyncs: c.ParallelSyncs, Promise: s.el.Reg.Promise, Grantee: s.el.Reg.Grantee, Leading: s.el.Lead != nil,
 		Leader: s.el.Leader(ec, now), Tilt: s.mon.Tilt, Mute: s.el.Mute, Paused: t.Settings.Paused,
@@ -100,7 +100,7 @@ func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView 
 }
 
 // why says why a node is subjectively down.
-func (p *step) why(n *monitor.Node) string { return monitor.Why(p.monitorConfig(), p.s.mon, n, p.now) }
+func (p *step) why(n *monitor.Node) string { return monitor.Why(p.monitorConfig(), &p.s.mon, n, p.now) }
 
 func (p *step) peerViews(ec election.Config) []warden.PeerView {
 	s, now := &p.s, p.now

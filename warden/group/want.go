@@ -12,19 +12,20 @@ import (
 
 // monitorConfig is what the monitor is told, made once per Step until
 // something it depends on changes (stale).
-func (p *step) monitorConfig() monitor.Config {
+func (p *step) monitorConfig() *monitor.Config {
 	if !p.mcMade {
-		p.mc, p.mcMade = monitorConfig(p.c, &p.s), true
+		monitorConfig(&p.c, &p.s, &p.mc)
+		p.mcMade = true
 	}
-	return p.mc
+	return &p.mc
 }
 
 // stale forgets what was derived from the parts of the state that change.
 func (p *step) stale() { p.mcMade, p.seen = false, nil }
 
-func monitorConfig(c Config, s *State) monitor.Config {
-	t := s.el.Reg.Chosen
-	m := monitor.Config{
+func monitorConfig(c *Config, s *State, m *monitor.Config) {
+	t := &s.el.Reg.Chosen
+	*m = monitor.Config{
 		DownAfter: c.DownAfter, CrashAfter: c.CrashAfter, LifeLimit: c.FailoverTimeout, Quorum: c.Quorum, Witness: c.ReplicaWitness,
 		SentinelLife: c.SentinelLife, RebootDownAfter: c.RebootDownAfter, TiltTrigger: c.TiltTrigger, TiltPeriod: c.TiltPeriod,
 		Self: c.Self, Birth: t.Birth, Primary: t.Primary, Confirmed: t.Phase == warden.PhaseDone, Voters: t.Wardens, Lineage: t.Lineage,
@@ -36,7 +37,6 @@ func monitorConfig(c Config, s *State) monitor.Config {
 	if t.IsZero() {
 		m.Primary, _ = provisional(c, s)
 	}
-	return m
 }
 
 // roster is what the list of nodes to watch depends on. The slices in it are
@@ -57,7 +57,7 @@ func first(ids []warden.NodeID) *warden.NodeID {
 
 // nodes are all nodes to watch, sorted: those of the topology, those met, and
 // those configured (the configured primary only until a topology names one).
-func nodes(c Config, s *State) []warden.NodeID {
+func nodes(c *Config, s *State) []warden.NodeID {
 	t := &s.el.Reg.Chosen
 	key := roster{met: first(s.el.Reg.Nodes), metLen: len(s.el.Reg.Nodes), named: first(c.Nodes), namedLen: len(c.Nodes),
 		primary: t.Primary, previous: t.Previous}
@@ -81,7 +81,7 @@ func nodes(c Config, s *State) []warden.NodeID {
 
 // provisional is the primary before the first agreement: the configured one,
 // or whom that one follows; and whether it says it is a primary.
-func provisional(c Config, s *State) (warden.NodeID, bool) {
+func provisional(c *Config, s *State) (warden.NodeID, bool) {
 	id := c.Primary
 	if n := s.mon.Find(id); n != nil && n.SeenAt != 0 && n.Seen.Role == warden.RoleReplica && n.Seen.Upstream != "" {
 		id = n.Seen.Upstream
@@ -143,7 +143,7 @@ func (p *step) sight() election.Sight {
 	s := &p.s
 	mc := p.monitorConfig()
 	v := election.Sight{PrimaryDown: s.mon.SaysDown(mc), Odown: s.mon.Odown, Tilt: s.mon.Tilt, Adoptable: p.adoptable()}
-	v.Provisional, v.ProvisionalSays = provisional(p.c, s)
+	v.Provisional, v.ProvisionalSays = provisional(&p.c, s)
 	v.Uninformed, v.Beside = p.uninformed(), p.besideSentinels()
 	if v.Beside && v.Adoptable == "" {
 		v.Adoptable = p.promotedBySentinels()
@@ -334,7 +334,7 @@ func (p *step) adoptable() warden.NodeID {
 // been calm for a hello interval, or is as large as configured.
 func (p *step) wantBirth() election.Want {
 	s := &p.s
-	primary, says := provisional(p.c, s)
+	primary, says := provisional(&p.c, s)
 	if !says || s.mon.Tilt || p.uninformed() != "" {
 		return election.Want{}
 	}

@@ -37,7 +37,7 @@ func Watch(c Config, s State, now warden.Instant) []Watched {
 	if s.mon.Odown {
 		hot = true
 	}
-	ids := nodes(c, &s)
+	ids := nodes(&c, &s)
 	out := make([]Watched, 0, len(ids))
 	for _, id := range ids {
 		w := Watched{Node: id, Every: pace, Deadline: deadline}
