@@ -288,7 +288,7 @@ func TestFile(t *testing.T) {
 	write("user a on +foo\nbla\nuser a on\nuser a off\nuser f (+ping")
 	want := path + ":1: Error in applying operation '+foo': Unknown command or category name in ACL. " +
 		path + ":2 should start with user keyword followed by the username. " +
-		"WARNING: Duplicate user 'a' found on line 4. " +
+		"WARNING: Duplicate user 'a' found on line 3. WARNING: Duplicate user 'a' found on line 4. " +
 		path + ":5: Unmatched parenthesis in selector definition." +
 		"WARNING: ACL errors detected, no change to the previously active ACL rules was performed"
 	if err := l.Load(); err == nil || err.Error() != want {

@@ -45,8 +45,9 @@
 //
 // Where a password is required and the file of users does not mention the
 // default user, that password stays required; Redis would let everybody in.
-// Arguments in rules such as +info|server may hold no blanks, which would add
-// rules when they are written to a file. ACL LOAD cuts the connections of users
+// Arguments in rules such as +info|server may hold no blanks, and no rule in a
+// selector may end in a parenthesis: written to a file, they would be read as
+// other rules. ACL LOAD cuts the connections of users
 // that are gone and those whose subscriptions are not allowed any more, and no
 // others.
 package acl

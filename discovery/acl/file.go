@@ -46,21 +46,24 @@ func (l *List) read() (map[string]*user, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Error loading ACLs, opening file '%s': %w", l.options.File, err)
 	}
-	users := map[string]*user{}
+	users, seen := map[string]*user{}, map[string]bool{}
 	var problems strings.Builder
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.Trim(line, " \t\r\n")
 		if line == "" {
 			continue
 		}
-		u, problem := l.parseFileLine(line)
-		switch place := fmt.Sprintf("%s:%d", l.options.File, i+1); {
-		case problem != "":
-			problems.WriteString(place + problem)
-		case users[u.name] != nil:
-			fmt.Fprintf(&problems, "WARNING: Duplicate user '%s' found on line %d. ", u.name, i+1)
-		default:
-			users[u.name] = u
+		name, rules, problem := cutFileLine(line)
+		if problem == "" && seen[name] {
+			fmt.Fprintf(&problems, "WARNING: Duplicate user '%s' found on line %d. ", name, i+1)
+			continue
+		}
+		seen[name] = true
+		if problem == "" {
+			users[name], problem = l.buildFromFile(name, rules)
+		}
+		if problem != "" {
+			fmt.Fprintf(&problems, "%s:%d%s", l.options.File, i+1, problem)
 		}
 	}
 	if problems.Len() > 0 {
@@ -72,31 +75,33 @@ func (l *List) read() (map[string]*user, error) {
 	return users, nil
 }
 
-// parseFileLine reads one line, or says in Redis's words what is wrong with it;
-// those go on after the place.
-func (l *List) parseFileLine(line string) (u *user, problem string) {
+// cutFileLine takes a line apart, or says in Redis's words what is wrong with
+// it; those go on after the place.
+func cutFileLine(line string) (name string, rules []string, problem string) {
 	words := strings.Split(line, " ")
 	if words[0] != "user" || len(words) < 2 {
-		return nil, " should start with user keyword followed by the username. "
+		return "", nil, " should start with user keyword followed by the username. "
 	}
 	if badName(words[1]) {
-		return nil, fmt.Sprintf(": username '%s' contains invalid characters. ", words[1])
+		return "", nil, fmt.Sprintf(": username '%s' contains invalid characters. ", words[1])
 	}
-	rules, open := joinSelectors(words[2:])
+	return words[1], words[2:], ""
+}
+
+func (l *List) buildFromFile(name string, words []string) (u *user, problem string) {
+	rules, open := joinSelectors(words)
 	if open != "" {
 		return nil, ": Unmatched parenthesis in selector definition."
 	}
-	u, err := build(newUser(words[1], l.options.AllChannels), rules)
+	u, err := build(newUser(name, l.options.AllChannels), rules)
 	bad, is := errors.AsType[ruleError](err)
 	switch {
-	case err == nil:
+	case !is:
 		return u, ""
-	case is && errors.Is(err, errUnknown):
+	case errors.Is(err, errUnknown):
 		return nil, fmt.Sprintf(": Error in applying operation '%s': %s. ", bad.rule, bad.why)
-	case is:
-		return nil, fmt.Sprintf(": %s. ", bad.why)
 	}
-	return nil, fmt.Sprintf(": %s. ", err)
+	return nil, fmt.Sprintf(": %s. ", bad.why)
 }
 
 func readFile(path string) (string, error) {

@@ -30,8 +30,9 @@ func FuzzACLRules(f *testing.F) {
 			return
 		}
 		want := l.user("u")
-		file, problem := l.parseFileLine(want.line())
-		if problem != "" {
+		name, rules, problem := cutFileLine(want.line())
+		file, more := l.buildFromFile(name, rules)
+		if problem += more; problem != "" {
 			t.Fatalf("%q makes %q, and that is refused: %s", line, want.line(), problem)
 		}
 		config, err := l.parse(strings.TrimPrefix(l.Lines()[1], "user "))

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -97,7 +96,7 @@ func New(o Options) (*List, error) {
 
 // parse reads one of Options.Users.
 func (l *List) parse(line string) (*user, error) {
-	words := strings.Fields(line)
+	words := fields(line)
 	if len(words) == 0 || badName(words[0]) {
 		return nil, errors.New("a user line has no name, or one with blanks: write `user NAME RULE...`")
 	}

@@ -262,12 +262,12 @@ func (s *selector) view() warden.AccessRules {
 // words describes the selector by the rules that make it from nothing.
 func (s *selector) words() []string {
 	v := s.view()
-	list := strings.Fields(v.Keys)
+	list := fields(v.Keys)
 	if !s.allChannels {
 		list = append(list, "resetchannels")
 	}
-	list = append(list, strings.Fields(v.Channels)...)
-	return append(list, strings.Fields(v.Commands)...)
+	list = append(list, fields(v.Channels)...)
+	return append(list, fields(v.Commands)...)
 }
 
 // equal reports whether two selectors allow the same.
@@ -277,7 +277,11 @@ func (s *selector) equal(o *selector) bool {
 		maps.EqualFunc(s.firstArgs, o.firstArgs, slices.Equal[[]string])
 }
 
+// blank reports whether a character separates words: those of ASCII alone, as
+// in Redis.
+func blank(r rune) bool { return r <= ' ' && strings.ContainsRune(" \t\n\v\f\r", r) }
+
+func fields(s string) []string { return strings.FieldsFunc(s, blank) }
+
 // spaced reports whether a word would not come back as one from a file.
-func spaced(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' && strings.ContainsRune(" \t\n\v\f\r\x00", r) })
-}
+func spaced(s string) bool { return strings.ContainsFunc(s, blank) || strings.Contains(s, "\x00") }

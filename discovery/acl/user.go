@@ -124,7 +124,10 @@ func (u *user) applyPassword(sign byte, text string) error {
 
 func (u *user) addSelector(rules string) error {
 	s := &selector{allChannels: u.hearsAll}
-	for rule := range strings.FieldsSeq(rules) {
+	for rule := range strings.FieldsFuncSeq(rules, blank) {
+		if strings.HasSuffix(rule, ")") {
+			return errSyntax // in a file it would end the selector
+		}
 		if err := s.apply(rule); err != nil {
 			return err
 		}
