@@ -1,12 +1,49 @@
 package sentinelconf
 
 import (
+	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/warden"
 )
 
-// normal is the state in the one form in which it is read: epochs raised,
-// nothing empty that could be nil.
+// readable is the state without known replicas and Sentinels that could not be
+// read again. They come from the network, and one of them must not keep
+// everything else from being saved.
+func (s State) readable() State {
+	s = s.Clone()
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		var addresses []Address
+		g.Replicas = slices.DeleteFunc(g.Replicas, func(a Address) bool {
+			bad := !s.readableAddress(a) || slices.ContainsFunc(addresses, a.same)
+			addresses = append(addresses, a)
+			return bad
+		})
+		var ids []string
+		g.Sentinels = slices.DeleteFunc(g.Sentinels, func(n Neighbour) bool {
+			bad := !s.readableAddress(n.Address) || n.ID == "" || strings.ContainsFunc(n.ID, isControl) || slices.Contains(ids, n.ID)
+			ids = append(ids, n.ID)
+			return bad
+		})
+	}
+	return s
+}
+
+func (s State) readableAddress(a Address) bool {
+	_, err := netip.ParseAddr(a.Host)
+	return a.Port >= 1 && a.Port <= 65535 && (err == nil || s.ResolveHostnames && config.IsHostName(a.Host))
+}
+
+// canonicalHost is the one form of an address or name.
+func canonicalHost(host string) string { return warden.MakeNode(host, 1).Host() }
+
+// normal is the state in one form: epochs raised, addresses canonical, commands
+// in upper case, nothing empty that could be nil.
 func (s State) normal() State {
 	s = s.Clone()
 	if len(s.Users) == 0 {
@@ -18,6 +55,16 @@ func (s State) normal() State {
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		s.CurrentEpoch = max(s.CurrentEpoch, g.ConfigEpoch)
+		g.Host = canonicalHost(g.Host)
+		for j := range g.Renames {
+			g.Renames[j].From = strings.ToUpper(g.Renames[j].From)
+		}
+		for j := range g.Replicas {
+			g.Replicas[j].Host = canonicalHost(g.Replicas[j].Host)
+		}
+		for j := range g.Sentinels {
+			g.Sentinels[j].Host = canonicalHost(g.Sentinels[j].Host)
+		}
 		if len(g.Renames) == 0 {
 			g.Renames = nil
 		}
@@ -38,12 +85,16 @@ func (s State) differs(other State) string {
 	if len(s.Groups) != len(other.Groups) {
 		return "the list of groups"
 	}
+	place := map[string]int{}
+	for i, g := range other.Groups {
+		place[g.Name] = i
+	}
 	for _, g := range s.Groups {
-		o := other.Group(g.Name)
-		if o == nil {
+		i, ok := place[g.Name]
+		if !ok {
 			return "group " + strconv.Quote(g.Name)
 		}
-		if what := g.differs(*o); what != "" {
+		if what := g.differs(other.Groups[i]); what != "" {
 			return what + " of group " + strconv.Quote(g.Name)
 		}
 	}

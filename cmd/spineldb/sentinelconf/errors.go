@@ -74,6 +74,9 @@ func safe(text string) string {
 		first = words[:2]
 	}
 	name := strings.ToLower(strings.Join(first, " "))
+	if len(first) == 2 {
+		name = directiveName([]string{"sentinel", words[1]})
+	}
 	if exists(name) && !secret(name) || len(words) == len(first) && !strings.ContainsAny(name, "=:") {
 		return wording.Shown(text)
 	}
@@ -88,7 +91,7 @@ func safe(text string) string {
 // "sentinel monitor".
 func exists(name string) bool {
 	if word, ok := strings.CutPrefix(name, "sentinel "); ok {
-		_, ok = findStatement(word)
+		_, _, ok = spelling(word)
 		return ok
 	}
 	_, ok := findDirective(name)

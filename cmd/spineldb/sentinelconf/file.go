@@ -1,6 +1,7 @@
 package sentinelconf
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,17 +17,20 @@ type File struct {
 	State    State
 	Warnings []string
 
-	lines []string    // of the main file, without line ends
-	found []directive // of all files and the command line
-	world World
-	paths []*string // in Server, to be made absolute
-	at    directive // the one that is being read
+	text      []byte      // of the main file
+	overrides []string    // as Overrides made them
+	looked    World       // as it was given, not as it was remembered
+	lines     []string    // of the main file, without line ends
+	found     []directive // of all files and the command line
+	world     World
+	paths     []*string // in Server, to be made absolute
+	at        directive // the one that is being read
 }
 
-// Load reads a file of the real world, with lines from the command line (see
-// Overrides) after it. An error is an *Error, unless the file cannot be read at
+// Load reads a file of the real world, with the arguments that follow its name
+// on the command line (see Overrides). An error is an *Error, unless the file cannot be read at
 // all.
-func Load(path string, overrides []string) (*File, error) {
+func Load(path string, arguments []string) (*File, error) {
 	world, err := realWorld()
 	if err != nil {
 		return nil, err
@@ -39,7 +43,7 @@ func Load(path string, overrides []string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration %s: %w", path, err)
 	}
-	f, err := Parse(path, data, overrides, world)
+	f, err := Parse(path, data, Overrides(arguments), world)
 	if err != nil {
 		return nil, err
 	}
@@ -49,13 +53,15 @@ func Load(path string, overrides []string) (*File, error) {
 	return f, nil
 }
 
-// Parse reads the text of a file. path is absolute. An error is an *Error for
+// Parse reads the text of a file, and the lines of Overrides after it. path is
+// absolute. An error is an *Error for
 // the first line that is not accepted: in the order of the files for lines
 // that are not of sentinel, then in the order in which those of sentinel
 // depend on one another.
 func Parse(path string, data []byte, overrides []string, world World) (*File, error) {
+	f := &File{Path: path, Server: newServer(), text: data, overrides: overrides, looked: world, lines: splitLines(data)}
 	world = world.remembering()
-	f := &File{Path: path, Server: newServer(), lines: splitLines(data), world: world}
+	f.world = world
 	f.State.DenyScriptsReconfig = true
 	r := reading{world: world, dir: world.Dir}
 	if err := r.main(path, f.lines); err != nil {
@@ -81,6 +87,31 @@ func Parse(path string, data []byte, overrides []string, world World) (*File, er
 		return nil, err
 	}
 	return f, nil
+}
+
+// Rewrite writes a state into the file as it is on the disk now, so that what an
+// operator changed meanwhile stays (see Render and Save). It reports whether
+// that changed anything. An error that is an *Error is about a line that the
+// operator broke; then the file is left as it is. Not for concurrent use on one
+// path.
+func (f *File) Rewrite(s State) (changed bool, err error) {
+	data, _, err := f.looked.Read(f.Path)
+	if err != nil {
+		return false, fmt.Errorf("read configuration %s again: %w", f.Path, plain(err))
+	}
+	// Scripts and included files are not looked at again: that one of them is
+	// gone must not keep an epoch from being saved.
+	world := f.world
+	world.Executable = nil
+	now, err := Parse(f.Path, data, f.overrides, world)
+	if err != nil {
+		return false, err
+	}
+	text, err := now.Render(s)
+	if err != nil || bytes.Equal(text, data) {
+		return false, err
+	}
+	return true, Save(f.Path, text)
 }
 
 // dir is where relative paths start at run time.

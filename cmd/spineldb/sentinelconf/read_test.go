@@ -58,19 +58,19 @@ func mustParse(t *testing.T, text string, world World, args ...string) *File {
 // Words are divided as Redis divides them.
 func TestSplit(t *testing.T) {
 	for line, want := range map[string][]string{
-		"":                         nil,
-		"  \t ":                    nil,
-		"port 1":                   {"port", "1"},
-		"\tport \t 1 \r":           {"port", "1"},
-		`a "b c" d`:                {"a", "b c", "d"},
-		`a "\n\r\t\b\a\\\"\q"`:     {"a", "\n\r\t\b\a\\\"q"},
-		`a "\x41\xfF\xzz\x4"`:      {"a", "A\xffxzzx4"},
-		`a 'b "c\' \n'`:            {"a", `b "c' \n`},
-		`a ""`:                     {"a", ""},
-		`a '' b`:                   {"a", "", "b"},
-		`a b"c d"`:                 {"a", "bc d"},
-		`a b\c`:                    {"a", `b\c`},
-		"a # b":                    {"a", "#", "b"},
+		"":                          nil,
+		"  \t ":                     nil,
+		"port 1":                    {"port", "1"},
+		"\tport \t 1 \r":            {"port", "1"},
+		`a "b c" d`:                 {"a", "b c", "d"},
+		`a "\n\r\t\b\a\\\"\q"`:      {"a", "\n\r\t\b\a\\\"q"},
+		`a "\x41\xfF\xzz\x4"`:       {"a", "A\xffxzzx4"},
+		`a 'b "c\' \n'`:             {"a", `b "c' \n`},
+		`a ""`:                      {"a", ""},
+		`a '' b`:                    {"a", "", "b"},
+		`a b"c d"`:                  {"a", "bc d"},
+		`a b\c`:                     {"a", `b\c`},
+		"a # b":                     {"a", "#", "b"},
 		"user a on >p\xc3\xa4ss ~*": {"user", "a", "on", ">p\xc3\xa4ss", "~*"},
 	} {
 		got, err := Split(line)

@@ -20,17 +20,15 @@ type key struct {
 
 func keyOf(words []string) key {
 	k := key{name: directiveName(words)}
-	s, ok := statement{}, false
 	if words[0] == "sentinel" && len(words) > 2 {
-		s, ok = findStatement(words[1])
-	}
-	switch {
-	case ok && s.pass != passGlobal:
-		k.group = words[2]
-		if s.name == "rename-command" && len(words) > 3 {
-			k.item = strings.ToUpper(words[3])
+		if name, ofGroup, _ := spelling(words[1]); ofGroup {
+			k.group = words[2]
+			if name == "rename-command" && len(words) > 3 {
+				k.item = strings.ToUpper(words[3])
+			}
 		}
-	case k.name == "user" && len(words) > 1:
+	}
+	if k.name == "user" && len(words) > 1 {
 		k.item = words[1]
 	}
 	return k
@@ -136,12 +134,14 @@ func milliseconds(d warden.Duration) string {
 // and those that say what no longer holds vanish. Everything else stays. An
 // included file is never written, so a change of what it says goes into this
 // one, and what cannot be said that way is an error. So are values that no
-// line can hold. No error contains a value.
+// line can hold. No error contains a value. What was heard from others and
+// could not be read again (a known replica by name without resolve-hostnames)
+// is left out.
 //
 // The result, read again, is the same state.
 func (f *File) Render(s State) ([]byte, error) {
-	r := f.newRendering(s)
-	entries := s.entries()
+	s = s.readable()
+	r, entries := f.newRendering(s), s.entries()
 	for len(entries) > 0 {
 		// Lines of one key stand side by side in the order of entries.
 		n := 1
@@ -251,8 +251,11 @@ func (r *rendering) saidByInclude(e entry, included []directive) bool {
 	return len(included) > 0 && e.saidBy(included[len(included)-1].words)
 }
 
-// saidBy reports whether a line says the same.
+// saidBy reports whether a line with the same key says the same.
 func (e entry) saidBy(words []string) bool {
+	if len(words) != len(e.words) && e.key.name != "user" {
+		return false
+	}
 	switch e.key.name {
 	case "user":
 		said, err := config.HideUser(words[1:])
@@ -261,6 +264,10 @@ func (e entry) saidBy(words []string) bool {
 		return strings.EqualFold(words[1], e.words[1])
 	case "sentinel deny-scripts-reconfig", "sentinel resolve-hostnames", "sentinel announce-hostnames":
 		return strings.EqualFold(words[2], e.words[2])
+	case "sentinel monitor", "sentinel known-replica", "sentinel known-sentinel":
+		return canonicalHost(words[3]) == canonicalHost(e.words[3]) && slices.Equal(words[4:], e.words[4:])
+	case "sentinel rename-command":
+		return words[4] == e.words[4]
 	}
 	return slices.Equal(words[2:], e.words[2:])
 }

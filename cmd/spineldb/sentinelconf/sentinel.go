@@ -22,8 +22,8 @@ const (
 
 // statement is one kind of sentinel line.
 type statement struct {
-	// name is the word after "sentinel"; alias is another spelling of it.
-	name, alias string
+	// name is the word after "sentinel".
+	name string
 	// least and most are the numbers of values, the group's name included.
 	least, most int
 	pass        int
@@ -33,71 +33,86 @@ type statement struct {
 	of  func(f *File, g *Group, args []string) *problem
 }
 
-// findStatement finds a statement by name in whatever case.
-func findStatement(name string) (statement, bool) {
-	name = strings.ToLower(name)
-	all := statements()
-	i := slices.IndexFunc(all, func(s statement) bool { return s.name == name || s.alias != "" && s.alias == name })
-	if i < 0 {
-		return statement{}, false
+// spelling is the name of a statement in lower case and in the spelling of the
+// table, whatever was written, and whether it is about a group.
+func spelling(word string) (name string, ofGroup, ok bool) {
+	switch name = strings.ToLower(word); name {
+	case "myid", "current-epoch", "announce-ip", "announce-port", "deny-scripts-reconfig", "resolve-hostnames",
+		"announce-hostnames", "sentinel-user", "sentinel-pass":
+		return name, false, true
+	case "monitor", "down-after-milliseconds", "failover-timeout", "parallel-syncs", "notification-script",
+		"client-reconfig-script", "auth-pass", "auth-user", "master-reboot-down-after-period", "config-epoch",
+		"leader-epoch", "known-replica", "known-sentinel", "rename-command":
+		return name, true, true
+	case "primary-reboot-down-after-period":
+		return "master-reboot-down-after-period", true, true
+	case "known-slave":
+		return "known-replica", true, true
 	}
-	return all[i], true
+	return name, false, false
 }
 
+// statementNames are those of the table, in both spellings.
 func statementNames() []string {
-	var names []string
+	names := []string{"primary-reboot-down-after-period", "known-slave"}
 	for _, s := range statements() {
 		names = append(names, s.name)
-		if s.alias != "" {
-			names = append(names, s.alias)
-		}
 	}
 	return names
 }
 
 func statements() []statement {
 	return []statement{
-		{"myid", "", 1, 1, passGlobal, setMyID, nil},
-		{"current-epoch", "", 1, 1, passGlobal, setCurrentEpoch, nil},
-		{"announce-ip", "", 1, 1, passGlobal, setAnnounceIP, nil},
-		{"announce-port", "", 1, 1, passGlobal, setAnnouncePort, nil},
-		{"deny-scripts-reconfig", "", 1, 1, passGlobal, decide("Please specify yes or no for the deny-scripts-reconfig options.", func(s *State) *bool { return &s.DenyScriptsReconfig }), nil},
-		{"resolve-hostnames", "", 1, 1, passGlobal, decide("Please specify yes or no for the resolve-hostnames option.", func(s *State) *bool { return &s.ResolveHostnames }), nil},
-		{"announce-hostnames", "", 1, 1, passGlobal, decide("Please specify yes or no for the announce-hostnames option.", func(s *State) *bool { return &s.AnnounceHostnames }), nil},
-		{"sentinel-user", "", 1, 1, passGlobal, func(f *File, a []string) *problem { f.State.SentinelUser = a[0]; return nil }, nil},
-		{"sentinel-pass", "", 1, 1, passGlobal, func(f *File, a []string) *problem { f.State.SentinelPass = config.Secret(a[0]); return nil }, nil},
+		{"myid", 1, 1, passGlobal, setMyID, nil},
+		{"current-epoch", 1, 1, passGlobal, setCurrentEpoch, nil},
+		{"announce-ip", 1, 1, passGlobal, setAnnounceIP, nil},
+		{"announce-port", 1, 1, passGlobal, setAnnouncePort, nil},
+		{"deny-scripts-reconfig", 1, 1, passGlobal, decide("Please specify yes or no for the deny-scripts-reconfig options.", func(s *State) *bool { return &s.DenyScriptsReconfig }), nil},
+		{"resolve-hostnames", 1, 1, passGlobal, decide("Please specify yes or no for the resolve-hostnames option.", func(s *State) *bool { return &s.ResolveHostnames }), nil},
+		{"announce-hostnames", 1, 1, passGlobal, decide("Please specify yes or no for the announce-hostnames option.", func(s *State) *bool { return &s.AnnounceHostnames }), nil},
+		{"sentinel-user", 1, 1, passGlobal, func(f *File, a []string) *problem { f.State.SentinelUser = a[0]; return nil }, nil},
+		{"sentinel-pass", 1, 1, passGlobal, func(f *File, a []string) *problem { f.State.SentinelPass = config.Secret(a[0]); return nil }, nil},
 
-		{"monitor", "", 4, 4, passMonitor, setMonitor, nil},
+		{"monitor", 4, 4, passMonitor, setMonitor, nil},
 
-		{"down-after-milliseconds", "", 2, 2, passGroup, nil, period(func(g *Group) *warden.Duration { return &g.DownAfter }, 1, "negative or zero time parameter.")},
-		{"failover-timeout", "", 2, 2, passGroup, nil, period(func(g *Group) *warden.Duration { return &g.FailoverTimeout }, 1, "negative or zero time parameter.")},
-		{"parallel-syncs", "", 2, 2, passGroup, nil, setParallelSyncs},
-		{"notification-script", "", 2, 2, passGroup, nil, script("Notification", func(g *Group) *string { return &g.NotificationScript })},
-		{"client-reconfig-script", "", 2, 2, passGroup, nil, script("Client reconfiguration", func(g *Group) *string { return &g.ReconfigScript })},
-		{"auth-pass", "", 2, 2, passGroup, nil, func(_ *File, g *Group, a []string) *problem { g.AuthPass = config.Secret(a[0]); return nil }},
-		{"auth-user", "", 2, 2, passGroup, nil, func(_ *File, g *Group, a []string) *problem { g.AuthUser = a[0]; return nil }},
-		{"master-reboot-down-after-period", "primary-reboot-down-after-period", 2, 2, passGroup, nil, period(func(g *Group) *warden.Duration { return &g.RebootDownAfter }, 0, "negative time parameter.")},
-		{"config-epoch", "", 2, 2, passGroup, nil, setConfigEpoch},
-		{"leader-epoch", "", 2, 2, passGroup, nil, setLeaderEpoch},
-		{"known-replica", "known-slave", 3, 3, passGroup, nil, setKnownReplica},
-		{"known-sentinel", "", 3, 4, passGroup, nil, setKnownSentinel},
-		{"rename-command", "", 3, 3, passGroup, nil, setRename},
+		{"down-after-milliseconds", 2, 2, passGroup, nil, period(func(g *Group) *warden.Duration { return &g.DownAfter }, 1, "negative or zero time parameter.")},
+		{"failover-timeout", 2, 2, passGroup, nil, period(func(g *Group) *warden.Duration { return &g.FailoverTimeout }, 1, "negative or zero time parameter.")},
+		{"parallel-syncs", 2, 2, passGroup, nil, setParallelSyncs},
+		{"notification-script", 2, 2, passGroup, nil, script("Notification", func(g *Group) *string { return &g.NotificationScript })},
+		{"client-reconfig-script", 2, 2, passGroup, nil, script("Client reconfiguration", func(g *Group) *string { return &g.ReconfigScript })},
+		{"auth-pass", 2, 2, passGroup, nil, func(_ *File, g *Group, a []string) *problem { g.AuthPass = config.Secret(a[0]); return nil }},
+		{"auth-user", 2, 2, passGroup, nil, func(_ *File, g *Group, a []string) *problem { g.AuthUser = a[0]; return nil }},
+		{"master-reboot-down-after-period", 2, 2, passGroup, nil, period(func(g *Group) *warden.Duration { return &g.RebootDownAfter }, 0, "negative time parameter.")},
+		{"config-epoch", 2, 2, passGroup, nil, setConfigEpoch},
+		{"leader-epoch", 2, 2, passGroup, nil, setLeaderEpoch},
+		{"known-replica", 3, 3, passGroup, nil, setKnownReplica},
+		{"known-sentinel", 3, 4, passGroup, nil, setKnownSentinel},
+		{"rename-command", 3, 3, passGroup, nil, setRename},
 	}
 }
 
 // sentinel gives the lines of sentinel their meaning.
 func (f *File) sentinel() error {
+	table := map[string]statement{}
+	for _, s := range statements() {
+		table[s.name] = s
+	}
 	for pass := range passes {
 		for _, d := range f.found {
 			// A line "sentinel" alone stands for the flag --sentinel.
 			if d.words[0] != "sentinel" || len(d.words) == 1 {
 				continue
 			}
-			s, ok := findStatement(d.words[1])
-			if (!ok || len(d.words)-2 < s.least || len(d.words)-2 > s.most) && pass == passGroup {
-				return d.failed(f.unrecognized(d, s, ok))
+			name, _, ok := spelling(d.words[1])
+			s, values := table[name], len(d.words)-2
+			if fits := ok && values >= s.least && values <= s.most; !fits {
+				// Sentinel finds these last, too.
+				if pass == passGroup {
+					return d.failed(unrecognized(d, s, ok))
+				}
+				continue
 			}
-			if !ok || s.pass != pass || len(d.words)-2 < s.least || len(d.words)-2 > s.most {
+			if s.pass != pass {
 				continue
 			}
 			if p := f.statement(s, d); p != nil {
@@ -108,7 +123,7 @@ func (f *File) sentinel() error {
 	return f.checkGroups()
 }
 
-func (f *File) unrecognized(d directive, s statement, ok bool) *problem {
+func unrecognized(d directive, s statement, ok bool) *problem {
 	p := refuse("Unrecognized sentinel configuration statement.")
 	switch n := len(d.words) - 2; {
 	case !ok:
@@ -383,16 +398,17 @@ func (f *File) elsewhere() bool {
 // checkGroups refuses two groups over one primary: they would order it to and
 // fro.
 func (f *File) checkGroups() error {
-	for i, g := range f.State.Groups {
-		a := Address{g.Host, g.Port}
-		for _, other := range f.State.Groups[:i] {
-			if !a.same(Address{other.Host, other.Port}) {
-				continue
-			}
-			for _, d := range f.found {
-				if directiveName(d.words) == "sentinel monitor" && d.words[2] == g.Name {
-					return d.failed(&problem{fmt.Sprintf("the primary %s is already monitored as %s", a.node(), other.Name), "remove one of the two"})
-				}
+	first := map[warden.NodeID]string{}
+	for _, g := range f.State.Groups {
+		node := Address{g.Host, g.Port}.node()
+		other, taken := first[node]
+		if !taken {
+			first[node] = g.Name
+			continue
+		}
+		for _, d := range f.found {
+			if directiveName(d.words) == "sentinel monitor" && d.words[2] == g.Name {
+				return d.failed(&problem{fmt.Sprintf("the primary %s is already monitored as %s", node, other), "remove one of the two"})
 			}
 		}
 	}
@@ -405,8 +421,6 @@ func directiveName(words []string) string {
 	if words[0] != "sentinel" || len(words) < 2 {
 		return words[0]
 	}
-	if s, ok := findStatement(words[1]); ok {
-		return "sentinel " + s.name
-	}
-	return "sentinel " + strings.ToLower(words[1])
+	name, _, _ := spelling(words[1])
+	return "sentinel " + name
 }

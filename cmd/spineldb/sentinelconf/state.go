@@ -92,11 +92,12 @@ type Neighbour struct {
 
 // Group finds a group by name, nil if there is none.
 func (s *State) Group(name string) *Group {
-	i := slices.IndexFunc(s.Groups, func(g Group) bool { return g.Name == name })
-	if i < 0 {
-		return nil
+	for i := range s.Groups {
+		if s.Groups[i].Name == name {
+			return &s.Groups[i]
+		}
 	}
-	return &s.Groups[i]
+	return nil
 }
 
 // Clone is a copy that shares nothing with the original.
