@@ -89,7 +89,7 @@ func clientSetName(c *call) {
 func clientSetInfo(c *call) {
 	option, value := strings.ToLower(c.words[2]), c.words[3]
 	if option != "lib-name" && option != "lib-ver" {
-		c.fail("ERR Unrecognized option '%s'", clip(c.words[2], 128))
+		c.fail("ERR Unrecognized option '%s'", clip(c.words[2], quoteMost))
 		return
 	}
 	if !plain(value) {
@@ -176,7 +176,7 @@ func (c *call) listFilter() (func(*client) bool, bool) {
 	case len(c.words) == 4 && strings.EqualFold(c.words[2], "type"):
 		kind, ok := kindNamed(c.words[3])
 		if !ok {
-			c.fail("ERR Unknown client type '%s'", clip(c.words[3], 40))
+			c.fail("ERR Unknown client type '%s'", clip(c.words[3], quoteMost))
 			return nil, false
 		}
 		return func(o *client) bool { return o.kind() == kind }, true

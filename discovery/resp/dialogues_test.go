@@ -1,5 +1,7 @@
 package resp
 
+import "strings"
+
 // Reasons for wanted differences from Redis Sentinel 7.0, in the words of
 // docs/protocol.md.
 const (
@@ -53,6 +55,7 @@ var dialogues = func() []dialogue {
 			"SENTINEL MASTERS", "SENTINEL MASTER mymaster", "SENTINEL REPLICAS mymaster", "SENTINEL SLAVES mymaster", "SENTINEL SENTINELS mymaster",
 			"SENTINEL DEBUG", "HELLO", "HELLO 2", "HELLO 3", "HELLO 3 SETNAME x",
 		}},
+		{"all", longDialogues()},
 		{"shape", []string{
 			"SENTINEL INFO-CACHE mymaster", "SENTINEL INFO-CACHE nobody mymaster", "SENTINEL MYID", "ROLE", "CLIENT ID", "CLIENT INFO", "CLIENT LIST", "CLIENT LIST TYPE normal",
 			"INFO", "INFO server", "INFO sentinel", "INFO everything", "INFO server clients",
@@ -67,6 +70,18 @@ var dialogues = func() []dialogue {
 	}
 	return list
 }()
+
+// longDialogues are those whose errors quote a part of what was said.
+func longDialogues() []string {
+	long := strings.Repeat("x", 200)
+	return []string{
+		long, long + " a", "FOO " + long, "FOO " + long + " b", "FOO " + long[:100] + " " + long[:100] + " b", "FOO " + strings.Repeat("a ", 100),
+		"FOO " + long[:124] + " b", "FOO " + long[:125] + " b", "FOO " + long[:126] + " b",
+		"SENTINEL " + long, "CLIENT KILL TYPE " + long, "CLIENT " + long, "HELLO 2 " + long[:100],
+		"SENTINEL SET mymaster quorum " + long[:100], "SENTINEL CONFIG SET " + long[:100] + " x", "CLIENT KILL USER " + long[:100],
+		`FOO "a\x00b" c`, `"FO\x00O"`, `"F\r\nOO" "\n"`, `SENTINEL "a\r\nb"`, `SENTINEL "MASTER\x00"`,
+	}
+}
 
 var exactDialogues = []string{
 	`FOO bar baz`, `FOO`, `SELECT 0`, `CONFIG GET *`, `MULTI`, `ECHO x`, `TIME`, `RESET`, `PUBSUB CHANNELS`, `SSUBSCRIBE a`, `FOO "a\r\nb" c`,

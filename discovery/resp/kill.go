@@ -91,13 +91,13 @@ func (c *call) killFilter(f *killFilter, option, value string) bool {
 	case option == "type":
 		kind, ok := kindNamed(value)
 		if !ok {
-			c.fail("ERR Unknown client type '%s'", clip(value, 40))
+			c.fail("ERR Unknown client type '%s'", clip(value, quoteMost))
 			return false
 		}
 		f.kind = kind
 	case option == "user":
 		if !c.server.hasUser(value) {
-			c.fail("ERR No such user '%s'", clip(value, 128))
+			c.fail("ERR No such user '%s'", clip(value, quoteMost))
 			return false
 		}
 		f.who = value

@@ -30,11 +30,11 @@ func sentinelDebug(c *call) {
 	for rest := c.words[2:]; len(rest) > 0; rest = rest[2:] {
 		timer, exists := setting(known, rest[0])
 		if !exists || len(rest) < 2 {
-			c.fail("ERR Unknown option or number of arguments for SENTINEL DEBUG '%s'", clip(rest[0], 128))
+			c.fail("ERR Unknown option or number of arguments for SENTINEL DEBUG '%s'", clip(rest[0], quoteMost))
 			return
 		}
 		if n, ok := parseInt(rest[1]); !ok || n <= 0 {
-			c.fail("ERR Invalid argument '%s' for SENTINEL DEBUG '%s'", clip(rest[1], 128), rest[0])
+			c.fail("ERR Invalid argument '%s' for SENTINEL DEBUG '%s'", clip(rest[1], quoteMost), clip(rest[0], quoteMost))
 			return
 		}
 		timers = append(timers, Setting{Name: timer.Name, Values: []string{rest[1]}})

@@ -184,14 +184,14 @@ func (c *call) groupSettings() ([]Setting, bool) {
 		name := strings.ToLower(rest[0])
 		option, known := groupOptions[name]
 		if !known || len(rest) <= option.values {
-			c.fail("ERR Unknown option or number of arguments for SENTINEL SET '%s'", clip(rest[0], 128))
+			c.fail("ERR Unknown option or number of arguments for SENTINEL SET '%s'", clip(rest[0], quoteMost))
 			return nil, false
 		}
 		values := rest[1 : 1+option.values]
 		for _, value := range values {
 			n, isNumber := parseInt(value)
 			if !option.text && (!isNumber || n < option.least) || name == "rename-command" && value == "" {
-				c.fail("ERR Invalid argument '%s' for SENTINEL SET '%s'", clip(value, 128), rest[0])
+				c.fail("ERR Invalid argument '%s' for SENTINEL SET '%s'", clip(value, quoteMost), clip(rest[0], quoteMost))
 				return nil, false
 			}
 		}
@@ -259,16 +259,16 @@ func (c *call) setParameters(steward Steward) {
 		_, exists := setting(known, name)
 		switch {
 		case !exists:
-			c.fail("ERR Invalid argument '%s' to SENTINEL CONFIG SET", clip(rest[0], 128))
+			c.fail("ERR Invalid argument '%s' to SENTINEL CONFIG SET", clip(rest[0], quoteMost))
 			return
 		case twice:
-			c.fail("ERR Duplicate argument '%s' to SENTINEL CONFIG SET", clip(rest[0], 128))
+			c.fail("ERR Duplicate argument '%s' to SENTINEL CONFIG SET", clip(rest[0], quoteMost))
 			return
 		case len(rest) < 2:
-			c.fail("ERR Missing argument '%s' value", clip(rest[0], 128))
+			c.fail("ERR Missing argument '%s' value", clip(rest[0], quoteMost))
 			return
 		case !fitsParameter(name, rest[1]):
-			c.fail("ERR Invalid value '%s' to SENTINEL CONFIG SET '%s'", clip(rest[1], 128), clip(rest[0], 128))
+			c.fail("ERR Invalid value '%s' to SENTINEL CONFIG SET '%s'", clip(rest[1], quoteMost), clip(rest[0], quoteMost))
 			return
 		}
 		parameters = append(parameters, Setting{Name: name, Values: []string{rest[1]}})

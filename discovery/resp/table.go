@@ -99,7 +99,15 @@ func unknownCommand(words []string) string {
 	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", clip(words[0], 128), b.String())
 }
 
-func clip(s string, n int) string { return s[:min(len(s), n)] }
+// quoteMost bounds what an error repeats of a request, where Redis has no bound.
+const quoteMost = 1024
+
+// clip returns the first n bytes of s, as far as C would print them: up to the
+// first zero byte.
+func clip(s string, n int) string {
+	s, _, _ = strings.Cut(s[:min(len(s), n)], "\x00")
+	return s
+}
 
 // fits reports whether n words are right for the command.
 func (c *command) fits(n int) bool {
