@@ -77,8 +77,8 @@ type Memory struct {
 	// DownAfter is the group's own (0: 30 s). A Sentinel that is silent for that
 	// long, and for Life at least, is shown as down.
 	DownAfter warden.Duration
-	// Known are Sentinels of that time. They count as alive for Life after the
-	// start: if they are, they decide, and they are not heard at once.
+	// Known are Sentinels of that time. They are listed, and are alive again
+	// when they are heard: what was so before is no evidence.
 	Known []Sentinel
 }
 
@@ -120,17 +120,17 @@ type groupBook struct {
 type neighbour struct {
 	Sentinel
 	heard   warden.Instant // 0: never
-	assumed warden.Instant // counts as heard then, from an earlier life
+	listed  warden.Instant // in the book since
 	current uint64
 	config  uint64
 	primary warden.NodeID
 	down    warden.Instant // shown as down since; 0: is not
 }
 
-// last is when it last gave, or was taken to have given, a sign of life.
-func (n *neighbour) last() warden.Instant { return max(n.heard, n.assumed) }
+// last is since when it has given no sign of life.
+func (n *neighbour) last() warden.Instant { return max(n.heard, n.listed) }
 
-func (n *neighbour) alive(now warden.Instant) bool { return now.Sub(n.last()) < Life }
+func (n *neighbour) alive(now warden.Instant) bool { return n.heard != 0 && now.Sub(n.heard) < Life }
 
 // New makes an empty Book.
 func New(o Options) *Book {
@@ -174,7 +174,7 @@ func (b *Book) Watch(name warden.GroupName, m Memory) {
 	b.current = max(b.current, m.Current, m.Config, m.Leader)
 	for _, s := range m.Known {
 		if isID(s.ID) && !b.isWarden(s.ID, now) && g.find(s.ID) == nil {
-			b.add(g, s, now).assumed = now
+			b.add(g, s, now)
 		}
 	}
 	b.count(g, now)
@@ -339,7 +339,7 @@ func (b *Book) add(g *groupBook, s Sentinel, now warden.Instant) *neighbour {
 		}
 		g.sentinels = slices.DeleteFunc(g.sentinels, func(n *neighbour) bool { return n == oldest })
 	}
-	n := &neighbour{Sentinel: s}
+	n := &neighbour{Sentinel: s, listed: now}
 	at, _ := slices.BinarySearchFunc(g.sentinels, s.ID, byID)
 	g.sentinels = slices.Insert(g.sentinels, at, n)
 	return n

@@ -225,16 +225,19 @@ func TestBounded(t *testing.T) {
 
 func (d *desk) find(name warden.GroupName, id string) *neighbour { return d.groups[name].find(id) }
 
-// Goal: Sentinels of an earlier life count as alive at first, without noise, and
-// are forgotten when asked.
+// Goal: Sentinels of an earlier life are listed, are no news, count as alive only
+// once they are heard, and are forgotten when asked.
 func TestKnownFromBefore(t *testing.T) {
 	d := newDesk(Memory{Epochs: Epochs{Current: 9, Config: 4, Leader: 7}, Known: []Sentinel{{ids[0], "10.0.0.1:26379"}, {"odd", "x:1"}}})
-	d.expect(t, "live g [a]")
+	d.expect(t)
+	if v := d.Entries("g"); len(v) != 1 || v[0].HeardAgo >= 0 {
+		t.Errorf("entries: %+v", v)
+	}
 	if e := d.Epochs("g"); e != (Epochs{Current: 9, Config: 4, Primary: "p:1", Leader: 7}) {
 		t.Errorf("epochs: %+v", e)
 	}
 	d.says(ids[0], 26379, 9, "p:1", 4)
-	d.expect(t)
+	d.expect(t, "live g [a]")
 	d.pass(Life)
 	d.expect(t, "live g []")
 	d.says(ids[0], 26379, 9, "p:1", 4)

@@ -59,7 +59,7 @@ func (b *Book) reserve(name warden.GroupName, down bool, epoch uint64, candidate
 	if g == nil || epoch > maxEpoch {
 		return false
 	}
-	if n := g.find(candidate); n == nil || !n.alive(b.o.Clock()) || n.heard == 0 {
+	if n := g.find(candidate); n == nil || !n.alive(b.o.Clock()) {
 		return false
 	}
 	b.raise(g, epoch)
