@@ -138,7 +138,18 @@ type market struct {
 // primary of the failover.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	m := &market{lab: startLab(t)}
+	tryClients(t, startLab(t))
+}
+
+// Goal: the same with Wardens that were started with a sentinel.conf in the
+// place of Redis Sentinel, and find each other as Sentinels do.
+func TestClientsOfDropIn(t *testing.T) {
+	t.Parallel()
+	tryClients(t, startLab(t, func(s *settings) { s.dropIn = true }))
+}
+
+func tryClients(t *testing.T, l *lab) {
+	m := &market{lab: l}
 	m.openGo()
 	m.openPrograms()
 	subscriber := m.spawn("subscriber", m.path("subscriber"), nil, mustFind(t, "redis-cli"),

@@ -27,6 +27,7 @@ type settings struct {
 	down      time.Duration
 	wardens   int // 0: the key is left out
 	nodeLines []string
+	dropIn    bool // with a sentinel.conf, as Redis Sentinel is started
 }
 
 func defaults() settings { return settings{down: downAfter, wardens: 3} }
@@ -71,12 +72,31 @@ func (l *lab) newWardenClient(addr string) *redis.Client {
 		DialTimeout: 2 * time.Second, ReadTimeout: 20 * time.Second, ContextTimeoutEnabled: true, DisableIdentity: true})
 }
 
-func (w *ward) file() string { return w.lab.path(w.name, "warden.toml") }
+// file is the Warden's configuration, and flag says of what kind it is.
+func (w *ward) file() string {
+	if w.lab.settings.dropIn {
+		return w.lab.path(w.name, "sentinel.conf")
+	}
+	return w.lab.path(w.name, "warden.toml")
+}
+
+func (w *ward) flag() string {
+	if w.lab.settings.dropIn {
+		return "--sentinel"
+	}
+	return "--warden"
+}
+
 func (w *ward) port() string { return warden.NodeID(w.addr).Port() }
 
 // config is the configuration as the lab's settings want it.
 func (w *ward) config() string {
 	s, primary := w.lab.settings, w.lab.nodes[0]
+	if s.dropIn {
+		return fmt.Sprintf("bind %s\nport %s\ndir %s\n%s\nsentinel monitor %s %s %s 2\nsentinel down-after-milliseconds %[5]s %[8]d\n"+
+			"sentinel failover-timeout %[5]s 20000\n%[9]s\n",
+			w.host, w.port(), w.dir, s.top, groupName, primary.addr.Host(), primary.addr.Port(), s.down.Milliseconds(), s.group)
+	}
 	text := fmt.Sprintf("host = %q\nport = %s\ngossip_port = %d\ndata_dir = \"data\"\n%s\n[[masters]]\n"+
 		"name = %q\nip = %q\nport = %s\nquorum = 2\ndown_after = \"%s\"\nfailover_timeout = \"20s\"\nhello_interval = \"300ms\"\n%s\n",
 		w.host, w.port(), w.gossip, s.top, groupName, primary.addr.Host(), primary.addr.Port(), s.down, s.group)
@@ -110,7 +130,7 @@ func (w *ward) start(env ...string) {
 // launch starts the Warden and does not wait.
 func (w *ward) launch(env ...string) {
 	w.lab.t.Helper()
-	w.process = w.lab.spawn(w.name, w.lab.path(w.name, "log"), env, spineldbBinary, "--warden", w.file())
+	w.process = w.lab.spawn(w.name, w.lab.path(w.name, "log"), env, spineldbBinary, w.flag(), w.file())
 }
 
 func (w *ward) pause()  { w.lab.t.Helper(); w.process.signal(w.lab.t, syscall.SIGSTOP) }
