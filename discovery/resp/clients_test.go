@@ -91,6 +91,14 @@ func TestClientReply(t *testing.T) {
 	if got := p.frame() + p.frame(); got != "+OK\r\n$1\r\n3\r\n" {
 		t.Errorf("got %q", got)
 	}
+	// Also where an answer comes after others were sent on: here, in a pause.
+	q := dial(t, s)
+	q.ask("CLIENT", "PAUSE", "30")
+	p.send(request("PING", strings.Repeat("x", 100)) + request("CLIENT", "REPLY", "SKIP") + request("PING") + request("PING", "4"))
+	p.frame()
+	if got := p.frame(); got != "$1\r\n4\r\n" {
+		t.Errorf("got %q", got)
+	}
 	p.want("-ERR syntax error\r\n", "CLIENT", "REPLY", "NO")
 }
 

@@ -148,10 +148,12 @@ func clientReply(c *call) {
 // next begins a command.
 func (m *replyMode) next() { m.skip, m.skipNext = m.skipNext, false }
 
+func (m *replyMode) silent() bool { return m.off || m.skip }
+
 // hush takes back what a command has answered, when it was not to be answered.
 // before is where its answer began.
 func (c *client) hush(before int) {
-	if c.replies.off || c.replies.skip {
+	if c.replies.silent() {
 		c.w.buf = c.w.buf[:min(before, len(c.w.buf))]
 	}
 }

@@ -141,6 +141,9 @@ func (s *Server) dispatch(c *client, words []string) {
 	cmd, name, problem := s.table.find(words)
 	c.note(name)
 	c.replies.next()
+	if c.replies.silent() {
+		c.flush() // so that nothing else is taken back with the answer
+	}
 	defer c.hush(len(c.w.buf))
 	// One for all requests of the client, which come one by one.
 	r := &c.call
