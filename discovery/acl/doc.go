@@ -37,9 +37,9 @@
 // +publish +subscribe +sentinel|is-master-down-by-addr and the channel
 // &__sentinel__:hello.
 //
-// The command line of this program: +hello +client|setinfo +warden|status
-// +warden|explain +warden|events and, for `check`, +sentinel|ckquorum to look;
-// +warden to give orders as well.
+// The command line of this program: +hello +ping +warden|status +warden|explain
+// +warden|events +sentinel|ckquorum +subscribe +unsubscribe and the channel
+// &__warden__:events to look; +warden to give orders as well.
 //
 // # What is safer than in Redis
 //
