@@ -170,7 +170,8 @@ func tryClients(t *testing.T, l *lab) {
 	m.awaitReads(second)
 
 	asked := time.Now()
-	if out, err := exec.Command(mustFind(t, "redis-cli"), "-h", "127.0.0.1", "-p", m.wardens[1].port(), "SENTINEL", "FAILOVER", groupName).CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "OK" {
+	order := exec.CommandContext(m.ctx(patience), mustFind(t, "redis-cli"), "-h", "127.0.0.1", "-p", m.wardens[1].port(), "SENTINEL", "FAILOVER", groupName)
+	if out, err := order.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "OK" {
 		t.Fatalf("SENTINEL FAILOVER: %v\n%s", err, out)
 	}
 	third := m.awaitPrimaryOtherThan(second, m.wardens...)
@@ -227,7 +228,7 @@ func (m *market) awaitWrites(what string, since time.Time) {
 
 // awaitReads waits until every client has read something that it wrote from
 // now on, and reads from a server that is not the primary. The servers say so:
-// a connection with the client's name has sent GET to a replica.
+// a connection with the client's name has just sent GET to a replica.
 func (m *market) awaitReads(primary *node) {
 	m.t.Helper()
 	since := map[*customer]int{}
@@ -260,7 +261,7 @@ func (c *customer) readsFromReplica(l *lab, primary *node) bool {
 		}
 		for line := range strings.Lines(list) {
 			words := strings.Fields(line)
-			if slices.Contains(words, "name="+c.readsAs) && slices.Contains(words, "cmd=get") {
+			if slices.Contains(words, "name="+c.readsAs) && slices.Contains(words, "cmd=get") && slices.Contains(words, "idle=0") {
 				return true
 			}
 		}
@@ -460,7 +461,7 @@ func mustFind(t *testing.T, program string) string {
 func mustFindPython(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"/usr/bin/python3", "python3"} {
-		if exec.Command(name, "-c", "import redis").Run() == nil {
+		if exec.CommandContext(t.Context(), name, "-c", "import redis").Run() == nil {
 			return name
 		}
 	}

@@ -6,7 +6,9 @@
 // waits by sleeping; a test polls until what it wants is so, with a limit, and
 // prints the Wardens' own explanation and the ends of all logs when it fails.
 //
-// The tests need redis-server (Redis 7), and root with iproute2 for the one
-// that cuts a network; scripts/test installs both. What is missing makes a
-// test fail, because a proof that was left out must not look like one.
+// The tests need redis-server (Redis 7), root with iproute2 for the one that
+// cuts a network, and for real clients redis-cli, python3-redis and Node.js with
+// the packages of testdata/clients/node; scripts/test installs them. What is
+// missing makes a test fail, because a proof that was left out must not look
+// like one.
 package e2e
