@@ -163,6 +163,7 @@ var exactDialogues = []string{
 	`COMMAND DOCS foo`, `COMMAND HELP x`,
 	`COMMAND INFO foo ping`, `COMMAND INFO auth hello info role shutdown publish subscribe psubscribe unsubscribe punsubscribe`,
 	`COMMAND INFO sentinel|master sentinel|help sentinel|set client|id client|list client|info client|kill client|help client|reply`,
+	`COMMAND INFO acl|whoami acl|list acl|cat acl|setuser acl|help acl|log acl|dryrun acl|genpass`,
 	`COMMAND INFO command|count command|help command|list command|docs command|info command|getkeys`,
 
 	`SUBSCRIBE`, `SUBSCRIBE a ;; SENTINEL MASTER nobody ;; PING ;; GET x ;; CLIENT ID x ;; UNSUBSCRIBE ;; PING`, `UNSUBSCRIBE`, `PUNSUBSCRIBE x`,
