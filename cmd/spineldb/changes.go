@@ -1,16 +1,21 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/discovery/neighbour"
 	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/warden"
 )
@@ -128,15 +133,68 @@ func changesIn(dataDir string) (changes, error) {
 	return c, nil
 }
 
-// changesKeeper keeps a setup's changes in data_dir.
-type changesKeeper struct{ dataDir string }
+// changesKeeper keeps a setup's changes, and what is known of real Sentinels,
+// in data_dir.
+type changesKeeper struct {
+	dataDir string
+	log     *slog.Logger
+	scribe
 
-func (k changesKeeper) Save(s setup) error {
+	mu      sync.Mutex
+	d       *daemon
+	written []byte // of neighboursFile
+}
+
+func newChangesKeeper(dataDir string, log *slog.Logger) *changesKeeper {
+	return &changesKeeper{dataDir: dataDir, log: log, scribe: newScribe()}
+}
+
+// Begin keeps what is known of real Sentinels up to date until the daemon stops.
+func (k *changesKeeper) Begin(d *daemon) error {
+	k.d = d
+	d.onStop("settings", k.follow(k.refresh, func(err error) { k.log.Warn("what is known of Sentinels was not saved", "error", err) }))
+	return nil
+}
+
+// Save writes the changes of a setup.
+func (k *changesKeeper) Save(s setup) error {
 	data, err := json.MarshalIndent(s.Changes, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode settings: %w", err)
 	}
 	return writeFile(filepath.Join(k.dataDir, changesFile), append(data, '\n'))
+}
+
+// Vote returns when the newest epochs are on disk.
+func (k *changesKeeper) Vote(context.Context) error { return k.refresh() }
+
+// refresh writes what is known of real Sentinels if that has changed. Where
+// there never was one, there is no file.
+func (k *changesKeeper) refresh() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	known := remembered{}
+	for _, m := range k.d.steward.current().Masters {
+		memory := neighbour.Memory{Epochs: k.d.neighbours.Epochs(m.Name), Known: k.d.neighbours.Known(m.Name)}
+		if memory.Leader > 0 || memory.Config > 0 || len(memory.Known) > 0 {
+			known[m.Name] = memory
+		}
+	}
+	if len(known) == 0 && k.written == nil {
+		return nil
+	}
+	data, err := json.MarshalIndent(known, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode what is known of Sentinels: %w", err)
+	}
+	if bytes.Equal(data, k.written) {
+		return nil
+	}
+	if err := writeFile(filepath.Join(k.dataDir, neighboursFile), data); err != nil {
+		return err
+	}
+	k.written = data
+	return nil
 }
 
 // writeFile replaces a file of the data directory as a whole and durably. It

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,7 +20,10 @@ import (
 
 	"github.com/spineldb/warden/cmd/spineldb/certificate"
 	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/cmd/spineldb/journal"
+	"github.com/spineldb/warden/discovery/acl"
 	"github.com/spineldb/warden/discovery/gossip"
+	"github.com/spineldb/warden/discovery/neighbour"
 	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/discovery/script"
 	"github.com/spineldb/warden/warden"
@@ -41,8 +45,13 @@ func daemonMain(ctx context.Context, c config.Config) error {
 	}
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
+	known, err := neighboursIn(c.DataDir)
+	if err != nil {
+		return err
+	}
 	d, err := startDaemon(ctx, opening{
-		setup: s, keeper: changesKeeper{c.DataDir}, log: log, level: level, quit: quit, doors: doors{bind: []string{c.Host}},
+		setup: s, keeper: newChangesKeeper(c.DataDir, log), ids: &identities{}, log: log, level: level, quit: quit,
+		doors: doors{bind: []string{c.Host}}, sentinels: known,
 	})
 	if err != nil {
 		return err
@@ -56,7 +65,7 @@ func tomlSetup(c config.Config) (setup, error) {
 	if err != nil {
 		return setup{}, err
 	}
-	return made.over(setup{Config: c, DenyScripts: true, Loglevel: levelName(c.LogLevel), ResolveNames: true})
+	return made.over(setup{Config: c, DenyScripts: true, Loglevel: journal.LevelWord(c.LogLevel), ResolveNames: true})
 }
 
 // opening is what a daemon is started with.
@@ -68,26 +77,43 @@ type opening struct {
 	// quit begins to end the process.
 	quit  func()
 	doors doors
-	// ready is called when everything is open and no group runs yet; nil: none.
-	ready func(*daemon) error
+	ids   *identities
+	// usersChanged is told of changes of the users at run time; nil: nobody.
+	usersChanged func()
+	// accessLog is how many refusals are kept for ACL LOG; 0: the default.
+	accessLog int
+	// sentinels is what is known of real Sentinels from an earlier run.
+	sentinels remembered
 }
 
 // daemon is one running Warden: the store, the edges and the shell between.
 type daemon struct {
-	log     *slog.Logger
-	store   *store.Store
-	gossip  *gossip.Gossip
-	server  *resp.Server
-	shell   *shell.Shell
-	steward *steward
-	scripts *script.Runner
+	log      *slog.Logger
+	began    time.Time
+	store    *store.Store
+	gossip   *gossip.Gossip
+	server   *resp.Server
+	shell    *shell.Shell
+	steward  *steward
+	users    *acl.List
+	ids      *identities
+	scripts  *script.Runner
+	adapters map[warden.GroupName]dressed
 	// certificates is nil while nobody speaks TLS.
 	certificates *certificate.Keeper
 	nodesByTLS   bool
-	ids          identities
-	adapters     map[warden.GroupName]dressed
 	// gossipPort is the one that is bound, which need not be the configured one.
 	gossipPort int
+
+	neighbours *neighbour.Book
+	// sentinels is what the book is told of a group it begins to know, watched
+	// the groups it knows. They are used at the start and then under the
+	// steward's lock.
+	sentinels remembered
+	watched   map[warden.GroupName]bool
+	// switching counts changes that Sentinels have caused.
+	switching sync.WaitGroup
+
 	// heard are told of every event after the subscribers were. They must not
 	// block, and none is added once the groups run.
 	heard []func(warden.Event)
@@ -108,7 +134,7 @@ type cleanup struct {
 // startDaemon starts everything or nothing: what was started before a failure
 // is ended again.
 func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
-	d = &daemon{log: o.log, adapters: map[warden.GroupName]dressed{}, peers: map[warden.WardenID]gossip.Peer{}}
+	d = &daemon{log: o.log, ids: o.ids, began: time.Now(), adapters: map[warden.GroupName]dressed{}, peers: map[warden.WardenID]gossip.Peer{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.stop())
@@ -122,30 +148,27 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 	d.onStop("store", func(context.Context) error { return d.store.Close() })
 	d.startScripts()
 	d.makeSteward(o)
-	if err = d.openCertificates(c); err != nil {
-		return d, err
-	}
-	if err = d.chooseGossipPort(c); err != nil {
-		return d, err
-	}
-	if err = d.makeShell(o.setup); err != nil {
-		return d, err
-	}
-	if err = d.startServer(ctx, o); err != nil {
-		return d, err
-	}
-	if err = d.startGossip(ctx, c, c.AnnounceHost()); err != nil {
-		return d, err
-	}
-	if o.ready != nil {
-		if err = o.ready(d); err != nil {
+	for _, step := range []func() error{
+		func() error { return d.openCertificates(c) },
+		func() error { return d.openUsers(o) },
+		func() error { return d.chooseGossipPort(c) },
+		func() error { return d.makeShell(o.setup) },
+		func() error { return d.startNeighbours(o) },
+		func() error { return d.startServer(ctx, o) },
+		func() error { return d.startGossip(ctx, c, c.AnnounceHost()) },
+		func() error { return o.keeper.Begin(d) },
+		func() error { return d.shell.Start() },
+	} {
+		if err = step(); err != nil {
 			return d, err
 		}
 	}
-	if err = d.shell.Start(); err != nil {
-		return d, err
-	}
 	d.onStop("groups", d.shell.Stop)
+	d.watchNeighbours(o.setup)
+	d.log.Info("Sentinel ID is " + d.shownID())
+	for _, m := range c.Masters {
+		d.steward.tell("+monitor", m.Name, m.Primary, "quorum "+strconv.Itoa(m.Quorum))
+	}
 	d.log.Info("warden started", "id", d.store.Identity(), "run", uint64(d.store.Run()), "clients", d.server.Addr(), "gossip", d.gossip.Addr(),
 		"groups", len(c.Masters), "data_dir", c.DataDir, "version", currentVersion().Version)
 	return d, nil
@@ -188,12 +211,39 @@ func (d *daemon) makeSteward(o opening) {
 	d.steward = &steward{
 		keeper: o.keeper, log: d.log, level: o.level, announce: d.say, scripts: jobs{d.scripts}, quit: o.quit,
 		primary:     func(name warden.GroupName) (warden.NodeID, bool) { return d.shell.Primary(name) },
-		reconfigure: func(ctx context.Context, s setup) error { return d.shell.Reconfigure(ctx, d.groups(s)) },
+		reconfigure: d.reconfigure,
 	}
 	d.steward.now.Store(&o.setup)
 	if o.setup.Sentinel != "" {
 		d.ids.learn(d.store.Identity(), o.setup.Sentinel)
 	}
+}
+
+// reconfigure makes a setup's groups the ones that run.
+func (d *daemon) reconfigure(ctx context.Context, s setup) error {
+	if err := d.shell.Reconfigure(ctx, d.groups(s)); err != nil {
+		return err
+	}
+	d.watchNeighbours(s)
+	return nil
+}
+
+// openUsers makes the list of who may do what on the client port.
+func (d *daemon) openUsers(o opening) (err error) {
+	c := o.setup.Config
+	d.users, err = acl.New(acl.Options{
+		RequirePass: string(c.RequirePass), Users: c.Users, File: c.ACLFile, LogLength: o.accessLog, Changed: o.usersChanged, Logger: d.log,
+	})
+	return err
+}
+
+// userLines are all users as a configuration has them.
+func (d *daemon) userLines() []string {
+	lines := d.users.Lines()
+	for i := range lines {
+		lines[i] = strings.TrimPrefix(lines[i], "user ")
+	}
+	return lines
 }
 
 func (d *daemon) makeShell(s setup) (err error) {
@@ -206,6 +256,8 @@ func (d *daemon) makeShell(s setup) (err error) {
 		ID: d.store.Identity(), Sentinel: d.ids.of(d.store.Identity()), Run: d.store.Run(), RunID: randomID(), Version: currentVersion().Version,
 		AnnounceHost: announce, ClientPort: c.AnnouncePort, GossipPort: d.gossipPort,
 		Groups: d.groups(s), Store: d.store, Courier: courier{d}, Announce: d.announce, Introduce: d.introduce, Logger: d.log,
+		Neighbour: func(h warden.Hello) string { return d.neighbours.Own(h) },
+		Overhear:  func(payload string) { d.neighbours.Hello(payload) },
 		RecordDir: os.Getenv("WARDEN_RECORD_DIR"),
 	})
 	return err
@@ -243,10 +295,20 @@ func (d *daemon) openCertificates(c config.Config) (err error) {
 	return err
 }
 
+// renewCertificates reads them again at once, changed or not.
+func (d *daemon) renewCertificates() {
+	if d.certificates == nil {
+		return
+	}
+	if err := d.certificates.Reload(); err != nil {
+		d.log.Warn("the certificates on disk are not taken, the old ones stay in use", "error", err)
+	}
+}
+
 func (d *daemon) startServer(ctx context.Context, o opening) (err error) {
 	c := o.setup.Config
 	d.server, err = resp.New(resp.Options{
-		Password: string(c.RequirePass), Directory: directory{d.shell, d}, Steward: d.steward,
+		Access: d.users, Directory: directory{d.shell, d}, Steward: d.steward, Neighbours: d.neighbours,
 		Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients, IdleTimeout: o.doors.idle,
 	})
 	if err != nil {
@@ -256,7 +318,7 @@ func (d *daemon) startServer(ctx context.Context, o opening) (err error) {
 	if d.certificates != nil {
 		secure = d.certificates.Server()
 	}
-	listeners, err := o.doors.listen(ctx, c.Port, c.TLS.Port, secure, func() bool { return c.RequirePass == "" })
+	listeners, err := o.doors.listen(ctx, c.Port, c.TLS.Port, secure, d.users.Open)
 	if err != nil {
 		return err
 	}
@@ -272,6 +334,7 @@ func (d *daemon) startServer(ctx context.Context, o opening) (err error) {
 // reload re-reads the file: groups are added, changed and removed, all of them
 // or none. What belongs to the process (ports, data_dir) needs a restart.
 func (d *daemon) reload(ctx context.Context) {
+	d.renewCertificates()
 	have := d.steward.current()
 	c, err := config.Load(have.File)
 	if err != nil {

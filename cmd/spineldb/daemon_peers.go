@@ -113,11 +113,20 @@ func (d *daemon) startGossip(ctx context.Context, c config.Config, host string) 
 	return nil
 }
 
+// shownID is the id that Sentinel's clients and real Sentinels know us by.
+func (d *daemon) shownID() string {
+	if id := d.ids.of(d.store.Identity()); id != "" {
+		return id
+	}
+	return string(d.store.Identity())
+}
+
 // introduce makes gossip dial a Warden whose hello was heard on a node.
 func (d *daemon) introduce(h warden.Hello) {
 	if h.ID == d.store.Identity() {
 		return
 	}
+	d.neighbours.Warden(h)
 	d.ids.learn(h.ID, h.Sentinel)
 	if h.Gossip != "" {
 		d.gossip.Introduce(gossip.Peer{ID: h.ID, Gossip: h.Gossip, Client: h.Client})
@@ -188,7 +197,7 @@ func (dir directory) Group(name warden.GroupName) (warden.GroupView, bool) {
 		return v, false
 	}
 	v.SetAtRunTime = dir.d.steward.now.Load().Changes.Groups[name].names()
-	own := dir.Shell.Self().Sentinel
+	real := dir.d.neighbours.Entries(name)
 	dir.d.mu.Lock()
 	defer dir.d.mu.Unlock()
 	for i := range v.Peers {
@@ -198,8 +207,20 @@ func (dir directory) Group(name warden.GroupName) (warden.GroupView, bool) {
 		}
 		p.Sentinel = dir.d.ids.of(p.ID)
 	}
-	v.Peers = withoutFormerLives(v.Peers, own)
+	v.Peers = withoutFormerLives(v.Peers, dir.d.ids.of(dir.d.store.Identity()))
+	v.Peers = append(v.Peers, real...)
+	slices.SortFunc(v.Peers, func(a, b warden.PeerView) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return v, true
+}
+
+// Command brings an operator's order to its group. A RESET forgets the real
+// Sentinels of the group too.
+func (dir directory) Command(ctx context.Context, c warden.Command) warden.Answer {
+	a := dir.Shell.Command(ctx, c)
+	if c.Wish == warden.WishReset && a.Verdict != warden.VerdictRefused {
+		dir.d.neighbours.Reset(c.Group)
+	}
+	return a
 }
 
 // withoutFormerLives leaves out Wardens that came back under another identity:

@@ -13,9 +13,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/journal"
+	"github.com/spineldb/warden/cmd/spineldb/process"
 	"github.com/spineldb/warden/cmd/spineldb/sentinelconf"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
+	"github.com/spineldb/warden/discovery/neighbour"
+	"github.com/spineldb/warden/warden"
 )
 
 const dropinUsage = `Usage: spineldb --sentinel FILE [--check] [--KEY VALUE ...]
@@ -135,11 +140,29 @@ func banner(err error) string {
 	return b.String()
 }
 
-// dropinMain runs one Warden with a sentinel.conf until ctx ends.
+// dropinMain runs one Warden with a sentinel.conf until ctx ends, in the
+// background if the file says so.
 func dropinMain(ctx context.Context, file *sentinelconf.File) error {
 	if err := sentinelconf.Writable(file.Path); err != nil {
 		return fmt.Errorf("Sentinel config file %s is not writable: %w", file.Path, err) //nolint:staticcheck // Sentinel's words, which scripts look for
 	}
+	if !file.Server.Daemonize {
+		return serveDropin(ctx, file, func() {})
+	}
+	background, err := process.Detach(ctx)
+	if background == nil {
+		return err
+	}
+	if err := serveDropin(ctx, file, background.Ready); err != nil {
+		background.Fail(err)
+		return err
+	}
+	return nil
+}
+
+// serveDropin runs the Warden in this process, and calls ready when clients
+// are served.
+func serveDropin(ctx context.Context, file *sentinelconf.File, ready func()) error {
 	c, err := file.Config()
 	if err != nil {
 		return err
@@ -150,22 +173,71 @@ func dropinMain(ctx context.Context, file *sentinelconf.File) error {
 		}
 	}
 	level := &slog.LevelVar{}
-	level.Set(logLevels[file.Server.LogLevel])
-	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: level}))
-	ctx, quit := context.WithCancel(ctx)
-	defer quit()
-	k := newFileKeeper(file, log)
-	s := setup{
-		Config: c, Sentinel: file.State.MyID,
-		ResolveNames: file.State.ResolveHostnames, AnnounceNames: file.State.AnnounceHostnames,
-		DenyScripts: file.State.DenyScriptsReconfig, User: file.State.SentinelUser, Password: file.State.SentinelPass,
-		Loglevel: file.Server.LogLevel,
-	}
-	d, err := startDaemon(ctx, opening{setup: s, keeper: k, log: log, level: level, quit: quit, ready: k.begin, doors: doorsOf(file.Server)})
+	first, err := journal.ParseLevel(file.Server.LogLevel)
 	if err != nil {
 		return err
 	}
-	return d.serve(ctx, func(context.Context) {})
+	level.Set(first)
+	lines, err := journal.Open(journal.Options{
+		File: file.Server.LogFile, Level: level,
+		Syslog: file.Server.SyslogEnabled, SyslogIdent: file.Server.SyslogIdent, SyslogFacility: file.Server.SyslogFacility,
+	})
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	ids := &identities{}
+	log := slog.New(shownLog{lines, ids})
+	for _, w := range c.Warnings {
+		log.Warn(w)
+	}
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	k := newFileKeeper(file, log)
+	d, err := startDaemon(ctx, opening{
+		setup: dropinSetup(file, c), keeper: k, usersChanged: k.UsersChanged, accessLog: file.Server.ACLLogMaxLen,
+		ids: ids, log: log, level: level, quit: quit, doors: doorsOf(file.Server), sentinels: sentinelsOf(file.State),
+	})
+	if err != nil {
+		return err
+	}
+	if file.Server.PidFile != "" {
+		pidfile, err := process.WritePidfile(file.Server.PidFile)
+		if err != nil {
+			log.Warn("write pidfile", "error", err) // Redis goes on without one too
+		} else {
+			defer func() { _ = pidfile.Remove() }()
+		}
+	}
+	ready()
+	if err := process.Tell(process.Ready); err != nil {
+		log.Warn("tell the supervisor", "error", err)
+	}
+	return d.serve(ctx, func(context.Context) { d.renewCertificates() })
+}
+
+// dropinSetup is what a sentinel.conf says.
+func dropinSetup(file *sentinelconf.File, c config.Config) setup {
+	st := file.State
+	return setup{
+		Config: c, Sentinel: st.MyID, ResolveNames: st.ResolveHostnames, AnnounceNames: st.AnnounceHostnames,
+		DenyScripts: st.DenyScriptsReconfig, User: st.SentinelUser, Password: st.SentinelPass, Loglevel: file.Server.LogLevel,
+	}
+}
+
+// sentinelsOf is what a sentinel.conf remembers of real Sentinels.
+func sentinelsOf(st sentinelconf.State) remembered {
+	out := remembered{}
+	for _, g := range st.Groups {
+		m := neighbour.Memory{Epochs: neighbour.Epochs{
+			Current: st.CurrentEpoch, Config: g.ConfigEpoch, Primary: warden.MakeNode(g.Host, g.Port), Leader: g.LeaderEpoch,
+		}}
+		for _, s := range g.Sentinels {
+			m.Known = append(m.Known, neighbour.Sentinel{ID: s.ID, Client: warden.MakeNode(s.Host, s.Port)})
+		}
+		out[warden.GroupName(g.Name)] = m
+	}
+	return out
 }
 
 // doorsOf is how a sentinel.conf lets clients in.

@@ -9,19 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/cmd/spineldb/sentinelconf"
 	"github.com/spineldb/warden/warden"
-)
-
-const (
-	// gatherFor is how long changes are gathered before the file is written.
-	gatherFor = 50 * time.Millisecond
-	// lookEvery is how often the file is compared with what is so, for changes
-	// that come without an event.
-	lookEvery = 2 * time.Second
 )
 
 // fileKeeper keeps a drop-in's setup and what Sentinel remembers in
@@ -31,84 +23,44 @@ const (
 type fileKeeper struct {
 	file *sentinelconf.File
 	log  *slog.Logger
-	// dirty has room for one note that the file is behind.
-	dirty chan struct{}
+	scribe
+	// users: those of the access list are no longer those of the file.
+	users atomic.Bool
 
 	mu      sync.Mutex
 	d       *daemon // nil until it runs
 	setup   setup   // as saved last
 	last    sentinelconf.State
 	written []byte
-	failed  string // why the last write failed
 }
 
 func newFileKeeper(file *sentinelconf.File, log *slog.Logger) *fileKeeper {
-	return &fileKeeper{file: file, log: log, last: file.State.Clone(), dirty: make(chan struct{}, 1)}
+	return &fileKeeper{file: file, log: log, last: file.State.Clone(), scribe: newScribe()}
 }
 
-// begin writes the file for the first time, so that a Warden whose file cannot
+// Begin writes the file for the first time, so that a Warden whose file cannot
 // be written does not start, and keeps it up to date until the daemon stops.
-func (k *fileKeeper) begin(d *daemon) error {
+func (k *fileKeeper) Begin(d *daemon) error {
 	k.mu.Lock()
 	k.d = d
 	k.mu.Unlock()
 	if err := k.Save(d.steward.current()); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { k.run(ctx) })
-	d.heard = append(d.heard, func(warden.Event) { k.mark() })
-	d.onStop("configuration file", func(context.Context) error {
-		cancel()
-		wg.Wait()
-		return k.refresh()
-	})
+	d.heard = append(d.heard, func(warden.Event) { k.Mark() })
+	d.onStop("configuration file", k.follow(k.refresh, func(err error) {
+		k.log.Warn("WARNING: Sentinel was not able to save the new configuration on disk!!!: " + err.Error())
+	}))
 	return nil
 }
 
-// mark notes that the file is behind. It never blocks.
-func (k *fileKeeper) mark() {
-	select {
-	case k.dirty <- struct{}{}:
-	default:
-	}
-}
+// Vote returns when the newest epochs are in the file.
+func (k *fileKeeper) Vote(context.Context) error { return k.refresh() }
 
-// run writes the file when something has changed.
-func (k *fileKeeper) run(ctx context.Context) {
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		case <-k.dirty:
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(gatherFor):
-			}
-		}
-		err := k.refresh()
-		k.report(err)
-	}
-}
-
-// report logs a failure once, and its end.
-func (k *fileKeeper) report(err error) {
-	why := ""
-	if err != nil {
-		why = err.Error()
-	}
-	k.mu.Lock()
-	same := k.failed == why
-	k.failed = why
-	k.mu.Unlock()
-	if !same && why != "" {
-		k.log.Warn("WARNING: Sentinel was not able to save the new configuration on disk!!!: " + why)
-	}
+// UsersChanged has the users of the access list written from now on.
+func (k *fileKeeper) UsersChanged() {
+	k.users.Store(true)
+	k.Mark()
 }
 
 // Save writes the file for a setup.
@@ -151,10 +103,7 @@ func (k *fileKeeper) write(s setup, always bool) error {
 // state is what the file is to say: the setup, and what the groups know now.
 func (k *fileKeeper) state(s setup) sentinelconf.State {
 	st := k.last.Clone()
-	st.MyID = s.Sentinel
-	if st.MyID == "" {
-		st.MyID = string(k.d.store.Identity())
-	}
+	st.MyID = k.d.shownID()
 	st.AnnounceIP, st.AnnouncePort = s.AnnounceIP, 0
 	if s.AnnouncePort != s.ownPort() {
 		st.AnnouncePort = s.AnnouncePort
@@ -162,6 +111,9 @@ func (k *fileKeeper) state(s setup) sentinelconf.State {
 	st.ResolveHostnames, st.AnnounceHostnames = s.ResolveNames, s.AnnounceNames
 	st.SentinelUser, st.SentinelPass = s.User, s.Password
 	st.LogLevel = s.Loglevel
+	if k.users.Load() {
+		st.Users = k.d.userLines()
+	}
 	before := st.Groups
 	st.Groups = make([]sentinelconf.Group, 0, len(s.Masters))
 	for _, m := range s.Masters {
@@ -172,7 +124,7 @@ func (k *fileKeeper) state(s setup) sentinelconf.State {
 			g.ConfigEpoch, g.LeaderEpoch = old.ConfigEpoch, old.LeaderEpoch
 		}
 		k.remember(&g, m)
-		st.CurrentEpoch = max(st.CurrentEpoch, g.ConfigEpoch, g.LeaderEpoch)
+		st.CurrentEpoch = max(st.CurrentEpoch, g.ConfigEpoch, g.LeaderEpoch, k.d.neighbours.Epochs(m.Name).Current)
 		st.Groups = append(st.Groups, g)
 	}
 	return st
@@ -205,9 +157,12 @@ func (k *fileKeeper) remember(g *sentinelconf.Group, m config.Master) {
 	} else {
 		g.Host, g.Port = split(v.Primary)
 		g.Replicas, g.Sentinels = nil, nil
-		g.ConfigEpoch = max(g.ConfigEpoch, uint64(v.Topology.Epoch))
 	}
-	g.LeaderEpoch = max(g.LeaderEpoch, uint64(v.Promise))
+	// The configuration epoch is the one that real Sentinels are told, the
+	// others count as promised after a loss of the store.
+	e := k.d.neighbours.Epochs(m.Name)
+	g.ConfigEpoch = max(g.ConfigEpoch, e.Config)
+	g.LeaderEpoch = max(g.LeaderEpoch, e.Leader, uint64(v.Promise))
 	for _, n := range v.Nodes {
 		host, port := split(n.Node)
 		at := sentinelconf.Address{Host: host, Port: port}

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"maps"
+	"context"
+	"log/slog"
 	"regexp"
 	"sync"
 
@@ -72,12 +73,34 @@ func (i *identities) translate(text string) string {
 	})
 }
 
-// all is a copy of everything known.
-func (i *identities) all() map[warden.WardenID]string {
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	return maps.Clone(i.shown)
-}
-
 // isID reports whether s is what Sentinel takes for an id.
 func isID(s string) bool { return len(s) == 40 && anyID.MatchString(s) }
+
+// shownLog puts the shown ids into the events of a log.
+type shownLog struct {
+	slog.Handler
+	ids *identities
+}
+
+// Handle writes one record.
+func (l shownLog) Handle(ctx context.Context, r slog.Record) error {
+	out := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Value.Kind() == slog.KindString {
+			a.Value = slog.StringValue(l.ids.translate(a.Value.String()))
+		}
+		out.AddAttrs(a)
+		return true
+	})
+	return l.Handler.Handle(ctx, out)
+}
+
+// WithAttrs is a log whose records have further attributes.
+func (l shownLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return shownLog{l.Handler.WithAttrs(attrs), l.ids}
+}
+
+// WithGroup is a log whose attributes stand in a group.
+func (l shownLog) WithGroup(name string) slog.Handler {
+	return shownLog{l.Handler.WithGroup(name), l.ids}
+}

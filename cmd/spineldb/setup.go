@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"slices"
 
@@ -46,8 +47,18 @@ func (s setup) master(name warden.GroupName) int {
 	return slices.IndexFunc(s.Masters, func(m config.Master) bool { return m.Name == name })
 }
 
-// keeper makes a setup durable. Save returns when it is on disk, or with an
-// error and then the old one still is. The steward calls it one at a time.
+// keeper makes a setup durable, and what is known of real Sentinels. Safe for
+// concurrent use.
 type keeper interface {
-	Save(setup) error
+	// Begin is called once, when everything is open and no group runs yet. It
+	// has the daemon end what it starts.
+	Begin(d *daemon) error
+	// Save returns when a setup is on disk, or with an error and then the old
+	// one still is.
+	Save(s setup) error
+	// Vote returns when the epochs of the book of Sentinels are on disk.
+	Vote(ctx context.Context) error
+	// Mark says that something has changed that is to be written soon. It never
+	// blocks.
+	Mark()
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/journal"
 	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/warden"
 )
@@ -80,7 +81,8 @@ func (s *steward) change(ctx context.Context, edit func(*setup) error) error {
 	}
 	s.now.Store(&next)
 	if next.Loglevel != old.Loglevel {
-		s.level.Set(logLevels[next.Loglevel])
+		level, _ := journal.ParseLevel(next.Loglevel) // it was checked before
+		s.level.Set(level)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/cmd/spineldb/journal"
 	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/warden"
 )
@@ -200,7 +200,7 @@ func (s *setup) setParameter(name, value string) error {
 	case "sentinel-pass":
 		s.Password = config.Secret(value)
 	case "loglevel":
-		if _, known := logLevels[value]; !known {
+		if _, err := journal.ParseLevel(value); err != nil {
 			return wrong
 		}
 		s.Loglevel = value
@@ -224,25 +224,6 @@ func yesNo(is bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-// logLevels are Sentinel's names of levels.
-var logLevels = map[string]slog.Level{
-	"debug": slog.LevelDebug, "verbose": slog.LevelInfo - 2, "notice": slog.LevelInfo,
-	"warning": slog.LevelWarn, "nothing": slog.LevelError + 4,
-}
-
-// levelName is the name of a level in Sentinel's words.
-func levelName(l slog.Level) string {
-	switch {
-	case l < slog.LevelInfo-2:
-		return "debug"
-	case l < slog.LevelInfo:
-		return "verbose"
-	case l < slog.LevelWarn:
-		return "notice"
-	}
-	return "warning"
 }
 
 func upper(s string) string { return strings.ToUpper(s) }
