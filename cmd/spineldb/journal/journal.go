@@ -51,14 +51,16 @@ func ParseLevel(word string) (slog.Level, error) {
 	return 0, fmt.Errorf("read loglevel: %q is none of debug, verbose, notice, warning and nothing", word)
 }
 
-// LevelWord is the word for a level: of those at or above it, the least.
+// LevelWord is the word for a level. One between two words gets the lower: with
+// it more is written, not less.
 func LevelWord(level slog.Level) string {
+	word := levels[0].word
 	for _, l := range levels {
-		if level <= l.level {
-			return l.word
+		if l.level <= level {
+			word = l.word
 		}
 	}
-	return "nothing"
+	return word
 }
 
 // Options say where the log goes.

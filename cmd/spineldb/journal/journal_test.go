@@ -101,8 +101,10 @@ func TestLevels(t *testing.T) {
 	if _, err := ParseLevel("loud"); err == nil || !strings.Contains(err.Error(), `"loud"`) {
 		t.Errorf("loud is %v", err)
 	}
-	if got := LevelWord(slog.LevelError); got != "nothing" {
-		t.Errorf("the word above warning is %s", got)
+	for level, want := range map[slog.Level]string{slog.LevelError: "warning", slog.LevelInfo + 1: "notice", slog.LevelDebug - 1: "debug", 100: "nothing"} {
+		if got := LevelWord(level); got != want {
+			t.Errorf("the word for %v is %s, want %s", level, got, want)
+		}
 	}
 }
 
