@@ -10,7 +10,7 @@ import (
 )
 
 // primary is the served primary: agreed, or provisional before that.
-func (p *step) primary() warden.NodeID { return served(&p.c, &p.s) }
+func (p *step) primary() warden.NodeID { return served(p.c, p.s) }
 
 func served(c *Config, s *State) warden.NodeID {
 	if s.el.Reg.Superseded {
@@ -28,7 +28,7 @@ func served(c *Config, s *State) warden.NodeID {
 
 // Primary is the address this Warden serves to clients; empty when there is
 // nothing to serve.
-func Primary(c Config, s State) warden.NodeID { return served(&c, &s) }
+func Primary(c *Config, s *State) warden.NodeID { return served(c, s) }
 
 // details is Sentinel's way to name an instance in an event.
 func details(group warden.GroupName, primary, node warden.NodeID) string {
@@ -59,7 +59,7 @@ func (p *step) named() warden.NodeID {
 		}
 		return t.Primary
 	}
-	id, _ := provisional(&p.c, &p.s)
+	id, _ := provisional(p.c, p.s)
 	return id
 }
 
@@ -143,7 +143,7 @@ func (p *step) failoverNote(n failover.Note) {
 // learned tells what the newest chosen topology changed. It runs after the
 // state that answers queries has changed.
 func (p *step) learned(had warden.Topology) {
-	s, t := &p.s, p.s.el.Reg.Chosen
+	s, t := p.s, p.s.el.Reg.Chosen
 	s.learnedAt = p.now
 	p.monitor(monitor.Tick{})
 	p.changes(had, t)
@@ -166,7 +166,7 @@ func (p *step) learned(had warden.Topology) {
 	}
 	p.raw("+switch-master", warden.LevelWarning, t.Primary,
 		strings.Join([]string{string(p.c.Group), old.Host(), old.Port(), t.Primary.Host(), t.Primary.Port()}, " "))
-	for _, id := range nodes(&p.c, s) {
+	for _, id := range nodes(p.c, s) {
 		if id != t.Primary {
 			p.announce("+slave", warden.LevelNotice, id, "")
 		}
@@ -201,7 +201,7 @@ func (p *step) changes(had, t warden.Topology) {
 
 // flapping warns at the third automatic failover within ten minutes.
 func (p *step) flapping() {
-	s := &p.s
+	s := p.s
 	recent := s.failovers[:0:0]
 	for _, at := range s.failovers {
 		if p.now.Sub(at) < flapWindow {

@@ -17,7 +17,7 @@ func (p *step) answer(id uint64, v warden.Verdict, code, text string) {
 // commanded takes in an operator's command: refused at once, done at once, or
 // kept until this Warden leads for it.
 func (p *step) commanded(e Commanded) {
-	s := &p.s
+	s := p.s
 	if e.Command.Wish == warden.WishReset {
 		p.reset()
 		p.answer(e.ID, warden.VerdictDone, "", "")
@@ -43,7 +43,7 @@ func (p *step) commanded(e Commanded) {
 // commandWish turns a command into a want, or says why not. Code "done" means
 // that there is nothing left to do.
 func (p *step) commandWish(cmd warden.Command) (w election.Want, code, text string) {
-	s, t := &p.s, p.s.el.Reg.Chosen
+	s, t := p.s, p.s.el.Reg.Chosen
 	if q := s.el.Quiet(); q != "" {
 		return w, "abstains", "this Warden abstains: " + q
 	}
@@ -104,7 +104,7 @@ func (p *step) recoverWish(cmd warden.Command, t warden.Topology) (w election.Wa
 // moveWish is a switchover of a primary that can be reached, or a failover of
 // one that cannot.
 func (p *step) moveWish(cmd warden.Command, t warden.Topology) (w election.Want, code, text string) {
-	s := &p.s
+	s := p.s
 	switch {
 	case t.Settings.Paused:
 		return w, "paused", "the group is paused: resume it first"
@@ -146,7 +146,7 @@ func (p *step) moving() bool {
 // serve: then one of them may hold the only copy of the data. Promises,
 // topology and list are not touched; listed nodes of the topology stay.
 func (p *step) reset() {
-	s := &p.s
+	s := p.s
 	p.announce("+reset-master", warden.LevelWarning, "", "")
 	t := s.el.Reg.Chosen
 	primary := s.mon.Find(t.Primary)
@@ -177,7 +177,7 @@ func (c command) startOnly() bool {
 // electedCommand notes that we lead for a command, and answers those who only
 // wanted it started.
 func (p *step) electedCommand() {
-	s := &p.s
+	s := p.s
 	for i := range s.commands {
 		if c := &s.commands[i]; s.el.Lead.Want.Is(c.want) {
 			c.elected = true
@@ -226,7 +226,7 @@ func (p *step) commandLimit() warden.Duration {
 // commandTimes refuses commands for which nobody could be elected in time, and
 // answers those that somebody else has fulfilled.
 func (p *step) commandTimes() {
-	s, t := &p.s, p.s.el.Reg.Chosen
+	s, t := p.s, p.s.el.Reg.Chosen
 	s.commands = slices.DeleteFunc(s.commands, func(c command) bool {
 		if c.elected {
 			return false

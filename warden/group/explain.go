@@ -12,7 +12,8 @@ import (
 // it, and why nothing more is. It also tells the story of the last attempt
 // this Warden led.
 func Explain(c Config, s State, now warden.Instant) []string {
-	p := newStep(c, &s, now)
+	s.unshare()
+	p := step{c: &c, s: &s, now: now}
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	t := s.el.Reg.Chosen
@@ -61,7 +62,7 @@ func Explain(c Config, s State, now warden.Instant) []string {
 }
 
 func (p *step) explainBirth(say func(string, ...any)) {
-	primary, says := provisional(&p.c, &p.s)
+	primary, says := provisional(p.c, p.s)
 	if why := p.uninformed(); why != "" {
 		say("No first agreement yet: this Warden abstains: %s.", why)
 		return
@@ -78,7 +79,7 @@ func (p *step) explainBirth(say func(string, ...any)) {
 }
 
 func (p *step) explainPrimary(say func(string, ...any), t warden.Topology) {
-	s := &p.s
+	s := p.s
 	n := s.mon.Find(t.Primary)
 	switch {
 	case n == nil:
@@ -96,7 +97,7 @@ func (p *step) explainPrimary(say func(string, ...any), t warden.Topology) {
 }
 
 func (p *step) explainWant(say func(string, ...any), t warden.Topology) {
-	s := &p.s
+	s := p.s
 	if l := s.el.Lead; l != nil {
 		say("This Warden leads epoch %d for %s, at stage %q.", l.Epoch, l.Want.Reason, stageName(s.fo.Stage))
 		return

@@ -100,11 +100,11 @@ func (s *State) unshare() {
 	s.unblocked = slices.Clone(s.unblocked)
 }
 
-// step is one Step in progress. It holds the new state and the effects by
-// value, so that no Step has to ask for memory for them.
+// step is one Step in progress. It changes s, which nobody else has, and holds
+// the effects by value, so that no Step has to ask for memory for them.
 type step struct {
-	c   Config
-	s   State
+	c   *Config
+	s   *State
 	f   Effects
 	now warden.Instant
 	// Derived once per Step, see stale.
@@ -115,15 +115,18 @@ type step struct {
 	wanted election.Want
 }
 
-func newStep(c Config, s *State, now warden.Instant) step {
-	p := step{c: c, s: *s, now: now}
-	p.s.unshare()
-	return p
-}
-
 // Step takes one event at the instant now. s is not changed.
 func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
-	p := newStep(c, &s, now)
+	f := Advance(&c, &s, e, now)
+	return s, f
+}
+
+// Advance is Step for a caller who made a copy of the old state, or needs it no
+// more: s becomes the new one. Copies of the old state stay as they are.
+func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
+	before := s.el.Reg
+	s.unshare()
+	p := step{c: c, s: s, now: now}
 	p.rewind()
 	p.configIgnored()
 	var greet []warden.WardenID
@@ -135,15 +138,15 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 	p.unblock()
 	p.status(greet)
 	p.mark()
-	if !p.s.el.Mute && !slices.Equal(p.s.el.Reg.Lineage, p.s.mon.Extra) {
-		p.s.el.Reg.Lineage = slices.Clone(p.s.mon.Extra)
+	if !s.el.Mute && !slices.Equal(s.el.Reg.Lineage, s.mon.Extra) {
+		s.el.Reg.Lineage = slices.Clone(s.mon.Extra)
 	}
-	if !warden.SameRegister(&p.s.el.Reg, &s.el.Reg) {
-		r := p.s.el.Reg.Clone()
+	if !warden.SameRegister(&s.el.Reg, &before) {
+		r := s.el.Reg.Clone()
 		p.f.Persist = &r
 	}
 	p.f.Wake = p.wake()
-	return p.s, p.f
+	return p.f
 }
 
 // configIgnored says, once per run, that the agreed primary is not the
@@ -160,7 +163,7 @@ func (p *step) configIgnored() {
 
 // rewind keeps the memory sane when the clock jumped backwards.
 func (p *step) rewind() {
-	s := &p.s
+	s := p.s
 	if p.now < s.lastStep {
 		s.statusAt, s.backoff, s.failovers = -1, nil, nil
 		s.learnedAt, s.lastMove = min(s.learnedAt, p.now), min(s.lastMove, p.now)
@@ -377,7 +380,7 @@ func (p *step) crash(point string) {
 // mark keeps the newest accepted epoch on the nodes, and drops the order
 // sessions of a leadership that is over.
 func (p *step) mark() {
-	s := &p.s
+	s := p.s
 	if e := max(s.el.Reg.Accepted.Epoch, s.el.Reg.Chosen.Epoch); e > s.marked {
 		s.marked = e
 		p.f.Act = append(p.f.Act, Action{Kind: ActMark, Epoch: e})
@@ -396,7 +399,7 @@ func (p *step) mark() {
 }
 
 func (p *step) wake() warden.Instant {
-	s := &p.s
+	s := p.s
 	next := monitor.Next(p.monitorConfig(), &s.mon, p.now)
 	next = min(next, failover.Next(s.fo, p.now), s.statusAt.Add(p.statusEvery()))
 	next = min(next, election.Next(&s.el, p.wanted, p.now))

@@ -181,7 +181,7 @@ func (h *house) step(i int, e Event) {
 		h.t.Fatalf("%#v: the same inputs have two outputs\n%s\n%s", e, transcript.Dump(s, f), transcript.Dump(again, g))
 	}
 	View(c, s, h.now)
-	Watch(c, s, h.now)
+	Watch(&c, &s, h.now)
 	for _, m := range h.past[max(len(h.past)-3, 0):] {
 		if got := transcript.Dump(m.state); got != m.text {
 			h.t.Fatalf("%#v changed a state of before\nwas %s\nis  %s", e, m.text, got)

@@ -61,7 +61,7 @@ func (p *step) leftToSentinels(w election.Want) election.Want {
 // promotedBySentinels is the one node that became a primary while the agreed
 // one is down: it has a replication id that followed from the group's.
 func (p *step) promotedBySentinels() warden.NodeID {
-	s, t := &p.s, p.s.el.Reg.Chosen
+	s, t := p.s, p.s.el.Reg.Chosen
 	if !s.mon.Odown || t.Phase != warden.PhaseDone {
 		return ""
 	}
@@ -107,7 +107,7 @@ func (p *step) peerMoved(id warden.WardenID, client string) {
 
 // silentPeers tells which Wardens fell silent and which are heard again.
 func (p *step) silentPeers() {
-	s := &p.s
+	s := p.s
 	if s.mon.Tilt {
 		return // it may be this Warden that stood still
 	}
@@ -130,7 +130,7 @@ func (p *step) silentPeers() {
 // unblock ends a script that keeps a node from answering, once while it is
 // down, as Sentinel does.
 func (p *step) unblock() {
-	s := &p.s
+	s := p.s
 	s.unblocked = slices.DeleteFunc(s.unblocked, func(id warden.NodeID) bool {
 		n := s.mon.Find(id)
 		return n == nil || !n.Down

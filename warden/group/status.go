@@ -31,7 +31,7 @@ func (p *step) statusEvery() warden.Duration {
 // status tells every known Warden what this one sees, at once when it changed
 // and again at its pace. greet are Wardens to tell in any case.
 func (p *step) status(greet []warden.WardenID) {
-	s := &p.s
+	s := p.s
 	var room [4]warden.Opinion // most Steps change no opinion and send nothing
 	opinions := monitor.Opinions(p.monitorConfig(), &s.mon, room[:0])
 	to := greet
@@ -54,7 +54,7 @@ func (p *step) status(greet []warden.WardenID) {
 
 // told reports whether the others know all this from the last status.
 func (p *step) told(opinions []warden.Opinion) bool {
-	s, t := &p.s, &p.s.told
+	s, t := p.s, &p.s.told
 	return t.Chosen == s.el.Reg.Chosen.Version && t.Tilt == s.mon.Tilt && t.Mute == s.el.Mute && t.Left == s.el.Reg.Left &&
 		t.Client == p.c.Client && t.Primary == p.primary() && slices.Equal(t.Opinions, opinions)
 }

@@ -19,7 +19,8 @@ func age(now, at warden.Instant) warden.Duration {
 // View is everything that can be shown of the group, at the instant now. It
 // changes nothing.
 func View(c Config, s State, now warden.Instant) warden.GroupView {
-	p := newStep(c, &s, now)
+	s.unshare()
+	p := step{c: &c, s: &s, now: now}
 	ec := p.electionConfig()
 	t := s.el.Reg.Chosen
 	v := warden.GroupView{
@@ -67,7 +68,7 @@ func sentinelState(st failover.Stage) string {
 }
 
 func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView {
-	s, now := &p.s, p.now
+	s, now := p.s, p.now
 	o := n.Seen.Clone()
 	o.Health, o.Detail = n.Health, n.Detail
 	v := warden.NodeView{
@@ -103,7 +104,7 @@ func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView 
 func (p *step) why(n *monitor.Node) string { return monitor.Why(p.monitorConfig(), &p.s.mon, n, p.now) }
 
 func (p *step) peerViews(ec election.Config) []warden.PeerView {
-	s, now := &p.s, p.now
+	s, now := p.s, p.now
 	t := s.el.Reg.Chosen
 	var out []warden.PeerView
 	for _, id := range p.everybody() {

@@ -14,7 +14,7 @@ import (
 // something it depends on changes (stale).
 func (p *step) monitorConfig() *monitor.Config {
 	if !p.mcMade {
-		monitorConfig(&p.c, &p.s, &p.mc)
+		monitorConfig(p.c, p.s, &p.mc)
 		p.mcMade = true
 	}
 	return &p.mc
@@ -58,6 +58,12 @@ func first(ids []warden.NodeID) *warden.NodeID {
 // nodes are all nodes to watch, sorted: those of the topology, those met, and
 // those configured (the configured primary only until a topology names one).
 func nodes(c *Config, s *State) []warden.NodeID {
+	s.watch, s.watchKey = roll(c, s)
+	return s.watch
+}
+
+// roll is nodes for those who may not change s.
+func roll(c *Config, s *State) ([]warden.NodeID, roster) {
 	t := &s.el.Reg.Chosen
 	key := roster{met: first(s.el.Reg.Nodes), metLen: len(s.el.Reg.Nodes), named: first(c.Nodes), namedLen: len(c.Nodes),
 		primary: t.Primary, previous: t.Previous}
@@ -65,7 +71,7 @@ func nodes(c *Config, s *State) []warden.NodeID {
 		key.configured = c.Primary
 	}
 	if s.watch != nil && key == s.watchKey {
-		return s.watch
+		return s.watch, key
 	}
 	out := slices.Clone(s.el.Reg.Nodes)
 	out = append(out, c.Nodes...)
@@ -75,8 +81,7 @@ func nodes(c *Config, s *State) []warden.NodeID {
 		}
 	}
 	slices.Sort(out)
-	s.watch, s.watchKey = slices.Compact(out), key
-	return s.watch
+	return slices.Compact(out), key
 }
 
 // provisional is the primary before the first agreement: the configured one,
@@ -93,7 +98,7 @@ func provisional(c *Config, s *State) (warden.NodeID, bool) {
 // members remembers the nodes that belong to the group, so that they are known
 // after a restart even if the primary is dead by then.
 func (p *step) members() {
-	s := &p.s
+	s := p.s
 	add := func(id warden.NodeID) {
 		if id != "" && !s.el.Mute && len(s.el.Reg.Nodes) < maxNodes && !slices.Contains(s.el.Reg.Nodes, id) {
 			s.el.Reg.Nodes = append(slices.Clone(s.el.Reg.Nodes), id)
@@ -140,10 +145,10 @@ func (p *step) failoverConfig() failover.Config {
 }
 
 func (p *step) sight() election.Sight {
-	s := &p.s
+	s := p.s
 	mc := p.monitorConfig()
 	v := election.Sight{PrimaryDown: s.mon.SaysDown(mc), Odown: s.mon.Odown, Tilt: s.mon.Tilt, Adoptable: p.adoptable()}
-	v.Provisional, v.ProvisionalSays = provisional(&p.c, s)
+	v.Provisional, v.ProvisionalSays = provisional(p.c, s)
 	v.Uninformed, v.Beside = p.uninformed(), p.besideSentinels()
 	if v.Beside && v.Adoptable == "" {
 		v.Adoptable = p.promotedBySentinels()
@@ -167,7 +172,7 @@ func (p *step) sightings() []failover.Sighting {
 }
 
 func (p *step) scene(chosen bool) failover.Scene {
-	s := &p.s
+	s := p.s
 	sc := failover.Scene{Chosen: chosen, Nodes: p.sightings(), Lineage: append(slices.Clone(s.el.Reg.Chosen.Lineage), s.mon.Extra...)}
 	if n := s.mon.Find(s.el.Reg.Chosen.Primary); n != nil && n.Down {
 		sc.DownFor = max(s.mon.Silence(n), p.now.Sub(n.DownAt))
@@ -190,7 +195,7 @@ func (p *step) scene(chosen bool) failover.Scene {
 
 // want is what this Warden would do if it led now: the most pressing thing.
 func (p *step) want() election.Want {
-	s := &p.s
+	s := p.s
 	if s.el.Lead != nil {
 		return s.el.Lead.Want
 	}
@@ -236,7 +241,7 @@ func (p *step) majorityHeard() bool {
 
 // wantChange is the change of nodes that the sight of them asks for.
 func (p *step) wantChange(t warden.Topology) election.Want {
-	s := &p.s
+	s := p.s
 	switch {
 	case s.mon.Tilt:
 		return election.Want{}
@@ -296,7 +301,7 @@ func (p *step) unrecorded(t warden.Topology) bool {
 // now: it was named or emptied, and has copied the primary. Until then clients
 // are not told of it.
 func (p *step) admitted(t warden.Topology) {
-	s := &p.s
+	s := p.s
 	for _, id := range s.foreign {
 		n := s.mon.Find(id)
 		if n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RoleReplica && n.Seen.Upstream == t.Primary &&
@@ -316,7 +321,7 @@ func (p *step) foreignNode(id warden.NodeID) {
 // adoptable is a node that the agreed primary itself says it replicates from,
 // that says it is primary, in the same lineage: an operator's own change.
 func (p *step) adoptable() warden.NodeID {
-	s := &p.s
+	s := p.s
 	t := s.el.Reg.Chosen
 	id := warden.NodeID("")
 	if n := s.mon.Find(t.Primary); n != nil && t.Phase == warden.PhaseDone && n.SeenAt > s.learnedAt &&
@@ -333,8 +338,8 @@ func (p *step) adoptable() warden.NodeID {
 // wantBirth stands for the first agreement when the set of known Wardens has
 // been calm for a hello interval, or is as large as configured.
 func (p *step) wantBirth() election.Want {
-	s := &p.s
-	primary, says := provisional(&p.c, s)
+	s := p.s
+	primary, says := provisional(p.c, s)
 	if !says || s.mon.Tilt || p.uninformed() != "" {
 		return election.Want{}
 	}

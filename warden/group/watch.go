@@ -22,7 +22,7 @@ const (
 // while all is well, every 100 ms when the primary has been silent for half of
 // down_after (replicas are witnesses then) or something is being changed, and
 // faster where refused connections are to be told from a short restart.
-func Watch(c Config, s State, now warden.Instant) []Watched {
+func Watch(c *Config, s *State, now warden.Instant) []Watched {
 	most := paceMost
 	if c.LookEvery > 0 {
 		most = c.LookEvery
@@ -37,7 +37,7 @@ func Watch(c Config, s State, now warden.Instant) []Watched {
 	if s.mon.Odown {
 		hot = true
 	}
-	ids := nodes(&c, &s)
+	ids, _ := roll(c, s)
 	out := make([]Watched, 0, len(ids))
 	for _, id := range ids {
 		w := Watched{Node: id, Every: pace, Deadline: deadline}

@@ -20,24 +20,26 @@ type Mind interface {
 
 // groupMind is the real mind. The state sits behind an interface so that the
 // tests of the loop can script what a mind wants.
-type groupMind struct{ state group.State }
+type groupMind struct{ state *group.State }
 
 // newGroupMind wakes a group's mind from what its Warden has on disk.
 func newGroupMind(c group.Config, reg warden.Register, now warden.Instant) Mind {
-	return groupMind{group.New(c, reg, now)}
+	s := group.New(c, reg, now)
+	return groupMind{&s}
 }
 
 func (m groupMind) Step(c group.Config, e group.Event, now warden.Instant) (Mind, group.Effects) {
-	next, effects := group.Step(c, m.state, e, now)
-	return groupMind{next}, effects
+	next := *m.state
+	effects := group.Advance(&c, &next, e, now)
+	return groupMind{&next}, effects
 }
 
 func (m groupMind) View(c group.Config, now warden.Instant) warden.GroupView {
-	return group.View(c, m.state, now)
+	return group.View(c, *m.state, now)
 }
 
-func (m groupMind) Primary(c group.Config) warden.NodeID { return group.Primary(c, m.state) }
+func (m groupMind) Primary(c group.Config) warden.NodeID { return group.Primary(&c, m.state) }
 
 func (m groupMind) Watch(c group.Config, now warden.Instant) []group.Watched {
-	return group.Watch(c, m.state, now)
+	return group.Watch(&c, m.state, now)
 }

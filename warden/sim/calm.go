@@ -92,7 +92,7 @@ func (w *World) settledNow() {
 		if !p.up {
 			continue
 		}
-		v := viewMind(p.config, p.state, p.clock())
+		v := viewMind(p.config, *p.state, p.clock())
 		if !v.Topology.Equal(*t) {
 			w.fail("L2", "%s publishes %s; chosen is %s", p.name, w.topologyText(v.Topology), w.topologyText(*t))
 		}
@@ -193,7 +193,7 @@ func (w *World) takePrimary(r *Report) {
 // crashLeader kills a Warden that leads now.
 func (w *World) crashLeader() {
 	for _, p := range w.processes {
-		if p.up && viewMind(p.config, p.state, p.clock()).Leading {
+		if p.up && viewMind(p.config, *p.state, p.clock()).Leading {
 			p.crash("while it leads")
 			return
 		}

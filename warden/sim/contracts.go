@@ -221,7 +221,7 @@ func (c *contracts) stepped(p *process) {
 	}
 	p.seen.served = id
 	w := c.world
-	v := viewMind(p.config, p.state, p.clock())
+	v := viewMind(p.config, *p.state, p.clock())
 	switch {
 	case v.Primary != id:
 		w.fail("S9", "%s serves %s and shows %s", p.name, short(id), short(v.Primary))

@@ -20,7 +20,7 @@ func (p *process) watch() {
 	for i := range p.watching {
 		p.watching[i].kept = false
 	}
-	for _, want := range watchMind(p.config, p.state, p.clock()) {
+	for _, want := range watchMind(&p.config, p.state, p.clock()) {
 		x := p.watchedNode(want.Node)
 		if x == nil {
 			p.watching = append(p.watching, watched{server: p.world.serverAt(want.Node).index})

@@ -5,7 +5,7 @@ import "github.com/spineldb/warden/warden/group"
 // The simulator meets the mind in these few names and nowhere else.
 var (
 	newMind     = group.New
-	stepMind    = group.Step
+	stepMind    = group.Advance
 	viewMind    = group.View
 	primaryMind = group.Primary
 	watchMind   = group.Watch

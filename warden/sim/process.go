@@ -46,7 +46,8 @@ type process struct {
 	id     warden.WardenID
 	config group.Config
 	disk   disk
-	state  group.State
+	// state is the mind; spare is room for the next one.
+	state, spare *group.State
 
 	up     bool
 	paused bool
@@ -125,7 +126,8 @@ func (p *process) start() {
 	p.storeBad, p.diesAt, p.pauseAtOrder = false, aliveThrough, 0
 	p.marks = [endpoints]warden.Epoch{}
 	p.seen = evidence{}
-	p.state = newMind(p.config, p.disk.kept.Clone(), p.clock())
+	mind := newMind(p.config, p.disk.kept.Clone(), p.clock())
+	p.state, p.spare = &mind, new(group.State)
 	p.lastTick, p.tickAt, p.tickWait, p.wake = 0, 0, 0, 0
 	if w.trace != nil {
 		w.note(p.name, "starts, run %d, promise %d, accepted %s, chosen %s", p.disk.runs,
@@ -265,7 +267,8 @@ func (p *process) step(e group.Event) {
 		w.traceEvent(p, e)
 	}
 	w.steps++
-	next, effects := stepMind(p.config, p.state, e, p.clock())
+	*p.spare = *p.state
+	effects := stepMind(&p.config, p.spare, e, p.clock())
 	if w.sabotage.Effects != nil {
 		w.sabotage.Effects(p, e, &effects)
 	}
@@ -273,7 +276,7 @@ func (p *process) step(e group.Event) {
 		p.unwritten(e)
 		return
 	}
-	p.performEffects(next, &effects)
+	p.performEffects(&effects)
 	if p.up && w.failure == nil {
 		w.check.stepped(p)
 	}
@@ -285,9 +288,10 @@ func (p *process) unwritten(e group.Event) {
 	if c, ok := e.(group.Commanded); ok {
 		w.commandEnded(p, c.ID, warden.Answer{Verdict: warden.VerdictRefused, Code: "store"})
 	}
-	next, effects := stepMind(p.config, p.state, group.StoreFailed{Why: "no space left on device"}, p.clock())
+	*p.spare = *p.state
+	effects := stepMind(&p.config, p.spare, group.StoreFailed{Why: "no space left on device"}, p.clock())
 	if effects.Persist == nil {
-		p.performEffects(next, &effects)
+		p.performEffects(&effects)
 	}
 	if !p.storeBad {
 		p.storeBad = true
@@ -318,8 +322,9 @@ func (p *process) dies(at stage) bool {
 	return true
 }
 
-// performEffects does what a step wants, in the order of the fields.
-func (p *process) performEffects(next group.State, e *group.Effects) {
+// performEffects does what the step to the spare state wants, in the order of
+// the fields.
+func (p *process) performEffects(e *group.Effects) {
 	w := p.world
 	if e.Persist != nil {
 		if p.dies(beforePersist) {
@@ -332,7 +337,7 @@ func (p *process) performEffects(next group.State, e *group.Effects) {
 			return
 		}
 	}
-	p.state = next
+	p.state, p.spare = p.spare, p.state
 	for i := range e.Send {
 		if i > 0 && p.dies(amidSend) {
 			return
@@ -371,4 +376,4 @@ func (p *process) performEffects(next group.State, e *group.Effects) {
 }
 
 // serves is the address that this Warden gives its clients.
-func (p *process) serves() warden.NodeID { return primaryMind(p.config, p.state) }
+func (p *process) serves() warden.NodeID { return primaryMind(&p.config, p.state) }

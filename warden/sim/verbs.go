@@ -341,7 +341,7 @@ func (c *Conversation) command(a words) error {
 
 // explain prints what a Warden says is going on.
 func (c *Conversation) explain(a words) error {
-	return c.withWarden(a, func(p *process) { c.out = append(c.out, explainMind(p.config, p.state, p.clock())...) })
+	return c.withWarden(a, func(p *process) { c.out = append(c.out, explainMind(p.config, *p.state, p.clock())...) })
 }
 
 // topology prints what each Warden serves and knows to be chosen.
@@ -354,7 +354,7 @@ func (c *Conversation) topology(words) error {
 			c.out = append(c.out, p.name+" is down")
 			continue
 		}
-		v := viewMind(p.config, p.state, p.clock())
+		v := viewMind(p.config, *p.state, p.clock())
 		text := fmt.Sprintf("%s serves %s, chosen: %s", p.name, orNobody(v.Primary), c.world.topologyText(v.Topology))
 		if v.Provisional {
 			text += " (provisional)"

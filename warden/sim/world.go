@@ -113,7 +113,7 @@ func (w *World) explainAll() {
 		if !p.up {
 			continue
 		}
-		for _, line := range explainMind(p.config, p.state, p.clock()) {
+		for _, line := range explainMind(p.config, *p.state, p.clock()) {
 			w.note(p.name, "? %s", line)
 		}
 	}
