@@ -67,3 +67,12 @@ func percent(part, whole float64) float64 {
 	}
 	return 100 * part / whole
 }
+
+// atLeast and atMost are bars that hold at the limit too.
+func atLeast(text string, value, limit float64) Bar {
+	return Bar{Text: text, Value: value, Limit: limit, Holds: value >= limit}
+}
+
+func atMost(text string, value, limit float64) Bar {
+	return Bar{Text: text, Value: value, Limit: limit, Holds: value <= limit}
+}

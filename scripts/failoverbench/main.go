@@ -35,8 +35,12 @@ type options struct {
 	faults          []string
 	stages          []string
 	jsonFile        string
+	requests        int
+	idle            int
+	subscribers     int
 	wardenBinary    string
 	serverBinary    string
+	loadBinary      string
 	keep            bool
 	seed            uint64
 }
@@ -88,6 +92,8 @@ var chapters = []struct {
 	{"crash", (*bench).crash},
 	{"switchover", (*bench).switchover},
 	{"leader", (*bench).leader},
+	{"query", (*bench).query},
+	{"clients", (*bench).clients},
 }
 
 func parse(args []string, errs io.Writer) (string, options, error) {
@@ -103,6 +109,10 @@ func parse(args []string, errs io.Writer) (string, options, error) {
 	f.StringVar(&o.jsonFile, "json", "", "write the results to this file too")
 	f.StringVar(&o.wardenBinary, "spineldb", "", "the spineldb program")
 	f.StringVar(&o.serverBinary, "redis-server", "redis-server", "the redis-server program")
+	f.StringVar(&o.loadBinary, "redis-benchmark", "redis-benchmark", "the redis-benchmark program")
+	f.IntVar(&o.requests, "requests", 100_000, "requests in one round of the benchmark query")
+	f.IntVar(&o.idle, "idle", 1000, "idle clients of each Warden in the benchmark clients")
+	f.IntVar(&o.subscribers, "subscribers", 100, "subscribers of each Warden in the benchmark clients")
 	f.BoolVar(&o.keep, "keep", false, "keep the logs of every trial, and say where")
 	f.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the random pauses before the faults")
 	what := "all"
@@ -130,6 +140,10 @@ func (o options) check(what string, rest []string) error {
 		return fmt.Errorf("-n %d: give a number from 1 on", o.runs)
 	case o.wardenBinary == "":
 		return errors.New("-spineldb is missing: start this with scripts/bench, which builds it")
+	case o.requests < queryConnections:
+		return fmt.Errorf("-requests %d: give a number from %d on", o.requests, queryConnections)
+	case o.idle < 0 || o.subscribers < 0:
+		return errors.New("-idle and -subscribers are at least 0")
 	case o.downAfter < 100*time.Millisecond || o.crashAfter < 10*time.Millisecond:
 		return errors.New("-down-after is at least 100ms and -crash-after at least 10ms")
 	}

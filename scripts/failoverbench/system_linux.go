@@ -1,6 +1,13 @@
 package main
 
-import "syscall"
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
 
 // faultSignals are the faults and the signals that make them.
 var faultSignals = map[string]syscall.Signal{"kill": syscall.SIGKILL, "stop": syscall.SIGSTOP}
@@ -8,4 +15,26 @@ var faultSignals = map[string]syscall.Signal{"kill": syscall.SIGKILL, "stop": sy
 // dieWithParent makes a child end with this process, however it ends.
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
+
+// tick is the unit in which Linux tells programs of CPU time, on all machines.
+const tick = time.Second / 100
+
+// cpuTime is what a process has used since its start, all its threads together.
+func cpuTime(pid int) (time.Duration, error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, fmt.Errorf("read CPU time: %w", err)
+	}
+	// The name before the last bracket may contain anything.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("read CPU time of %d: %d fields", pid, len(fields))
+	}
+	user, errUser := strconv.ParseInt(fields[11], 10, 64)
+	system, errSystem := strconv.ParseInt(fields[12], 10, 64)
+	if errUser != nil || errSystem != nil {
+		return 0, fmt.Errorf("read CPU time of %d: %q and %q are no numbers", pid, fields[11], fields[12])
+	}
+	return time.Duration(user+system) * tick, nil
 }

@@ -2,7 +2,11 @@
 
 package main
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+	"time"
+)
 
 // faultSignals are the faults that every system can make.
 var faultSignals = map[string]syscall.Signal{"kill": syscall.SIGKILL}
@@ -10,3 +14,6 @@ var faultSignals = map[string]syscall.Signal{"kill": syscall.SIGKILL}
 // dieWithParent asks for nothing: here children end with this process only if
 // it ends in order.
 func dieWithParent() *syscall.SysProcAttr { return nil }
+
+// cpuTime is not known here.
+func cpuTime(int) (time.Duration, error) { return 0, errors.ErrUnsupported }
