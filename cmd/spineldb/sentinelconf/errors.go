@@ -69,6 +69,8 @@ func safe(text string) string {
 	if len(words) == 0 {
 		return ""
 	}
+	// What follows one of these belongs to no name.
+	const divides = "=:\"'"
 	first := words[:1]
 	if strings.EqualFold(words[0], "sentinel") && len(words) > 1 {
 		first = words[:2]
@@ -77,7 +79,7 @@ func safe(text string) string {
 	if len(first) == 2 {
 		name = directiveName([]string{"sentinel", words[1]})
 	}
-	if exists(name) && !secret(name) || len(words) == len(first) && !strings.ContainsAny(name, "=:") {
+	if exists(name) && !secret(name) || len(words) == len(first) && !strings.ContainsAny(name, divides) {
 		return wording.Shown(text)
 	}
 	shown := strings.Join(first, " ")
