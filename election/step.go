@@ -72,6 +72,13 @@ func (f *Effects) send(c Config, s *State, to warden.WardenID, m warden.Message)
 // Step takes one event at the instant now. want is what this Warden would do
 // if it led; sight is its own evidence. s is not changed.
 func Step(c Config, s State, e Event, want Want, sight Sight, now warden.Instant) (State, Effects) {
+	f := Advance(c, &s, e, want, sight, now)
+	return s, f
+}
+
+// Advance is Step for a caller who made a copy of the old state: s becomes the
+// new one, and copies of the old one stay as they are.
+func Advance(c Config, s *State, e Event, want Want, sight Sight, now warden.Instant) Effects {
 	s.unshare()
 	var f Effects
 	s.rewind(now)
@@ -100,7 +107,7 @@ func Step(c Config, s State, e Event, want Want, sight Sight, now warden.Instant
 		// the lead, only the next Step knows what is wanted now.
 		s.turn(c, want, sight, now, &f)
 	}
-	return s, f
+	return f
 }
 
 func (s *State) heard(c Config, m warden.Message, sight Sight, now warden.Instant, f *Effects) {

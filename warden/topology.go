@@ -99,9 +99,14 @@ func (t Topology) Equal(u Topology) bool { return sameTopology(&t, &u) }
 
 func sameTopology(t, u *Topology) bool {
 	return t.Version == u.Version && t.Phase == u.Phase && t.Birth == u.Birth && t.Group == u.Group &&
-		t.Primary == u.Primary && t.Previous == u.Previous && slices.Equal(t.Wardens, u.Wardens) &&
-		slices.Equal(t.Lineage, u.Lineage) && t.Settings == u.Settings && t.Leader == u.Leader &&
+		t.Primary == u.Primary && t.Previous == u.Previous && sameList(t.Wardens, u.Wardens) &&
+		sameList(t.Lineage, u.Lineage) && t.Settings == u.Settings && t.Leader == u.Leader &&
 		t.LeaderRun == u.LeaderRun && t.Reason == u.Reason && t.Replaces == u.Replaces
+}
+
+// sameList is slices.Equal, which need not look at what is one and the same.
+func sameList[T comparable](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
 }
 
 // Lists reports whether w is one of the voters.
@@ -165,7 +170,7 @@ func SameRegister(r, o *Register) bool {
 	return r.Promise == o.Promise && r.Grantee == o.Grantee && r.GranteeRun == o.GranteeRun &&
 		r.Left == o.Left && r.Superseded == o.Superseded &&
 		sameTopology(&r.Accepted, &o.Accepted) && sameTopology(&r.Chosen, &o.Chosen) &&
-		slices.Equal(r.Nodes, o.Nodes) && slices.Equal(r.Lineage, o.Lineage)
+		sameList(r.Nodes, o.Nodes) && sameList(r.Lineage, o.Lineage)
 }
 
 // Newest is the newer of the accepted and the chosen topology.

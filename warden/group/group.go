@@ -90,11 +90,10 @@ func New(c Config, reg warden.Register, now warden.Instant) State {
 }
 
 // unshare copies the slices that a Step changes in place. The others, peers
-// among them, are only ever replaced.
+// and failovers among them, are only ever replaced.
 func (s *State) unshare() {
 	s.commands = slices.Clone(s.commands)
 	s.backoff = slices.Clone(s.backoff)
-	s.failovers = slices.Clone(s.failovers)
 	s.foreign = slices.Clone(s.foreign)
 	s.knockBad = slices.Clone(s.knockBad)
 	s.unblocked = slices.Clone(s.unblocked)
@@ -245,9 +244,8 @@ func (p *step) monitor(e monitor.Event) {
 func (p *step) elect(ee election.Event, fe failover.Event) {
 	want := p.want()
 	p.wanted = want
-	chosen := p.electionStep(func() (election.State, election.Effects) {
-		return election.Step(p.electionConfig(), p.s.el, ee, want, p.sight(), p.now)
-	})
+	had := p.s.el.Reg.Chosen
+	chosen := p.electionDone(had, election.Advance(p.electionConfig(), &p.s.el, ee, want, p.sight(), p.now))
 	for range cascade {
 		if p.s.el.Lead == nil && p.s.fo.Stage == failover.Idle {
 			return
@@ -263,11 +261,10 @@ func (p *step) elect(ee election.Event, fe failover.Event) {
 		case f.Propose == nil:
 			return
 		}
-		ok := true
-		chosen = p.electionStep(func() (s election.State, ef election.Effects) {
-			s, ef, ok = election.Propose(p.electionConfig(), p.s.el, *f.Propose, p.sight(), p.now)
-			return s, ef
-		})
+		had = p.s.el.Reg.Chosen
+		el, ef, ok := election.Propose(p.electionConfig(), p.s.el, *f.Propose, p.sight(), p.now)
+		p.s.el = el
+		chosen = p.electionDone(had, ef)
 		if !ok {
 			// The rules of the register forbid it: hand over rather than force.
 			p.announce("-proposal-refused", warden.LevelWarning, "", string(f.Propose.Reason))
@@ -280,11 +277,9 @@ func (p *step) elect(ee election.Event, fe failover.Event) {
 	}
 }
 
-// electionStep runs one call of the election mind and takes in its effects.
-func (p *step) electionStep(call func() (election.State, election.Effects)) (chosen bool) {
-	had := p.s.el.Reg.Chosen
-	var f election.Effects
-	p.s.el, f = call()
+// electionDone takes in the effects of a step of the election mind, before
+// which had was the chosen topology.
+func (p *step) electionDone(had warden.Topology, f election.Effects) (chosen bool) {
 	for _, e := range f.Send {
 		p.f.Send = append(p.f.Send, Envelope{To: e.To, Message: e.Message})
 	}
@@ -328,9 +323,10 @@ func (p *step) finished(fin failover.Finish) {
 		p.unhold(l.Want.Reason)
 	}
 	p.s.ledUntil = p.now
-	p.electionStep(func() (election.State, election.Effects) {
-		return election.Release(p.electionConfig(), p.s.el, p.now)
-	})
+	had := p.s.el.Reg.Chosen
+	el, f := election.Release(p.electionConfig(), p.s.el, p.now)
+	p.s.el = el
+	p.electionDone(had, f)
 	// The failover mind must see that it leads no more.
 	fo, _ := failover.Step(p.failoverConfig(), *p.s.fo, p.scene(false), failover.Tick{}, p.now)
 	p.s.fo = &fo
