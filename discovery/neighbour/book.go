@@ -19,10 +19,8 @@ const (
 	maxWardens = 1024
 )
 
-// Judgement is what this Warden holds of the primary at an address.
+// Judgement is what this Warden holds of a group's primary.
 type Judgement struct {
-	// Group is empty when no group has its primary there.
-	Group warden.GroupName
 	// Down: subjectively down, here and now.
 	Down bool
 	// Tilt: this Warden does not trust its own judgement at present.
@@ -49,9 +47,9 @@ type Epochs struct {
 type Options struct {
 	// ID is the id under which Sentinels know this Warden (its shown id).
 	ID string
-	// Judge tells about the primary at an address. See Judging.
-	Judge func(primary warden.NodeID) Judgement
-	// Primary is the served address of a group, for the events; empty: none.
+	// Judge tells about a group's primary at that address. See Judging.
+	Judge func(name warden.GroupName, primary warden.NodeID) Judgement
+	// Primary is the served address of a group; empty: none.
 	Primary func(warden.GroupName) warden.NodeID
 	Clock   func() warden.Instant
 	// Save writes the epoch of a vote to disk, with everything else of Epochs,

@@ -30,11 +30,11 @@ type desk struct {
 
 // newDesk watches group "g", whose primary is p:1.
 func newDesk(m Memory) *desk {
-	d := &desk{now: start, served: "p:1", judged: Judgement{Group: "g"}}
+	d := &desk{now: start, served: "p:1"}
 	say := func(format string, args ...any) { d.journal = append(d.journal, fmt.Sprintf(format, args...)) }
 	d.Book = New(Options{
 		ID:    own,
-		Judge: func(warden.NodeID) Judgement { return d.judged },
+		Judge: func(warden.GroupName, warden.NodeID) Judgement { return d.judged },
 		Primary: func(warden.GroupName) warden.NodeID {
 			return d.served
 		},

@@ -196,7 +196,9 @@ func TestVotes(t *testing.T) {
 		{"down", nil, []ask{{5, "*", true, "*", 0}, {5, a, true, a, 5}, {5, a, true, a, 5}, {5, b, true, a, 5}, {6, b, true, b, 6}, {5, a, true, b, 6}}, 2},
 		{"not down here", func(d *desk) { d.judged.Down = false }, []ask{{5, "*", false, "*", 0}, {5, a, false, "*", 0}}, 0},
 		{"in TILT", func(d *desk) { d.judged.Tilt = true }, []ask{{5, a, false, "*", 0}}, 0},
-		{"no group there", func(d *desk) { d.judged = Judgement{Down: true} }, []ask{{5, a, false, "*", 0}}, 0},
+		{"no group there", func(d *desk) { d.served = "q:1" }, []ask{{5, a, false, "*", 0}}, 0},
+		{"nothing is served", func(d *desk) { d.served = "" }, []ask{{5, a, true, a, 5}}, 1},
+		{"nothing is served, and Sentinels have moved on", func(d *desk) { d.served = ""; d.says(b, 26380, 3, "q:1", 3) }, []ask{{5, a, false, "*", 0}}, 0},
 		{"nobody has heard of it", nil, []ask{{5, ids[2], true, "*", 0}, {5, "odd", true, "*", 0}}, 0},
 		{"it was heard long ago", func(d *desk) { d.pass(Life) }, []ask{{5, a, true, "*", 0}}, 0},
 		{"it is a Warden", func(d *desk) { d.SetWardens(ids) }, []ask{{5, a, true, "*", 0}}, 0},
@@ -282,53 +284,42 @@ func TestOneVotePerEpoch(t *testing.T) {
 	}
 }
 
-// directory is a Warden's, of fixed views.
+// directory is a Warden's, of one view.
 type directory struct {
 	warden.Directory
-	views []warden.GroupView
-	tilt  bool
-}
-
-func (d directory) Groups() (names []warden.GroupName) {
-	for _, v := range d.views {
-		names = append(names, v.Name)
-	}
-	return names
+	view warden.GroupView
+	tilt bool
 }
 
 func (d directory) Group(name warden.GroupName) (warden.GroupView, bool) {
-	for _, v := range d.views {
-		if v.Name == name {
-			return v, true
-		}
+	if name != d.view.Name {
+		return warden.GroupView{}, false
 	}
-	return warden.GroupView{}, false
-}
-
-func (d directory) Primary(name warden.GroupName) (warden.NodeID, bool) {
-	v, known := d.Group(name)
-	return v.Primary, known
+	return d.view, true
 }
 
 func (d directory) Self() warden.SelfView { return warden.SelfView{Tilt: d.tilt} }
 
-// Goal: a primary is found by its address, and judged by what is shown of it.
+// Goal: a primary is judged by what is shown of it.
 func TestJudging(t *testing.T) {
-	node := func(id warden.NodeID, down bool) warden.NodeView { return warden.NodeView{Node: id, Down: down} }
-	d := directory{views: []warden.GroupView{
-		{Name: "a", Primary: "p:1", Nodes: []warden.NodeView{node("p:1", true), node("r:1", false)}},
-		{Name: "b", Primary: "q:1", Nodes: []warden.NodeView{node("q:1", false), node("s:1", true)}},
-		{Name: "c", Primary: "t:1", Tilt: true, Nodes: []warden.NodeView{node("t:1", true)}},
-	}}
-	for at, want := range map[warden.NodeID]Judgement{
-		"p:1": {Group: "a", Down: true}, "q:1": {Group: "b"}, "r:1": {}, "s:1": {}, "t:1": {Group: "c", Down: true, Tilt: true}, "u:1": {},
+	view := warden.GroupView{Name: "g", Nodes: []warden.NodeView{{Node: "p:1", Down: true}, {Node: "r:1"}}}
+	tilted := view
+	tilted.Tilt = true
+	for _, c := range []struct {
+		d    directory
+		name warden.GroupName
+		at   warden.NodeID
+		want Judgement
+	}{
+		{directory{view: view}, "g", "p:1", Judgement{Down: true}},
+		{directory{view: view}, "g", "r:1", Judgement{}},
+		{directory{view: view}, "g", "x:1", Judgement{}},
+		{directory{view: view}, "h", "p:1", Judgement{}},
+		{directory{view: tilted}, "g", "p:1", Judgement{Down: true, Tilt: true}},
+		{directory{view: view, tilt: true}, "g", "p:1", Judgement{Down: true, Tilt: true}},
 	} {
-		if got := Judging(d)(at); got != want {
-			t.Errorf("%s: %+v, want %+v", at, got, want)
+		if got := Judging(c.d)(c.name, c.at); got != c.want {
+			t.Errorf("%s of %s: %+v, want %+v", c.at, c.name, got, c.want)
 		}
-	}
-	d.tilt = true
-	if got := Judging(d)("p:1"); !got.Tilt {
-		t.Errorf("in TILT: %+v", got)
 	}
 }

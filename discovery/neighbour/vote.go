@@ -29,17 +29,21 @@ type vote struct {
 // and only while it finds the primary down: a majority that has not looked must
 // not be able to replace a primary that works.
 func (b *Book) Down(ctx context.Context, primary warden.NodeID, epoch uint64, candidate string) (down bool, leader string, leaderEpoch uint64) {
-	j := b.o.Judge(primary)
-	down = j.Group != "" && j.Down && !j.Tilt
-	if j.Group == "" || candidate == nobody {
+	name := b.groupAt(primary)
+	if name == "" {
+		return false, nobody, 0
+	}
+	j := b.o.Judge(name, primary)
+	down = j.Down && !j.Tilt
+	if candidate == nobody {
 		return down, nobody, 0
 	}
-	if b.reserve(j.Group, down, epoch, candidate) {
-		b.grant(ctx, j.Group, epoch, candidate)
+	if b.reserve(name, down, epoch, candidate) {
+		b.grant(ctx, name, epoch, candidate)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	g := b.groups[j.Group]
+	g := b.groups[name]
 	if g == nil {
 		return down, nobody, 0
 	}
@@ -47,6 +51,25 @@ func (b *Book) Down(ctx context.Context, primary warden.NodeID, epoch uint64, ca
 		return down, nobody, g.vote.epoch
 	}
 	return down, g.vote.holder, g.vote.epoch
+}
+
+// groupAt is the group whose primary is at an address, the first of them by
+// name; empty when there is none. Before the first agreement of Wardens nothing
+// is served while the primary is down: then the address counts that Sentinels
+// named last.
+func (b *Book) groupAt(primary warden.NodeID) (found warden.GroupName) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, g := range b.groups {
+		at := b.o.Primary(name)
+		if at == "" {
+			at = g.claim.at
+		}
+		if at == primary && (found == "" || name < found) {
+			found = name
+		}
+	}
+	return found
 }
 
 // reserve sets an epoch aside for a candidate, if it may have the vote, so that
@@ -90,24 +113,15 @@ func (b *Book) grant(ctx context.Context, name warden.GroupName, epoch uint64, c
 }
 
 // Judging answers Options.Judge from what a Warden shows of its groups.
-func Judging(d warden.Directory) func(warden.NodeID) Judgement {
-	return func(primary warden.NodeID) Judgement {
-		for _, name := range d.Groups() {
-			if at, known := d.Primary(name); !known || at != primary {
-				continue
+func Judging(d warden.Directory) func(warden.GroupName, warden.NodeID) Judgement {
+	return func(name warden.GroupName, primary warden.NodeID) Judgement {
+		v, _ := d.Group(name)
+		j := Judgement{Tilt: v.Tilt || d.Self().Tilt}
+		for _, n := range v.Nodes {
+			if n.Node == primary {
+				j.Down = n.Down
 			}
-			v, known := d.Group(name)
-			if !known || v.Primary != primary {
-				continue
-			}
-			j := Judgement{Group: name, Tilt: v.Tilt || d.Self().Tilt}
-			for _, n := range v.Nodes {
-				if n.Node == primary {
-					j.Down = n.Down
-				}
-			}
-			return j
 		}
-		return Judgement{}
+		return j
 	}
 }
