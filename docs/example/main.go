@@ -86,7 +86,7 @@ func run(ctx context.Context, addresses []string, out io.Writer) error {
 		for _, note := range effects.Notes {
 			why := note.Extra
 			if n := state.Find(note.Node); n != nil && n.Down {
-				why = n.Why
+				why = monitor.Why(&config, &state, n, now())
 			}
 			fmt.Fprintf(out, "%s %s %s\n", note.Name, note.Node, why)
 		}
