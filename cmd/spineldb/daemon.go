@@ -88,17 +88,19 @@ type opening struct {
 
 // daemon is one running Warden: the store, the edges and the shell between.
 type daemon struct {
-	log      *slog.Logger
-	began    time.Time
-	store    *store.Store
-	gossip   *gossip.Gossip
-	server   *resp.Server
-	shell    *shell.Shell
-	steward  *steward
-	users    *acl.List
-	ids      *identities
-	scripts  *script.Runner
-	adapters map[warden.GroupName]dressed
+	log    *slog.Logger
+	began  time.Time
+	store  *store.Store
+	gossip *gossip.Gossip
+	server *resp.Server
+	// listeners are the open client ports.
+	listeners []net.Listener
+	shell     *shell.Shell
+	steward   *steward
+	users     *acl.List
+	ids       *identities
+	scripts   *script.Runner
+	adapters  map[warden.GroupName]dressed
 	// certificates is nil while nobody speaks TLS.
 	certificates *certificate.Keeper
 	nodesByTLS   bool
@@ -154,16 +156,16 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 		func() error { return d.chooseGossipPort(c) },
 		func() error { return d.makeShell(o.setup) },
 		func() error { return d.startNeighbours(o) },
-		func() error { return d.startServer(ctx, o) },
+		func() error { return d.openServer(ctx, o) },
 		func() error { return d.startGossip(ctx, c, c.AnnounceHost()) },
 		func() error { return o.keeper.Begin(d) },
-		func() error { return d.shell.Start() },
+		d.startShell,
+		d.serveClients,
 	} {
 		if err = step(); err != nil {
 			return d, err
 		}
 	}
-	d.onStop("groups", d.shell.Stop)
 	d.watchNeighbours(o.setup)
 	d.log.Info("Sentinel ID is " + d.shownID())
 	for _, m := range c.Masters {
@@ -263,6 +265,14 @@ func (d *daemon) makeShell(s setup) (err error) {
 	return err
 }
 
+func (d *daemon) startShell() error {
+	if err := d.shell.Start(); err != nil {
+		return err
+	}
+	d.onStop("groups", d.shell.Stop)
+	return nil
+}
+
 // courier hands messages to gossip, which starts after the shell was made.
 type courier struct{ d *daemon }
 
@@ -305,7 +315,9 @@ func (d *daemon) renewCertificates() {
 	}
 }
 
-func (d *daemon) startServer(ctx context.Context, o opening) (err error) {
+// openServer opens the client port. Nobody is served before the groups run:
+// who asked in between would be told that there are none.
+func (d *daemon) openServer(ctx context.Context, o opening) (err error) {
 	c := o.setup.Config
 	d.server, err = resp.New(resp.Options{
 		Access: d.users, Directory: directory{d.shell, d}, Steward: d.steward, Neighbours: d.neighbours,
@@ -318,12 +330,21 @@ func (d *daemon) startServer(ctx context.Context, o opening) (err error) {
 	if d.certificates != nil {
 		secure = d.certificates.Server()
 	}
-	listeners, err := o.doors.listen(ctx, c.Port, c.TLS.Port, secure, d.users.Open)
+	d.listeners, err = o.doors.listen(ctx, c.Port, c.TLS.Port, secure, d.users.Open)
 	if err != nil {
 		return err
 	}
-	d.onStop("clients", d.server.Shutdown)
-	for _, l := range listeners {
+	d.onStop("clients", func(ctx context.Context) error {
+		for _, l := range d.listeners {
+			_ = l.Close() // those that were not served yet; the others are closed twice
+		}
+		return d.server.Shutdown(ctx)
+	})
+	return nil
+}
+
+func (d *daemon) serveClients() error {
+	for _, l := range d.listeners {
 		if err := d.server.Serve(l); err != nil {
 			return err
 		}

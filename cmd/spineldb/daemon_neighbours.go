@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ const (
 	peersEvery = time.Second
 	// peerLife is for how long after its last message a peer counts as one.
 	peerLife = 10 * time.Second
+	// servedEvery is how often it is looked whether a switch has become visible.
+	servedEvery = 20 * time.Millisecond
 )
 
 // remembered is what is known of real Sentinels from an earlier run.
@@ -30,6 +33,7 @@ type remembered map[warden.GroupName]neighbour.Memory
 // remembered. The shell and the steward have been made.
 func (d *daemon) startNeighbours(o opening) error {
 	dir := directory{d.shell, d}
+	ctx, cancel := context.WithCancel(context.Background())
 	d.neighbours = neighbour.New(neighbour.Options{
 		ID: d.shownID(), Judge: neighbour.Judging(dir), Clock: d.shell.Now,
 		Primary: func(name warden.GroupName) warden.NodeID {
@@ -38,12 +42,12 @@ func (d *daemon) startNeighbours(o opening) error {
 		},
 		Save:     func(ctx context.Context, _ warden.GroupName, _ uint64) error { return o.keeper.Vote(ctx) },
 		Risen:    func(warden.GroupName) { o.keeper.Mark() },
-		Announce: d.say, Changed: d.shell.SentinelsWatch, Switched: d.switched,
+		Announce: d.sayOfSentinels, Changed: d.shell.SentinelsWatch,
+		Switched: func(name warden.GroupName, to warden.NodeID, _ uint64) { d.switched(ctx, name, to) },
 	})
 	d.sentinels = o.sentinels
 	d.watched = map[warden.GroupName]bool{}
 	d.tellWardens()
-	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { d.neighbours.Run(ctx) })
 	wg.Go(func() {
@@ -65,6 +69,18 @@ func (d *daemon) startNeighbours(o opening) error {
 		return nil
 	})
 	return nil
+}
+
+// sayOfSentinels announces an event of the book. An epoch that this Warden has
+// promised already is none to it.
+func (d *daemon) sayOfSentinels(e warden.Event) {
+	if e.Name == "+new-epoch" {
+		epoch, err := strconv.ParseUint(e.Payload, 10, 64)
+		if v, ok := d.shell.Group(e.Group); ok && err == nil && uint64(v.Promise) >= epoch {
+			return
+		}
+	}
+	d.say(e)
 }
 
 // tellWardens names those who are Wardens and no Sentinels: the peers that are
@@ -114,21 +130,23 @@ func (d *daemon) watchNeighbours(s setup) {
 }
 
 // switched follows Sentinels that have moved the primary before Wardens have
-// agreed for the first time; later the group's mind sees for itself.
-func (d *daemon) switched(name warden.GroupName, primary warden.NodeID, _ uint64) {
+// agreed for the first time; later the group's mind sees for itself. It does not
+// wait; what it begins ends with ctx.
+func (d *daemon) switched(ctx context.Context, name warden.GroupName, primary warden.NodeID) {
 	v, ok := d.shell.Group(name)
-	if !ok || !v.Topology.IsZero() || v.Primary == primary {
+	if !ok || !v.Topology.IsZero() {
 		return
 	}
 	d.switching.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), changeLimit)
+		ctx, cancel := context.WithTimeout(ctx, changeLimit)
 		defer cancel()
+		var old warden.NodeID
 		err := d.steward.change(ctx, func(next *setup) error {
 			at := next.master(name)
 			if at < 0 {
 				return fmt.Errorf("group %q is watched no more", name)
 			}
-			old := next.Masters[at].Primary
+			old = next.Masters[at].Primary
 			next.Masters[at].Primary = primary
 			if !slices.Contains(next.Masters[at].Known, old) {
 				next.Masters[at].Known = append(slices.Clone(next.Masters[at].Known), old)
@@ -137,8 +155,30 @@ func (d *daemon) switched(name warden.GroupName, primary warden.NodeID, _ uint64
 		})
 		if err != nil {
 			d.log.Warn("follow the Sentinels to another primary", "group", name, "primary", primary, "error", err)
+			return
+		}
+		if old != primary && d.serves(ctx, name, primary) {
+			d.say(warden.Event{Group: name, Name: "+switch-master", Level: warden.LevelWarning, Node: primary,
+				Payload: fmt.Sprintf("%s %s %s %s %s", name, old.Host(), old.Port(), primary.Host(), primary.Port())})
 		}
 	})
+}
+
+// serves waits until clients are given an address for a group: they ask again
+// as soon as they hear of a switch, so the answer has to come first.
+func (d *daemon) serves(ctx context.Context, name warden.GroupName, primary warden.NodeID) bool {
+	look := time.NewTicker(servedEvery)
+	defer look.Stop()
+	for {
+		if at, _ := d.shell.Primary(name); at == primary {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-look.C:
+		}
+	}
 }
 
 // neighboursFile in data_dir remembers real Sentinels where no sentinel.conf does.
