@@ -303,6 +303,7 @@ func (b *Book) Hello(payload string) {
 		b.say(func() { b.o.Risen(h.group) })
 	}
 	if elsewhere {
+		b.event(g, "+config-update-from", warden.LevelWarning, b.sentinelDetails(g, n.Sentinel))
 		b.say(func() { b.o.Switched(h.group, h.primary, h.config) })
 	}
 	b.count(g, now)

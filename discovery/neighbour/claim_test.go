@@ -35,7 +35,7 @@ func TestVersionBesideSentinels(t *testing.T) {
 	}
 	d.journal = nil
 	d.says(ids[0], 26379, 7, "q:1", 7)
-	d.expect(t, "+new-epoch 7", "switched g q:1 7")
+	d.expect(t, "+new-epoch 7", "+config-update-from sentinel "+ids[0]+" 10.0.0.1 26379 @ g p 1", "switched g q:1 7")
 	if v := d.version(t); v != 0 {
 		t.Errorf("before we have adopted: %d, want 0", v)
 	}

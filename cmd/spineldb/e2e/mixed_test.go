@@ -165,6 +165,7 @@ func (l *lab) loses(seats []*seat, old *node, calm time.Duration) *node {
 	l.t.Helper()
 	old.process.kill()
 	var now *node
+	began := time.Now()
 	await(l.t, "another primary than "+old.name+" is served by all", func() bool {
 		at := seats[0].served()
 		for _, s := range seats {
@@ -175,6 +176,18 @@ func (l *lab) loses(seats []*seat, old *node, calm time.Duration) *node {
 		now = l.node(at)
 		return now != nil && now != old && now.isPrimary()
 	})
+	for _, w := range l.wardens {
+		payload := strings.Join([]string{groupName, old.addr.Host(), old.addr.Port(), now.addr.Host(), now.addr.Port()}, " ")
+		await(l.t, w.name+" tells its clients of the switch once", func() bool {
+			var told []string
+			for _, h := range w.events() {
+				if h.Event == "+switch-master" && h.UnixMS >= began.UnixMilli() {
+					told = append(told, h.Payload)
+				}
+			}
+			return slices.Equal(told, []string{payload})
+		})
+	}
 	old.start()
 	awaitFor(l.t, 2*patience, old.name+" is back as a replica of "+now.name, func() bool { return l.settled(seats) == now })
 	stays(l.t, calm, now.name+" is the primary and all others follow it", func() bool { return l.settled(seats) == now })
