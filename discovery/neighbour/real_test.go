@@ -2,7 +2,6 @@ package neighbour_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -81,106 +80,117 @@ func (w *oneWarden) Group(name warden.GroupName) (warden.GroupView, bool) {
 	}, name == "g"
 }
 
+// company is a Warden of our edges alone, on a primary and a replica, with one
+// real Sentinel.
+type company struct {
+	*oneWarden
+	t                          *testing.T
+	book                       *neighbour.Book
+	server                     *resp.Server
+	links                      []warden.Link
+	primary, replica, sentinel *adaptertest.Process
+	saved                      atomic.Uint64 // the epoch of the last vote written
+	switched                   atomic.Value  // warden.NodeID
+}
+
+const ownID = "00000000000000000000000000000000000000aa"
+
+func gather(t *testing.T) *company {
+	t.Helper()
+	c := &company{t: t, oneWarden: &oneWarden{id: ownID, started: clock()}}
+	c.primary = launchRedis(t, false, `save ""`)
+	at := c.primary.Node()
+	c.replica = launchRedis(t, false, `save ""`, "repl-diskless-sync-delay 0", "replicaof "+at.Host()+" "+at.Port())
+	c.oneWarden.primary.Store(&at)
+	c.book = neighbour.New(neighbour.Options{
+		ID: ownID, Judge: neighbour.Judging(c.oneWarden), Clock: clock,
+		Primary:  func(warden.GroupName) warden.NodeID { return c.serves() },
+		Save:     func(_ context.Context, _ warden.GroupName, epoch uint64) error { c.saved.Store(epoch); return nil },
+		Switched: func(_ warden.GroupName, to warden.NodeID, _ uint64) { c.switched.Store(to) },
+	})
+	c.book.Watch("g", neighbour.Memory{Epochs: neighbour.Epochs{Primary: at}})
+	var err error
+	if c.server, err = resp.New(resp.Options{Addr: "127.0.0.1:0", Directory: c.oneWarden, Neighbours: c.book}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.server.Shutdown(context.Background()) }) //nolint:errcheck // the test is over
+	adapter := redisadapter.New(redisadapter.Options{})
+	for _, node := range []warden.NodeID{at, c.replica.Node()} {
+		link := adapter.Open(node, warden.LinkEvents{Neighbour: c.book.Hello})
+		t.Cleanup(link.Close)
+		c.links = append(c.links, link)
+	}
+	c.sentinel = launchRedis(t, true, "sentinel monitor g "+at.Host()+" "+at.Port()+" 2",
+		"sentinel down-after-milliseconds g 1000", "sentinel failover-timeout g 4000")
+	return c
+}
+
+func (c *company) serves() warden.NodeID { return *c.oneWarden.primary.Load() }
+
+// await publishes our hello on all nodes until what is so.
+func (c *company) await(what string, is func() bool) {
+	c.t.Helper()
+	adaptertest.Await(c.t, what, func() bool {
+		for _, link := range c.links {
+			h := warden.Hello{ID: ownID, Client: c.server.Addr().String(), Group: "g", Primary: c.serves()}
+			h.Neighbour = c.book.Own(h)
+			ctx, cancel := context.WithTimeout(c.t.Context(), time.Second)
+			_ = link.Publish(ctx, h) // one of the nodes will be dead
+			cancel()
+		}
+		return is()
+	})
+}
+
+// field asks the Sentinel for a field of an instance map.
+func (c *company) field(key, what string) string {
+	reply, err := c.sentinel.Client.Do(c.t.Context(), "SENTINEL", what, "g").Result()
+	return fieldOf(reply, err, key)
+}
+
 // Goal: a real Sentinel meets us, counts us, asks us and fails over with our
 // vote, which it gets only once we find the primary down ourselves; and we
 // learn of all of it.
 func TestBesideARealSentinel(t *testing.T) {
-	const id = "00000000000000000000000000000000000000aa"
-	primary := launchRedis(t, false, `save ""`)
-	at := primary.Node()
-	replica := launchRedis(t, false, `save ""`, "repl-diskless-sync-delay 0", "replicaof "+at.Host()+" "+at.Port())
-
-	w := &oneWarden{id: id, started: clock()}
-	w.primary.Store(&at)
-	told := make(chan string, 256)
-	var saved atomic.Uint64
-	book := neighbour.New(neighbour.Options{
-		ID: id, Judge: neighbour.Judging(w), Clock: clock,
-		Primary:  func(warden.GroupName) warden.NodeID { return *w.primary.Load() },
-		Save:     func(_ context.Context, _ warden.GroupName, epoch uint64) error { saved.Store(epoch); return nil },
-		Announce: func(e warden.Event) { told <- e.Name + " " + e.Payload },
-		Switched: func(_ warden.GroupName, to warden.NodeID, epoch uint64) {
-			told <- fmt.Sprintf("switched %s %d", to, epoch)
-		},
+	c := gather(t)
+	old, to := c.primary.Node(), c.replica.Node()
+	c.await("the Sentinel counts us and its replica", func() bool {
+		return c.field("num-other-sentinels", "MASTER") == "1" && c.field("num-slaves", "MASTER") == "1"
 	})
-	book.Watch("g", neighbour.Memory{Epochs: neighbour.Epochs{Primary: at}})
-	server, err := resp.New(resp.Options{Addr: "127.0.0.1:0", Directory: w, Neighbours: book})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer server.Shutdown(context.Background()) //nolint:errcheck // the test is over
-	adapter := redisadapter.New(redisadapter.Options{})
-	publish := func() {}
-	for _, node := range []warden.NodeID{at, replica.Node()} {
-		link := adapter.Open(node, warden.LinkEvents{Neighbour: book.Hello})
-		defer link.Close()
-		before := publish
-		publish = func() {
-			before()
-			h := warden.Hello{ID: id, Client: server.Addr().String(), Group: "g", Primary: *w.primary.Load()}
-			h.Neighbour = book.Own(h)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			_ = link.Publish(ctx, h) // one of the nodes will be dead
-		}
-	}
-
-	sentinel := launchRedis(t, true, "sentinel monitor g "+at.Host()+" "+at.Port()+" 2",
-		"sentinel down-after-milliseconds g 1000", "sentinel failover-timeout g 4000")
-	field := func(key string, args ...any) string {
-		reply, err := sentinel.Client.Do(t.Context(), append([]any{"SENTINEL"}, args...)...).Result()
-		return fieldOf(reply, err, key)
-	}
-	adaptertest.Await(t, "the Sentinel counts us and its replica", func() bool {
-		publish()
-		return field("num-other-sentinels", "MASTER", "g") == "1" && field("num-slaves", "MASTER", "g") == "1"
-	})
-	if got := field("runid", "SENTINELS", "g"); got != id {
+	if got := c.field("runid", "SENTINELS"); got != ownID {
 		t.Errorf("it knows us as %q", got)
 	}
-	adaptertest.Await(t, "we know the Sentinel", func() bool {
-		e := book.Entries("g")
-		return len(e) == 1 && e[0].Real && e[0].Client == string(sentinel.Node()) && len(book.Live("g")) == 1
+	c.await("we know the Sentinel", func() bool {
+		e := c.book.Entries("g")
+		return len(e) == 1 && e[0].Real && e[0].Client == string(c.sentinel.Node()) && len(c.book.Live("g")) == 1
 	})
-	primary.Kill()
+	c.primary.Kill()
 	// It is down for the Sentinel alone: two are needed, and we say that it is not.
-	adaptertest.Await(t, "the Sentinel finds it down", func() bool {
-		publish()
-		return strings.Contains(field("flags", "MASTER", "g"), "s_down")
-	})
-	if flags := field("flags", "MASTER", "g"); strings.Contains(flags, "o_down") {
+	c.await("the Sentinel finds it down", func() bool { return strings.Contains(c.field("flags", "MASTER"), "s_down") })
+	if flags := c.field("flags", "MASTER"); strings.Contains(flags, "o_down") {
 		t.Errorf("flags %q though we had not agreed", flags)
 	}
-	if flags := field("flags", "SENTINELS", "g"); strings.Contains(flags, "s_down") {
+	if flags := c.field("flags", "SENTINELS"); strings.Contains(flags, "s_down") {
 		t.Errorf("we are %q to it", flags)
 	}
-	w.down.Store(true)
-	switched := false
-	adaptertest.Await(t, "the Sentinel has failed over with our vote", func() bool {
-		publish()
-		for len(told) > 0 {
-			line := <-told
-			switched = switched || strings.HasPrefix(line, "switched "+string(replica.Node())+" ")
-		}
-		return switched && saved.Load() > 0
-	})
-	if v := book.Own(warden.Hello{Client: "127.0.0.1:1", Group: "g", Primary: at}); !strings.HasSuffix(v, ",0") {
+	c.down.Store(true)
+	c.await("the Sentinel has failed over with our vote", func() bool { return c.switched.Load() == to && c.saved.Load() > 0 })
+	if v := c.book.Own(warden.Hello{Client: "127.0.0.1:1", Group: "g", Primary: old}); !strings.HasSuffix(v, ",0") {
 		t.Errorf("before we adopt: %q, want no version", v)
 	}
-	to := replica.Node()
-	w.primary.Store(&to)
-	w.down.Store(false)
-	if v, e := book.Own(warden.Hello{Client: "127.0.0.1:1", Group: "g", Primary: to}), book.Epochs("g"); e.Config == 0 || !strings.HasSuffix(v, ","+strconv.FormatUint(e.Config, 10)) {
+	c.oneWarden.primary.Store(&to)
+	c.down.Store(false)
+	v, e := c.book.Own(warden.Hello{Client: "127.0.0.1:1", Group: "g", Primary: to}), c.book.Epochs("g")
+	if e.Config == 0 || !strings.HasSuffix(v, ","+strconv.FormatUint(e.Config, 10)) {
 		t.Errorf("after we have adopted: %q at %+v", v, e)
 	}
-	adaptertest.Await(t, "the Sentinel is content", func() bool {
-		publish()
-		return field("flags", "MASTER", "g") == "master" && field("port", "MASTER", "g") == to.Port()
+	c.await("the Sentinel is content", func() bool {
+		return c.field("flags", "MASTER") == "master" && c.field("port", "MASTER") == to.Port()
 	})
-	if role, err := replica.Client.Do(t.Context(), "ROLE").Slice(); err != nil || role[0] != "master" {
+	if role, err := c.replica.Client.Do(t.Context(), "ROLE").Slice(); err != nil || role[0] != "master" {
 		t.Errorf("role of the promoted node: %v (%v)", role, err)
 	}
 }
