@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/pbkdf2"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -188,6 +190,12 @@ func serveDropin(ctx context.Context, file *sentinelconf.File, ready func()) err
 	defer lines.Close()
 	ids := &identities{}
 	log := slog.New(shownLog{lines, ids})
+	if c.GossipKeys, err = peerKeys(file); err != nil {
+		return err
+	}
+	if len(c.GossipKeys) == 0 {
+		c.Warnings = append(c.Warnings, "Wardens talk to each other without a key, as Sentinels do without a password: set the same requirepass or sentinel-pass on all of them, or see to it that nobody else reaches their gossip ports")
+	}
 	for _, w := range c.Warnings {
 		log.Warn(w)
 	}
@@ -214,6 +222,28 @@ func serveDropin(ctx context.Context, file *sentinelconf.File, ready func()) err
 		log.Warn("tell the supervisor", "error", err)
 	}
 	return d.serve(ctx, func(context.Context) { d.renewCertificates() })
+}
+
+// keyRounds makes guessing the password from a captured message slow, and a
+// start about a tenth of a second slower.
+const keyRounds = 200_000
+
+// peerKeys makes the key with which Wardens talk to each other from the
+// password with which Sentinels log in to each other: all of them have the
+// same one already.
+func peerKeys(file *sentinelconf.File) ([]config.Secret, error) {
+	password := string(file.State.SentinelPass)
+	if password == "" {
+		password = string(file.Server.RequirePass)
+	}
+	if password == "" {
+		return nil, nil
+	}
+	key, err := pbkdf2.Key(sha256.New, password, []byte("warden gossip, from sentinel.conf"), keyRounds, 32)
+	if err != nil {
+		return nil, fmt.Errorf("make the gossip key: %w", err)
+	}
+	return []config.Secret{config.Secret(key)}, nil
 }
 
 // dropinSetup is what a sentinel.conf says.

@@ -272,5 +272,8 @@ func wardenState(v warden.GroupView, watches bool) cell {
 		words, t = append(words, "store failed"), terminal.Bad
 	}
 	words = append(words, fmt.Sprintf("topology %s", v.Topology.Version), fmt.Sprintf("promise %d", v.Promise))
+	if len(v.SetAtRunTime) > 0 {
+		words = append(words, "set at run time: "+strings.Join(v.SetAtRunTime, " "))
+	}
 	return cell{strings.Join(words, ", "), t}
 }

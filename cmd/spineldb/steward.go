@@ -101,9 +101,8 @@ func (s *steward) replace(ctx context.Context, next setup) error {
 	return nil
 }
 
-// Monitor begins to watch a group. The addresses of others are not compared
-// with this one's: Sentinel lets two names stand for one primary, and that is
-// for the operator to know.
+// Monitor begins to watch a group. Two groups over one server would order it to
+// and fro, so unlike Sentinel one primary has one name.
 func (s *steward) Monitor(ctx context.Context, name warden.GroupName, host string, port, quorum int) error {
 	if _, err := warden.ParseGroupName(string(name)); err != nil {
 		return resp.Refusal{Text: "ERR Invalid master name: " + err.Error()}
@@ -115,6 +114,11 @@ func (s *steward) Monitor(ctx context.Context, name warden.GroupName, host strin
 	err = s.change(ctx, func(next *setup) error {
 		if next.master(name) >= 0 {
 			return resp.Refusal{Text: "ERR Duplicate master name."}
+		}
+		for _, m := range next.Masters {
+			if at, _ := s.primary(m.Name); at == node || m.Primary == node {
+				return resp.Refusal{Text: fmt.Sprintf("ERR %s is already watched by %s", node, m.Name)}
+			}
 		}
 		next.Masters = append(next.Masters, newMaster(name, node, quorum, s.given()))
 		next.Changes.note(name, func(g *groupChanges) { *g = groupChanges{Primary: node, Quorum: quorum} })
