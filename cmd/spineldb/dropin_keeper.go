@@ -152,16 +152,21 @@ func (k *fileKeeper) remember(g *sentinelconf.Group, m config.Master) {
 	if !ok {
 		return
 	}
+	e := k.d.neighbours.Epochs(m.Name)
 	if v.Provisional || v.Topology.IsZero() {
 		g.Replicas, g.Sentinels = slices.Clone(g.Replicas), slices.Clone(g.Sentinels)
+		if e.Primary != "" {
+			g.Host, g.Port = split(e.Primary) // Sentinels may have moved it
+		}
 	} else {
 		g.Host, g.Port = split(v.Primary)
 		g.Replicas, g.Sentinels = nil, nil
 	}
-	// The configuration epoch is the one that real Sentinels are told, the
-	// others count as promised after a loss of the store.
-	e := k.d.neighbours.Epochs(m.Name)
-	g.ConfigEpoch = max(g.ConfigEpoch, e.Config)
+	// The configuration epoch is the one that real Sentinels are told, of this
+	// address and no other; the rest counts as promised after a loss of the store.
+	if host, port := split(e.Primary); host == g.Host && port == g.Port {
+		g.ConfigEpoch = max(g.ConfigEpoch, e.Config)
+	}
 	g.LeaderEpoch = max(g.LeaderEpoch, e.Leader, uint64(v.Promise))
 	for _, n := range v.Nodes {
 		host, port := split(n.Node)

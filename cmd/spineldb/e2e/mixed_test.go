@@ -225,6 +225,16 @@ func TestReplaceSentinelsOneByOne(t *testing.T) {
 		t.Error("a Warden led a failover though Sentinels were there")
 	}
 	contented("after their failover")
+	await(t, "the Warden's file names the primary", func() bool {
+		text, err := os.ReadFile(seats[0].conf)
+		return err == nil && strings.Contains(string(text), "\nsentinel monitor "+groupName+" "+primary.addr.Host()+" "+primary.addr.Port()+" 2\n")
+	})
+	// Started again, it goes on with what the Sentinels decided.
+	seats[0].process.signal(t, syscall.SIGTERM)
+	seats[0].process.exit(t, 10*time.Second)
+	seats[0].sit()
+	await(t, "the Warden serves the same after a restart", func() bool { return l.settled(seats) == primary })
+	contented("after the restart of the Warden")
 
 	seats[1].replace()
 	contented("with two Wardens")
