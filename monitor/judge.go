@@ -64,7 +64,8 @@ func (s *State) cause(c *Config, n *Node, now warden.Instant) (why cause, crash 
 		return loading, false
 	case n.Lost != "" && (n.lostHard || now.Sub(n.LostSince) >= c.DownAfter):
 		return lost, true
-	case c.Confirmed && n.Seen.Role == warden.RoleReplica && now.Sub(n.RoleSince) >= c.DownAfter:
+	case c.Confirmed && n.Seen.Role == warden.RoleReplica && n.SeenAt > n.RoleSince && now.Sub(n.RoleSince) >= c.DownAfter &&
+		now.Sub(n.SeenAt) < c.DownAfter: // what it was before it fell silent proves nothing
 		return replica, true
 	}
 	return up, false

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -116,10 +117,11 @@ func (r *run) follow(node, primary warden.NodeID, limit warden.Duration) {
 	r.act(warden.ActFollow, node, primary, limit)
 	t := &r.sc.Base
 	old, now := r.sc.node(t.Previous), r.sc.node(primary)
-	if t.Reason == warden.ReasonSwitchover || primary != t.Primary || old == nil || now == nil || old.Seen.Lineage == now.Seen.Lineage {
+	if t.Reason == warden.ReasonSwitchover || primary != t.Primary || old == nil || now == nil || old.Seen.Lineage != "" && old.Seen.Lineage == now.Seen.Lineage {
 		return
 	}
-	r.f.Act[len(r.f.Act)-1].Avoid = old.Seen.Lineage
+	// SpinelDB, whose order this is, has one id for server and data.
+	r.f.Act[len(r.f.Act)-1].Avoid = cmp.Or(old.Seen.Lineage, old.Seen.RunID)
 }
 
 // unseen reports whether some node that should answer has not been looked at
@@ -197,6 +199,11 @@ func (r *run) later(id warden.NodeID) {
 func (r *run) end() {
 	if r.s.Want.Reason != warden.ReasonRepair && r.s.Want.Reason != warden.ReasonBirth {
 		r.note("+failover-end", "", "")
+	}
+	if w := r.s.Want; w.Reason == warden.ReasonSwitchover && r.sc.Base.Primary == w.Primary {
+		// The candidate was lost on the way, after the old primary had let go.
+		r.finish(warden.VerdictUnknown, "cancelled", fmt.Sprintf("the candidate was lost on the way and %s is the primary again: look at its data", w.Primary))
+		return
 	}
 	r.finish(warden.VerdictDone, "", "")
 }

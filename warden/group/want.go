@@ -214,7 +214,8 @@ func (p *step) want() election.Want {
 		return cmd
 	}
 	w := p.wantChange(t)
-	if t.Settings.Paused {
+	finishing := w.Reason == warden.ReasonResume && t.Phase == warden.PhaseDone
+	if t.Settings.Paused && !finishing { // the newest decision may be to end the pause
 		p.wouldHave(w, "the group is paused")
 		w = election.Want{}
 	}

@@ -116,15 +116,15 @@ func (w *World) settledNow() {
 	}
 }
 
-// forgotten reports whether an operator's RESET dropped a server while it could
-// not be reached, and no Warden knows of it any more.
+// forgotten reports whether no Warden knows of a server: because none ever met
+// it, or an operator's RESET dropped it while it could not be reached.
 func (w *World) forgotten(s *server) bool {
 	for _, p := range w.processes {
 		if p.up && p.watchedServer(s.index) != nil {
 			return false
 		}
 	}
-	return w.faults[commandReset] > 0
+	return !s.met || w.faults[commandReset] > 0
 }
 
 // canFollow reports whether the promises let a server be made to follow.

@@ -31,6 +31,8 @@ import (
 //	     served or called chosen is chosen, and never goes back.
 //	S10  while no Warden runs: no server changes its role, a held one is let go.
 //	pause  at every order given: the giver does not know the group as paused.
+//	HO   at every order given: no Sentinel has been watching the group for long,
+//	     unless it finishes a promotion that was begun.
 //	SW   at the end of a switchover: every acknowledged write is on the new
 //	     primary.
 //
@@ -50,6 +52,9 @@ type contracts struct {
 	alone     []standing // S10: how the servers stood when the last Warden stopped
 	aloneFrom warden.Instant
 }
+
+// besideGrace is how long what was begun before Sentinels came may go on.
+const besideGrace = 5 * warden.Second
 
 // leaseWindow is how long after the last word of a majority an order may be
 // given: the lease, counted from when the answer came, and a millisecond.
@@ -196,6 +201,9 @@ func (c *contracts) ordered(p *process, a *group.Action) {
 	}
 	if p.disk.kept.Chosen.Settings.Paused && a.Kind != group.ActClaim {
 		w.fail("pause", "%s orders %s of %s and knows that the group is paused", p.name, a.Kind, short(a.Node))
+	}
+	if since := p.seen.beside; since != 0 && w.now.Sub(since) > besideGrace && p.disk.kept.Newest().Phase == warden.PhaseDone && a.Kind != group.ActClaim {
+		w.fail("HO", "%s orders %s of %s and knows since %s that Sentinels decide", p.name, a.Kind, short(a.Node), w.now.Sub(since))
 	}
 	list := p.disk.kept.Newest().Wardens
 	if len(list) == 0 {

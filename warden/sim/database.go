@@ -79,6 +79,7 @@ type server struct {
 	// strangeSince is since when its data is not the group's, or none.
 	strangeSince warden.Instant
 	odd          bool // came back with less or other data than it had
+	met          bool // some Warden watched it once
 	touched      int  // counts what others than Wardens did to it
 }
 

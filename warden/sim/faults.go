@@ -2,6 +2,7 @@ package sim
 
 import (
 	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
 )
 
 // faultKind is one thing that can go wrong. Every kind is counted when it had
@@ -25,6 +26,7 @@ const (
 	cutNodeFromAll
 	cutReplication
 	stormyNetwork
+	sentinelsWatch
 	crashNode
 	nodeReturnsOld
 	nodeReturnsEmpty
@@ -51,7 +53,7 @@ var faultNames = [faultKinds]string{
 	"crash of a Warden", "crash between two effects", "crash of all Wardens", "pause of a Warden",
 	"pause between lease and order", "clock forward", "clock backward", "store fails",
 	"Warden isolated", "Wardens split", "one way cut", "Warden cut from a node",
-	"node cut from all Wardens", "node cut from all", "replication cut", "stormy network",
+	"node cut from all Wardens", "node cut from all", "replication cut", "stormy network", "Sentinels watch too",
 	"crash of a node", "node returns with old data", "node returns empty", "another server at the address",
 	"node hangs", "outsider promotes", "replica excluded",
 	"failover ordered", "switchover ordered", "pause ordered", "forget ordered", "reset ordered",
@@ -64,7 +66,7 @@ func (f faultKind) String() string { return faultNames[f] }
 var weights = [messageLost]int{
 	crashWarden: 8, crashAmid: 8, crashAll: 2, pauseWarden: 6, pauseAtOrder: 6, clockForward: 2, clockBackward: 2,
 	storeFails: 3, isolateWarden: 6, splitWardens: 4, cutOneWay: 6, cutWardenFromNode: 5, cutNodeFromWardens: 4,
-	cutNodeFromAll: 6, cutReplication: 4, stormyNetwork: 6, crashNode: 12, nodeReturnsOld: 5, nodeReturnsEmpty: 1,
+	cutNodeFromAll: 6, cutReplication: 4, stormyNetwork: 6, sentinelsWatch: 2, crashNode: 12, nodeReturnsOld: 5, nodeReturnsEmpty: 1,
 	nodeReturnsAnother: 1, hangNode: 6, outsiderPromotes: 1, excludeReplica: 2,
 	commandFailover: 4, commandSwitchover: 6, commandPause: 1, commandForget: 2, commandReset: 1,
 }
@@ -149,6 +151,8 @@ func (w *World) breakSomething() {
 		done = w.breakWarden(k)
 	case k <= stormyNetwork:
 		done = w.breakNetwork(k)
+	case k == sentinelsWatch:
+		done = w.sentinelsCome()
 	case k <= excludeReplica:
 		done = w.breakNode(k)
 	default:
@@ -163,6 +167,38 @@ func (w *World) breakSomething() {
 	if w.trace != nil {
 		w.note("*", "%s", k)
 	}
+}
+
+// sentinelsCome has real Sentinels watch the group for a while. The Wardens
+// learn it one after another; what the Sentinels do, outsiders do.
+func (w *World) sentinelsCome() bool {
+	if w.sentinels {
+		return false
+	}
+	w.tellSentinels(true)
+	w.inStorm(w.between(2*warden.Second, 15*warden.Second), func() { w.tellSentinels(false) })
+	return true
+}
+
+func (w *World) tellSentinels(watch bool) {
+	w.sentinels = watch
+	for _, p := range w.processes {
+		w.afterFor(p, w.between(warden.Millisecond, warden.Second), p.meetSentinels)
+	}
+}
+
+// meetSentinels tells a process whether Sentinels watch the group.
+func (p *process) meetSentinels() {
+	e := group.SentinelsWatch{}
+	if p.world.sentinels {
+		e.IDs = []string{"s1"}
+	} else {
+		p.seen.beside = 0
+	}
+	if p.world.sentinels && p.seen.beside == 0 {
+		p.seen.beside = p.world.now
+	}
+	p.step(e)
 }
 
 func (w *World) breakWarden(k faultKind) bool {
@@ -203,6 +239,7 @@ func (w *World) breakWarden(k faultKind) bool {
 // revive starts a dead process again.
 func (p *process) revive() {
 	if !p.up && !p.gone {
+		p.world.check.returned() // if it is the first after all had stopped
 		p.start()
 	}
 }
@@ -372,6 +409,7 @@ func (w *World) crashAndReturn(s *server, how returning) {
 // heal ends every fault: the calm begins.
 func (w *World) heal() {
 	w.storming = false
+	w.tellSentinels(false)
 	w.cut = [endpoints][endpoints]int8{}
 	w.weather = weather{least: warden.Millisecond, most: 3 * warden.Millisecond}
 	for _, s := range w.servers {

@@ -25,6 +25,7 @@ func (p *process) watch() {
 		if x == nil {
 			p.watching = append(p.watching, watched{server: p.world.serverAt(want.Node).index})
 			x = &p.watching[len(p.watching)-1]
+			p.world.servers[x.server].met = true
 			x.due = p.world.now
 		}
 		x.want, x.kept = want, true

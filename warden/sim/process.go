@@ -86,6 +86,7 @@ type evidence struct {
 	good      [endpoints]warden.Instant // last good answer as a primary of the lineage
 	looked    [endpoints]warden.Instant // begin of the newest look that ended
 	asked     [serverBase]warden.VoteRequest
+	beside    warden.Instant // since when it knows that Sentinels watch too, 0: they do not
 	served    warden.NodeID
 	version   warden.Version
 }
@@ -134,6 +135,9 @@ func (p *process) start() {
 			p.disk.kept.Promise, p.disk.kept.Accepted.Version, p.disk.kept.Chosen.Version)
 	}
 	p.introduce()
+	if w.sentinels {
+		w.afterFor(p, w.between(warden.Millisecond, 2*warden.Second), p.meetSentinels)
+	}
 	p.tick()
 }
 

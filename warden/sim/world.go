@@ -60,10 +60,11 @@ type World struct {
 	// tell reports to a conversation what somebody did.
 	tell func(who, what string)
 	// answered is told how an operator's command ended.
-	answered func(p *process, id uint64, a warden.Answer)
-	commands []command
-	switched int // switchovers that were done and checked
-	storming bool
+	answered  func(p *process, id uint64, a warden.Answer)
+	commands  []command
+	switched  int  // switchovers that were done and checked
+	sentinels bool // real Sentinels watch the group too
+	storming  bool
 }
 
 // Violation is a broken promise.
