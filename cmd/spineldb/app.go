@@ -64,7 +64,9 @@ func (p *program) app() *cli.App {
 				Name: "warden", EnvVars: nil, DefaultText: defaultConfigFile,
 				Usage: "run a Warden with the configuration `FILE` (without FILE: $WARDEN_CONFIG, else ./warden.toml)",
 			},
-			&cli.BoolFlag{Name: "check", EnvVars: []string{"WARDEN_CHECK"}, Usage: "with --warden: report the mistakes in the configuration and start nothing"},
+			// Here for the help alone: a call with it has other rules (parseDropin).
+			&cli.StringFlag{Name: "sentinel", Usage: "run a Warden with the sentinel.conf `FILE`, in the place of Redis Sentinel; --KEY VALUE after it are lines of the file"},
+			&cli.BoolFlag{Name: "check", EnvVars: []string{"WARDEN_CHECK"}, Usage: "with --warden or --sentinel: report the mistakes in the configuration and start nothing"},
 		},
 	}
 	for _, c := range p.commands() {
