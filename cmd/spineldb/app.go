@@ -118,7 +118,8 @@ func jsonFlag() cli.Flag {
 func (p *program) connectionFlags(timeout time.Duration) []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringSliceFlag{Name: "server", Aliases: []string{"s"}, EnvVars: []string{"WARDEN_SERVER"}, DefaultText: defaultServer, Usage: "ask the Warden at `HOST:PORT`; several, tried in turn"},
-		&cli.StringFlag{Name: "password", EnvVars: []string{"WARDEN_PASSWORD"}, DefaultText: "none", Usage: "the Wardens' requirepass; others on this machine can see it here, so better use the variable or a file"},
+		&cli.StringFlag{Name: "user", EnvVars: []string{"WARDEN_USER"}, DefaultText: "the default user", Usage: "log in as `NAME`, a user of the Wardens' access list"},
+		&cli.StringFlag{Name: "password", EnvVars: []string{"WARDEN_PASSWORD"}, DefaultText: "none", Usage: "the Wardens' requirepass, or the user's password; others on this machine can see it here, so better use the variable or a file"},
 		&cli.StringFlag{Name: "password-file", EnvVars: []string{"WARDEN_PASSWORD_FILE"}, Usage: "read the password from `FILE`"},
 		&cli.DurationFlag{Name: "timeout", EnvVars: []string{"WARDEN_TIMEOUT"}, Value: timeout, Usage: "how long to wait for an answer"},
 		jsonFlag(),

@@ -272,12 +272,20 @@ func TestPassword(t *testing.T) {
 	}
 	runCommand(t, "pause", "-s", f.addr, "--password", "right").has(t, exit.Done)
 	runCommand(t, "pause", "-s", f.addr, "--password-file", file).has(t, exit.Done)
-	runCommand(t, "pause", "-s", f.addr).has(t, exit.Refused, "NOAUTH", "check --password-file or WARDEN_PASSWORD")
+	runCommand(t, "pause", "-s", f.addr).has(t, exit.Refused, "NOAUTH", "check --user, and --password-file or WARDEN_PASSWORD")
 	o := runCommand(t, "pause", "-s", f.addr, "--password", "Tr0ub4dor")
-	o.has(t, exit.Refused, "WRONGPASS", "check --password-file")
+	o.has(t, exit.Refused, "WRONGPASS", "check --user")
 	if strings.Contains(o.out+o.errs, "Tr0ub4dor") {
 		t.Error("the password is shown")
 	}
 	t.Setenv("WARDEN_PASSWORD", "right")
 	runCommand(t, "pause", "-s", f.addr).has(t, exit.Done)
+
+	f.change(func() { f.user = "ops" })
+	runCommand(t, "pause", "-s", f.addr).has(t, exit.Refused, "WRONGPASS")
+	runCommand(t, "pause", "-s", f.addr, "--user", "ops").has(t, exit.Done)
+	t.Setenv("WARDEN_USER", "ops")
+	runCommand(t, "pause", "-s", f.addr).has(t, exit.Done)
+	t.Setenv("WARDEN_PASSWORD", "")
+	runCommand(t, "pause", "-s", f.addr).has(t, exit.Usage, "without a password")
 }

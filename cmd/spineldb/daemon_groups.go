@@ -34,7 +34,7 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 	for _, m := range s.Masters {
 		g := group.Config{
 			Group: m.Name, Client: client, Primary: m.Primary, Nodes: m.Nodes, Quorum: m.Quorum, Wardens: m.Wardens,
-			Alone:     m.Quorum == 1 && len(s.Join) == 0 && m.Wardens <= 1,
+			Alone:     m.Quorum == 1 && len(s.Join) == 0 && m.Wardens <= 1 && m.Expected <= 1,
 			DownAfter: m.DownAfter, CrashAfter: m.CrashAfter, FailoverTimeout: max(m.FailoverTimeout, m.DownAfter), HelloInterval: m.HelloInterval,
 			FailoverCooldown: m.FailoverCooldown, ParallelSyncs: m.ParallelSyncs, ReplicaWitness: m.ReplicaWitness,
 			PriorityFirst: s.DropIn, SentinelLife: s.DropIn, RebootDownAfter: m.RebootDownAfter, Expected: m.Expected,

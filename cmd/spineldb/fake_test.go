@@ -24,6 +24,7 @@ type fakeWarden struct {
 
 	mu       sync.Mutex
 	status   remote.Status
+	user     string // who has the password; "" for the default user
 	password string
 	past     []remote.Event
 	answer   string // to every order; "" closes the connection instead
@@ -80,7 +81,11 @@ func (f *fakeWarden) serve(srv *server.Server) {
 func (f *fakeWarden) auth(c *server.Peer, _ string, args []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(args) == 1 && args[0] == f.password {
+	want := []string{f.password}
+	if f.user != "" {
+		want = []string{f.user, f.password}
+	}
+	if slices.Equal(args, want) {
 		c.ClientName = "in"
 		c.WriteOK()
 		return

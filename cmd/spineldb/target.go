@@ -56,6 +56,9 @@ func targetOf(c *cli.Context) (target, error) {
 		}
 		t.Password = config.Secret(wording.TrimNewline(string(data)))
 	}
+	if t.User = c.String("user"); t.User != "" && t.Password == "" {
+		return t, exit.WrongUsage("a user is given without a password: name one with --password-file or WARDEN_PASSWORD")
+	}
 	return t, nil
 }
 

@@ -29,7 +29,9 @@ const maxDial = 3 * time.Second
 // Target is which Wardens are asked, and how.
 type Target struct {
 	// Servers are addresses of Wardens, tried in turn.
-	Servers  []string
+	Servers []string
+	// User is whom to log in as; empty: the default user.
+	User     string
 	Password config.Secret
 	// TLS is how the connection is secured; nil: it is not. Each server is
 	// called by the host it is reached at.
@@ -49,6 +51,7 @@ type Conn struct {
 func (t Target) Open(addr string) *Conn {
 	return &Conn{Addr: addr, secure: t.TLS != nil, client: redis.NewClient(&redis.Options{
 		Addr:                  addr,
+		Username:              t.User,
 		Password:              string(t.Password),
 		TLSConfig:             t.TLS,
 		Protocol:              2,
@@ -122,7 +125,7 @@ func Why(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case isDenied(err):
-		return "denied (" + wording.Shown(err.Error()) + "): check --password-file or WARDEN_PASSWORD"
+		return "denied (" + wording.Shown(err.Error()) + "): check --user, and --password-file or WARDEN_PASSWORD"
 	case IsReply(err) && strings.Contains(err.Error(), "unknown command"):
 		return "is not a Warden (" + wording.Shown(err.Error()) + "): name the client port of one"
 	case IsReply(err):
