@@ -19,6 +19,7 @@ type write struct {
 	change   func(warden.Register) warden.Register
 	peers    []Peer
 	setPeers bool
+	outside  warden.Epoch
 	probe    bool
 	done     chan error
 }
@@ -123,6 +124,7 @@ type plan struct {
 	roster    []warden.GroupName // set when a group is new
 	peers     []Peer
 	setPeers  bool
+	outside   warden.Epoch // set when it rises
 	probe     bool
 }
 
@@ -143,6 +145,8 @@ func (s *Store) plan(batch []*write) plan {
 			p.registers[w.group] = w.change(old)
 		case w.setPeers:
 			p.peers, p.setPeers = w.peers, true
+		case w.outside > max(s.outside, p.outside):
+			p.outside = w.outside
 		case w.probe:
 			p.probe = true
 		}
@@ -172,6 +176,11 @@ func (p plan) put(tx *bbolt.Tx) error {
 			return err
 		}
 	}
+	if p.outside > 0 {
+		if err := putRecord(tx, bucketMeta, keyOutside, p.outside); err != nil {
+			return err
+		}
+	}
 	if p.probe {
 		return putRecord(tx, bucketMeta, keyProbe, tx.ID())
 	}
@@ -186,6 +195,7 @@ func (s *Store) adopt(p plan) {
 	if p.setPeers {
 		s.peers = p.peers
 	}
+	s.outside = max(s.outside, p.outside)
 }
 
 func putRecord(tx *bbolt.Tx, bucket, key string, v any) error {

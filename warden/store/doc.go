@@ -1,5 +1,6 @@
 // Package store keeps what one Warden must not forget: its identity, the
-// number of its run, every group's register and the addresses of its peers.
+// number of its run, every group's register, the addresses of its peers, and
+// the highest epoch that is written down elsewhere.
 //
 //	data_dir/            0700
 //	    warden.db        0600, a bbolt file, locked while a Warden runs

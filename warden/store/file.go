@@ -23,6 +23,7 @@ const (
 	keyRun      = "run"
 	keyRoster   = "roster" // names of all groups: a lost register is found
 	keyPeers    = "peers"
+	keyOutside  = "outside" // see NoteOutside
 	keyProbe    = "probe"
 )
 
@@ -165,8 +166,12 @@ func (s *Store) load() error {
 		if !validIdentity(s.identity) {
 			return fmt.Errorf("%w: the identity is not 40 hexadecimal digits", ErrDamaged)
 		}
-		if raw := meta.Get([]byte(keyPeers)); raw != nil {
-			if err := decode(bucketMeta+"/"+keyPeers, raw, &s.peers); err != nil {
+		for key, into := range map[string]any{keyPeers: &s.peers, keyOutside: &s.outside} {
+			raw := meta.Get([]byte(key))
+			if raw == nil {
+				continue // nothing to keep so far
+			}
+			if err := decode(bucketMeta+"/"+key, raw, into); err != nil {
 				return err
 			}
 		}

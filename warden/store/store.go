@@ -66,6 +66,7 @@ type Store struct {
 	mu        sync.RWMutex
 	registers map[warden.GroupName]warden.Register
 	peers     []Peer
+	outside   warden.Epoch
 
 	// gate lets Close wait for writers that are about to queue up.
 	gate   sync.RWMutex
@@ -170,6 +171,24 @@ func (s *Store) SavePeers(peers []Peer) error {
 	peers = slices.Clone(peers)
 	slices.SortFunc(peers, func(a, b Peer) int { return compareIDs(a.ID, b.ID) })
 	return s.write(&write{peers: peers, setPeers: true})
+}
+
+// Outside is the highest epoch that was given to NoteOutside, 0 for none.
+func (s *Store) Outside() warden.Epoch {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.outside
+}
+
+// NoteOutside notes the highest epoch that is about to be written down outside
+// of the store. Who later reads a higher one there than the store has noted
+// holds a store from an earlier day, such as a backup. Lower ones than the
+// highest change nothing. Durable like SaveRegister.
+func (s *Store) NoteOutside(e warden.Epoch) error {
+	if e <= s.Outside() {
+		return nil
+	}
+	return s.write(&write{outside: e})
 }
 
 // Probe writes and syncs something of no meaning. It tells whether the store

@@ -97,6 +97,37 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// The highest epoch that stands outside is kept, also with others in one
+// commit, and neither falls nor is written when it does not rise.
+func TestOutside(t *testing.T) {
+	dir, commits := t.TempDir(), 0
+	s := mustOpen(t, dir, Options{Committed: func() { commits++ }})
+	if got := s.Outside(); got != 0 {
+		t.Errorf("a new store has noted %d", got)
+	}
+	for _, e := range []warden.Epoch{3, 7, 5, 7} {
+		if err := s.NoteOutside(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.Outside(); got != 7 || commits != 2 {
+		t.Errorf("%d is noted after %d commits, want 7 after 2", got, commits)
+	}
+	p := s.plan([]*write{{outside: 9}, {outside: 8}, {probe: true}})
+	if p.outside != 9 || !p.probe {
+		t.Errorf("the plan of several notes is %+v", p)
+	}
+	mustClose(t, s)
+	if got := mustOpen(t, dir, Options{}).Outside(); got != 7 {
+		t.Errorf("%d is noted after a restart, want 7", got)
+	}
+	failing := mustOpen(t, t.TempDir(), Options{})
+	failing.opts.FailWrite = func() error { return errors.New("no room") }
+	if err := failing.NoteOutside(1); err == nil || failing.Outside() != 0 {
+		t.Errorf("a note that failed: %v, and %d is noted", err, failing.Outside())
+	}
+}
+
 func TestPermissions(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "w1")
 	mustOpen(t, dir, Options{})
