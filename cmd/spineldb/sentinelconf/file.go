@@ -82,7 +82,7 @@ func Parse(path string, data []byte, overrides []string, world World) (*File, er
 	for _, p := range f.paths {
 		*p = absolute(f.dir(), *p)
 	}
-	f.State.LogLevel = f.Server.LogLevel
+	f.State.LogLevel, f.State.Noted = f.Server.LogLevel, noted(f.lines)
 	if err := f.sentinel(); err != nil {
 		return nil, err
 	}

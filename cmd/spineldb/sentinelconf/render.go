@@ -153,6 +153,7 @@ func (f *File) Render(s State) ([]byte, error) {
 		}
 		entries = entries[n:]
 	}
+	r.note(f.lines, s.Noted)
 	text := r.text(f.lines)
 	if err := f.check(text, s); err != nil {
 		return nil, err

@@ -21,7 +21,10 @@ type State struct {
 	MyID string
 	// CurrentEpoch is never below a group's ConfigEpoch.
 	CurrentEpoch uint64
-	AnnounceIP   string
+	// Noted is the highest epoch that the store beside the file had noted when
+	// the file was written, 0 for none. Sentinel knows nothing of it.
+	Noted      uint64
+	AnnounceIP string
 	// AnnouncePort is 0 for the port that is listened on.
 	AnnouncePort        int
 	ResolveHostnames    bool
