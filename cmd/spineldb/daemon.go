@@ -84,6 +84,9 @@ type opening struct {
 	accessLog int
 	// sentinels is what is known of real Sentinels from an earlier run.
 	sentinels remembered
+	// noted is the highest epoch that the store had noted when the configuration
+	// file was written, where that says so.
+	noted warden.Epoch
 }
 
 // daemon is one running Warden: the store, the edges and the shell between.
@@ -144,10 +147,9 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 		}
 	}()
 	c := o.setup.Config
-	if d.store, err = store.Open(c.DataDir); err != nil {
-		return d, fmt.Errorf("open data_dir: %w", err)
+	if err = d.openStore(c.DataDir, o.noted); err != nil {
+		return d, err
 	}
-	d.onStop("store", func(context.Context) error { return d.store.Close() })
 	d.startScripts()
 	d.makeSteward(o)
 	for _, step := range []func() error{

@@ -205,6 +205,7 @@ func serveDropin(ctx context.Context, file *sentinelconf.File, ready func()) err
 	d, err := startDaemon(ctx, opening{
 		setup: dropinSetup(file, c), keeper: k, usersChanged: k.UsersChanged, accessLog: file.Server.ACLLogMaxLen,
 		ids: ids, log: log, level: level, quit: quit, doors: doorsOf(file.Server), sentinels: sentinelsOf(file.State),
+		noted: warden.Epoch(file.State.Noted),
 	})
 	if err != nil {
 		return err

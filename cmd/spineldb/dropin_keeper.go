@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"sync"
@@ -27,11 +27,11 @@ type fileKeeper struct {
 	// users: those of the access list are no longer those of the file.
 	users atomic.Bool
 
-	mu      sync.Mutex
-	d       *daemon // nil until it runs
-	setup   setup   // as saved last
-	last    sentinelconf.State
-	written []byte
+	mu    sync.Mutex
+	d     *daemon            // nil until it runs
+	first setup              // what the file said at the start
+	setup setup              // as saved last
+	last  sentinelconf.State // as written last
 }
 
 func newFileKeeper(file *sentinelconf.File, log *slog.Logger) *fileKeeper {
@@ -42,7 +42,7 @@ func newFileKeeper(file *sentinelconf.File, log *slog.Logger) *fileKeeper {
 // be written does not start, and keeps it up to date until the daemon stops.
 func (k *fileKeeper) Begin(d *daemon) error {
 	k.mu.Lock()
-	k.d = d
+	k.d, k.first = d, d.steward.current().clone()
 	k.mu.Unlock()
 	if err := k.Save(d.steward.current()); err != nil {
 		return err
@@ -57,8 +57,12 @@ func (k *fileKeeper) Begin(d *daemon) error {
 // Vote returns when the newest epochs are in the file.
 func (k *fileKeeper) Vote(context.Context) error { return k.refresh() }
 
-// UsersChanged has the users of the access list written from now on.
+// UsersChanged has the users of the access list written from now on, unless
+// they have a file of their own: with both, no start would be possible.
 func (k *fileKeeper) UsersChanged() {
+	if k.file.Server.ACLFile != "" {
+		return
+	}
 	k.users.Store(true)
 	k.Mark()
 }
@@ -81,32 +85,44 @@ func (k *fileKeeper) refresh() error {
 	return k.write(k.setup, false)
 }
 
-// write renders and writes the file, if it changed or always. It is called
-// with the lock held.
+// write writes the file, if what it is to say has changed or always. What an
+// operator edited meanwhile in lines that are not ours stays. It is called with
+// the lock held.
 func (k *fileKeeper) write(s setup, always bool) error {
 	state := k.state(s)
-	data, err := k.file.Render(state)
+	if !always && reflect.DeepEqual(state, k.last) {
+		return nil
+	}
+	// The store first: after a crash in between it knows more than the file, and
+	// only one that knows less is from an earlier day.
+	if err := k.d.store.NoteOutside(warden.Epoch(state.Noted)); err != nil {
+		return err
+	}
+	changed, err := k.file.Rewrite(state)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", k.file.Path, err)
 	}
-	if !always && bytes.Equal(data, k.written) {
-		return nil
+	k.last = state
+	if changed {
+		k.log.Info("Sentinel new configuration saved on disk")
 	}
-	if err := sentinelconf.Save(k.file.Path, data); err != nil {
-		return err
-	}
-	k.written, k.last = data, state
-	k.log.Info("Sentinel new configuration saved on disk")
 	return nil
 }
 
-// state is what the file is to say: the setup, and what the groups know now.
+// state is what the file is to say: what it said at the start, with what was
+// changed since and what the groups know now. What was not changed is left in
+// the operator's words, also where it counts as something else here.
 func (k *fileKeeper) state(s setup) sentinelconf.State {
-	st := k.last.Clone()
-	st.MyID = k.d.shownID()
-	st.AnnounceIP, st.AnnouncePort = s.AnnounceIP, 0
-	if s.AnnouncePort != s.ownPort() {
-		st.AnnouncePort = s.AnnouncePort
+	st, first := k.file.State.Clone(), k.first
+	st.MyID, st.CurrentEpoch = k.d.shownID(), k.last.CurrentEpoch
+	if s.AnnounceIP != first.AnnounceIP {
+		st.AnnounceIP = s.AnnounceIP
+	}
+	if s.AnnouncePort != first.AnnouncePort {
+		st.AnnouncePort = 0
+		if s.AnnouncePort != s.ownPort() {
+			st.AnnouncePort = s.AnnouncePort
+		}
 	}
 	st.ResolveHostnames, st.AnnounceHostnames = s.ResolveNames, s.AnnounceNames
 	st.SentinelUser, st.SentinelPass = s.User, s.Password
@@ -114,32 +130,58 @@ func (k *fileKeeper) state(s setup) sentinelconf.State {
 	if k.users.Load() {
 		st.Users = k.d.userLines()
 	}
-	before := st.Groups
 	st.Groups = make([]sentinelconf.Group, 0, len(s.Masters))
+	noted := max(uint64(k.d.store.Outside()), st.CurrentEpoch)
 	for _, m := range s.Masters {
-		g := settingsOf(m)
-		if i := slices.IndexFunc(before, func(b sentinelconf.Group) bool { return b.Name == g.Name }); i >= 0 {
-			old := before[i]
+		g := k.settingsOf(m)
+		if old := k.last.Group(g.Name); old != nil {
 			g.Host, g.Port, g.Replicas, g.Sentinels = old.Host, old.Port, old.Replicas, old.Sentinels
 			g.ConfigEpoch, g.LeaderEpoch = old.ConfigEpoch, old.LeaderEpoch
 		}
 		k.remember(&g, m)
 		st.CurrentEpoch = max(st.CurrentEpoch, g.ConfigEpoch, g.LeaderEpoch, k.d.neighbours.Epochs(m.Name).Current)
+		noted = max(noted, st.CurrentEpoch)
 		st.Groups = append(st.Groups, g)
 	}
+	st.Noted = noted
 	return st
 }
 
-// settingsOf is a group's configuration in the words of sentinel.conf.
-func settingsOf(m config.Master) sentinelconf.Group {
+// settingsOf is a group's configuration in the words of sentinel.conf: those of
+// the file for what has not changed since the start.
+func (k *fileKeeper) settingsOf(m config.Master) sentinelconf.Group {
 	host, port := split(m.Primary)
 	g := sentinelconf.NewGroup(string(m.Name), host, port, m.Quorum)
-	g.DownAfter, g.FailoverTimeout, g.ParallelSyncs = m.DownAfter, m.FailoverTimeout, m.ParallelSyncs
-	g.RebootDownAfter = m.RebootDownAfter
-	g.NotificationScript, g.ReconfigScript = m.NotificationScript, m.ReconfigScript
-	g.AuthUser, g.AuthPass = m.AuthUser, m.AuthPassword
-	for _, from := range slices.Sorted(maps.Keys(m.Renames)) {
-		g.Renames = append(g.Renames, sentinelconf.Rename{From: from, To: m.Renames[from]})
+	var first config.Master
+	if at := k.first.master(m.Name); at >= 0 {
+		if said := k.file.State.Group(g.Name); said != nil {
+			// What it remembers is added by others, also after a REMOVE and a MONITOR.
+			first, g = k.first.Masters[at], *said
+			g.Host, g.Port, g.ConfigEpoch, g.LeaderEpoch, g.Replicas, g.Sentinels = host, port, 0, 0, nil, nil
+		}
+	}
+	g.Quorum = m.Quorum
+	if m.DownAfter != first.DownAfter {
+		g.DownAfter = m.DownAfter
+	}
+	if m.FailoverTimeout != first.FailoverTimeout {
+		g.FailoverTimeout = m.FailoverTimeout
+	}
+	if m.ParallelSyncs != first.ParallelSyncs {
+		g.ParallelSyncs = m.ParallelSyncs
+	}
+	if m.NotificationScript != first.NotificationScript {
+		g.NotificationScript = m.NotificationScript
+	}
+	if m.ReconfigScript != first.ReconfigScript {
+		g.ReconfigScript = m.ReconfigScript
+	}
+	g.RebootDownAfter, g.AuthUser, g.AuthPass = m.RebootDownAfter, m.AuthUser, m.AuthPassword
+	if !maps.Equal(m.Renames, first.Renames) {
+		g.Renames = nil
+		for _, from := range slices.Sorted(maps.Keys(m.Renames)) {
+			g.Renames = append(g.Renames, sentinelconf.Rename{From: from, To: m.Renames[from]})
+		}
 	}
 	return g
 }
