@@ -41,6 +41,9 @@ type Options struct {
 	// claims to speak (default 7.2.4); clients decide by the latter.
 	Version      string
 	RedisVersion string
+	// Renames are the commands that clients know under other names, made in this
+	// order.
+	Renames []Rename
 	// ConfigFile is the path INFO shows. It is not opened.
 	ConfigFile string
 	// MaxClients is how many connections are served at once. Default 10,000.
@@ -138,10 +141,14 @@ func New(o Options) (*Server, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	table, err := newCommandTable().renamed(o.Renames)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		options: o, log: o.Logger, dir: o.Directory,
 		password: sha256.Sum256([]byte(o.Password)),
-		table:    newCommandTable(),
+		table:    table,
 		hub:      newHub(),
 		started:  time.Now(),
 		clients:  map[*client]struct{}{},

@@ -31,15 +31,18 @@ type command struct {
 	subs []command
 }
 
-// commandTable finds commands by name. It does not change.
+// commandTable finds commands by name. It does not change once it is used.
 type commandTable struct {
 	rows   []command // sorted by name
 	byName map[string]*command
+	// called are the commands, without subcommands, by the names that clients
+	// call them by.
+	called map[string]*command
 }
 
 // newCommandTable joins the parts. To add a command, add a row to its part.
 func newCommandTable() commandTable {
-	t := commandTable{byName: map[string]*command{}}
+	t := commandTable{byName: map[string]*command{}, called: map[string]*command{}}
 	for _, part := range [][]command{connectionCommands(), pubsubCommands(), sentinelCommands(), wardenCommands()} {
 		t.rows = append(t.rows, part...)
 	}
@@ -47,7 +50,7 @@ func newCommandTable() commandTable {
 	for i := range t.rows {
 		row := &t.rows[i]
 		row.full = row.name
-		t.byName[row.full] = row
+		t.byName[row.full], t.called[row.name] = row, row
 		for j := range row.subs {
 			sub := &row.subs[j]
 			sub.full = row.name + "|" + sub.name
@@ -62,14 +65,14 @@ func newCommandTable() commandTable {
 func (t commandTable) find(words []string) (cmd *command, name, problem string) {
 	var short [64]byte // keeps known names off the heap
 	key := appendLower(short[:0], words[0])
-	cmd = t.byName[string(key)]
-	if cmd == nil || len(cmd.full) != len(cmd.name) {
+	cmd = t.called[string(key)]
+	if cmd == nil {
 		return nil, string(key), unknownCommand(words)
 	}
 	if len(cmd.subs) == 0 || len(words) == 1 {
 		return cmd, cmd.full, ""
 	}
-	key = appendLower(append(key, '|'), words[1])
+	key = appendLower(append(append(key[:0], cmd.name...), '|'), words[1])
 	if sub := t.byName[string(key)]; sub != nil {
 		return sub, sub.full, ""
 	}
