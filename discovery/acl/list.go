@@ -77,9 +77,36 @@ func New(o Options) (*List, error) {
 		l.users.Store(&users)
 		return l, nil
 	}
-	users := map[string]*user{defaultUser: newDefaultUser(o.RequirePass)}
+	users, err := l.fromLines(o.Users)
+	if err != nil {
+		return nil, err
+	}
+	l.users.Store(&users)
+	return l, nil
+}
+
+// Replace puts the users of another configuration, lines as in Options.Users,
+// in the place of all that there are, or of none if anything in them is wrong.
+func (l *List) Replace(lines []string) error {
+	if l.options.File != "" {
+		return fmt.Errorf("replace users: they are in the aclfile %s: change them there", l.options.File)
+	}
+	users, err := l.fromLines(lines)
+	if err != nil {
+		return err
+	}
+	l.changing.Lock()
+	l.users.Store(&users)
+	l.changing.Unlock()
+	l.changed("users replaced", "count", len(users))
+	return nil
+}
+
+// fromLines are the users of a configuration.
+func (l *List) fromLines(lines []string) (map[string]*user, error) {
+	users := map[string]*user{defaultUser: newDefaultUser(l.options.RequirePass)}
 	seen := map[string]bool{}
-	for _, line := range o.Users {
+	for _, line := range lines {
 		u, err := l.parse(line)
 		if err != nil {
 			return nil, fmt.Errorf("read users: %w", err)
@@ -90,8 +117,7 @@ func New(o Options) (*List, error) {
 		seen[u.name] = true
 		users[u.name] = u
 	}
-	l.users.Store(&users)
-	return l, nil
+	return users, nil
 }
 
 // parse reads one of Options.Users.
