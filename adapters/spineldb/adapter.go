@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,9 @@ type Options struct {
 	// TLS, when set, is used for every connection. An empty ServerName is
 	// replaced by the host of each node.
 	TLS *tls.Config
+	// Source is the address that connections to nodes come from; nil: what the
+	// system chooses.
+	Source net.IP
 	// Renames are the commands that the nodes know under another name
 	// (rename-command): the usual word in upper case, and theirs.
 	Renames map[string]string

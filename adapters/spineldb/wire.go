@@ -110,6 +110,9 @@ func (r reply) text() string {
 // stands (empty: none). Logging in happens with the first ask.
 func (a *Adapter) dial(ctx context.Context, node warden.NodeID, name string) (*wire, error) {
 	dialer := net.Dialer{Timeout: a.opts.DialTimeout, KeepAlive: 15 * time.Second}
+	if a.opts.Source != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: a.opts.Source}
+	}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(node.Host(), node.Port()))
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", node, err)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,9 @@ type Options struct {
 	// addresses; BindPort is for TCP and UDP, 0 for any that is free.
 	BindAddr string
 	BindPort int
+	// Source is the address that connections to peers come from; nil: what the
+	// system chooses. Packets come from BindAddr.
+	Source net.IP
 	// AdvertiseAddr and AdvertisePort are what peers are told; empty and 0
 	// stand for what is bound. A name is resolved again by peers when they dial.
 	AdvertiseAddr string
@@ -192,7 +196,7 @@ func (g *Gossip) open(ctx context.Context) error {
 		return fmt.Errorf("start gossip: announced address: %w", err)
 	}
 	logger := log.New(bridge{to: g.log}, "", 0)
-	t, err := listen(bind, o.BindPort, logger)
+	t, err := listen(bind, o.BindPort, o.Source, logger)
 	if err != nil {
 		return fmt.Errorf("start gossip: %w", err)
 	}

@@ -27,6 +27,7 @@ const (
 // sets none when it sends a message), and an end that closes every connection.
 type transport struct {
 	*memberlist.NetTransport
+	source  net.IP // see Options
 	ctx     context.Context
 	end     context.CancelFunc
 	streams chan net.Conn
@@ -41,7 +42,7 @@ type transport struct {
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
 // listen opens the sockets. Port 0 means any port free for both TCP and UDP.
-func listen(host string, port int, logger *log.Logger) (*transport, error) {
+func listen(host string, port int, source net.IP, logger *log.Logger) (*transport, error) {
 	var inner *memberlist.NetTransport
 	var err error
 	for range 10 {
@@ -57,7 +58,7 @@ func listen(host string, port int, logger *log.Logger) (*transport, error) {
 	}
 	t := &transport{
 		NetTransport: inner, streams: make(chan net.Conn), pumped: make(chan struct{}),
-		conns: map[*conn]bool{},
+		conns: map[*conn]bool{}, source: source,
 	}
 	t.ctx, t.end = context.WithCancel(context.Background())
 	go t.pump()
@@ -113,6 +114,9 @@ func (t *transport) DialTimeout(address string, limit time.Duration) (net.Conn, 
 // DialAddressTimeout is DialTimeout; we know nodes by address only.
 func (t *transport) DialAddressTimeout(a memberlist.Address, limit time.Duration) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: limit, KeepAlive: -1}
+	if t.source != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: t.source}
+	}
 	raw, err := dialer.DialContext(t.ctx, "tcp", a.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", a.Addr, err)
