@@ -84,6 +84,13 @@ type opening struct {
 	accessLog int
 	// sentinels is what is known of real Sentinels from an earlier run.
 	sentinels remembered
+	// renames are the commands that clients know under other names.
+	renames []resp.Rename
+	// allChannels: users that are made may listen to every channel.
+	allChannels bool
+	// source is the address that connections to nodes and Wardens come from;
+	// nil: what the system chooses.
+	source net.IP
 	// noted is the highest epoch that the store had noted when the configuration
 	// file was written, where that says so.
 	noted warden.Epoch
@@ -109,6 +116,7 @@ type daemon struct {
 	nodesByTLS   bool
 	// gossipPort is the one that is bound, which need not be the configured one.
 	gossipPort int
+	source     net.IP
 
 	neighbours *neighbour.Book
 	// sentinels is what the book is told of a group it begins to know, watched
@@ -139,7 +147,7 @@ type cleanup struct {
 // startDaemon starts everything or nothing: what was started before a failure
 // is ended again.
 func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
-	d = &daemon{log: o.log, ids: o.ids, began: time.Now(), adapters: map[warden.GroupName]dressed{}, peers: map[warden.WardenID]gossip.Peer{}}
+	d = &daemon{log: o.log, ids: o.ids, source: o.source, began: time.Now(), adapters: map[warden.GroupName]dressed{}, peers: map[warden.WardenID]gossip.Peer{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.stop())
@@ -236,7 +244,7 @@ func (d *daemon) reconfigure(ctx context.Context, s setup) error {
 func (d *daemon) openUsers(o opening) (err error) {
 	c := o.setup.Config
 	d.users, err = acl.New(acl.Options{
-		RequirePass: string(c.RequirePass), Users: c.Users, File: c.ACLFile, LogLength: o.accessLog, Changed: o.usersChanged, Logger: d.log,
+		RequirePass: string(c.RequirePass), Users: c.Users, File: c.ACLFile, AllChannels: o.allChannels, LogLength: o.accessLog, Changed: o.usersChanged, Logger: d.log,
 	})
 	return err
 }
@@ -322,7 +330,7 @@ func (d *daemon) renewCertificates() {
 func (d *daemon) openServer(ctx context.Context, o opening) (err error) {
 	c := o.setup.Config
 	d.server, err = resp.New(resp.Options{
-		Access: d.users, Directory: directory{d.shell, d}, Steward: d.steward, Neighbours: d.neighbours,
+		Access: d.users, Directory: directory{d.shell, d}, Steward: d.steward, Neighbours: d.neighbours, Renames: o.renames,
 		Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients, IdleTimeout: o.doors.idle,
 	})
 	if err != nil {
@@ -354,10 +362,23 @@ func (d *daemon) serveClients() error {
 	return nil
 }
 
+// hangup is what every kind of Warden does at SIGHUP: it reads certificates and
+// the file of users again.
+func (d *daemon) hangup(context.Context) {
+	d.renewCertificates()
+	switch err := d.users.Load(); {
+	case errors.Is(err, acl.ErrNoFile):
+	case err != nil:
+		d.log.Warn("the file of users is not taken, the users stay what they were", "error", err)
+	default:
+		d.server.AccessChanged()
+	}
+}
+
 // reload re-reads the file: groups are added, changed and removed, all of them
 // or none. What belongs to the process (ports, data_dir) needs a restart.
 func (d *daemon) reload(ctx context.Context) {
-	d.renewCertificates()
+	d.hangup(ctx)
 	have := d.steward.current()
 	c, err := config.Load(have.File)
 	if err != nil {
@@ -378,6 +399,13 @@ func (d *daemon) reload(ctx context.Context) {
 	if !slices.Equal(c.GossipKeys, have.GossipKeys) {
 		if err := d.gossip.SetKeys(rawKeys(c)); err != nil {
 			d.log.Warn("reload: gossip_secret_key was not changed", "error", err)
+		}
+	}
+	if !slices.Equal(c.Users, have.Users) {
+		if err := d.users.Replace(c.Users); err != nil {
+			d.log.Warn("reload: users were not changed", "error", err)
+		} else {
+			d.server.AccessChanged()
 		}
 	}
 	if keys := needRestart(have.Config, c); len(keys) > 0 {
@@ -401,7 +429,6 @@ func needRestart(have, want config.Config) (keys []string) {
 	add("gossip_port", have.GossipPort == want.GossipPort)
 	add("join", slices.Equal(have.Join, want.Join))
 	add("requirepass", have.RequirePass == want.RequirePass)
-	add("users", slices.Equal(have.Users, want.Users))
 	add("acl_file", have.ACLFile == want.ACLFile)
 	add("tls", have.TLS == want.TLS)
 	add("maxclients", have.MaxClients == want.MaxClients)

@@ -54,7 +54,7 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 func (d *daemon) adapter(m config.Master) warden.Adapter {
 	have, ok := d.adapters[m.Name]
 	if !ok || have.user != m.AuthUser || have.password != m.AuthPassword || !maps.Equal(have.renames, m.Renames) {
-		o := redis.Options{User: m.AuthUser, Password: string(m.AuthPassword), Renames: maps.Clone(m.Renames), Logger: d.log}
+		o := redis.Options{User: m.AuthUser, Password: string(m.AuthPassword), Renames: maps.Clone(m.Renames), Source: d.source, Logger: d.log}
 		if d.nodesByTLS {
 			o.TLS = d.certificates.Client()
 		}

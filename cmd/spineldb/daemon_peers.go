@@ -101,7 +101,7 @@ func (d *daemon) startGossip(ctx context.Context, c config.Config, host string) 
 	}
 	client := net.JoinHostPort(host, strconv.Itoa(c.AnnouncePort))
 	d.gossip, err = gossip.Start(ctx, gossip.Options{
-		Self: d.store.Identity(), BindAddr: c.Host, BindPort: d.gossipPort, AdvertiseAddr: host, AdvertisePort: d.gossipPort,
+		Self: d.store.Identity(), BindAddr: c.Host, BindPort: d.gossipPort, Source: d.source, AdvertiseAddr: host, AdvertisePort: d.gossipPort,
 		ClientAddr: client, Keys: rawKeys(c), Join: join, Known: known, Logger: d.log,
 		OnMessage: d.shell.Deliver, OnPeer: d.met, OnConflict: d.conflict, OnNewerFormat: d.newerFormat,
 	})

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	"github.com/spineldb/warden/cmd/spineldb/sentinelconf"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/discovery/neighbour"
+	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -102,6 +104,9 @@ func (p *program) runDropin(ctx context.Context, call dropin) int {
 		return exit.Refused
 	}
 	file, err := sentinelconf.Load(call.file, call.overrides)
+	if err == nil {
+		err = checkRenames(file)
+	}
 	if err != nil {
 		_, _ = io.WriteString(p.errs, banner(err))
 		return exit.Refused
@@ -205,7 +210,8 @@ func serveDropin(ctx context.Context, file *sentinelconf.File, ready func()) err
 	d, err := startDaemon(ctx, opening{
 		setup: dropinSetup(file, c), keeper: k, usersChanged: k.UsersChanged, accessLog: file.Server.ACLLogMaxLen,
 		ids: ids, log: log, level: level, quit: quit, doors: doorsOf(file.Server), sentinels: sentinelsOf(file.State),
-		noted: warden.Epoch(file.State.Noted),
+		noted: warden.Epoch(file.State.Noted), renames: ownRenames(file.Server), allChannels: file.Server.AllChannels,
+		source: net.ParseIP(file.Server.BindSource),
 	})
 	if err != nil {
 		return err
@@ -222,7 +228,7 @@ func serveDropin(ctx context.Context, file *sentinelconf.File, ready func()) err
 	if err := process.Tell(process.Ready); err != nil {
 		log.Warn("tell the supervisor", "error", err)
 	}
-	return d.serve(ctx, func(context.Context) { d.renewCertificates() })
+	return d.serve(ctx, d.hangup)
 }
 
 // keyRounds makes guessing the password from a captured message slow, and a
@@ -269,6 +275,26 @@ func sentinelsOf(st sentinelconf.State) remembered {
 		out[warden.GroupName(g.Name)] = m
 	}
 	return out
+}
+
+// ownRenames are the commands that our own clients know under other names.
+func ownRenames(s sentinelconf.Server) []resp.Rename {
+	out := make([]resp.Rename, len(s.Renames))
+	for i, r := range s.Renames {
+		out[i] = resp.Rename{From: r.From, To: r.To}
+	}
+	return out
+}
+
+// checkRenames reports the first rename-command that cannot be followed.
+func checkRenames(file *sentinelconf.File) error {
+	at, err := resp.CheckRenames(ownRenames(file.Server))
+	if err == nil {
+		return nil
+	}
+	r := file.Server.Renames[at]
+	return &sentinelconf.Error{File: file.Path, Text: fmt.Sprintf("rename-command %s %q", r.From, r.To), Reason: err.Error(),
+		Hint: "name a command that a Sentinel has, and a new name for it or \"\""}
 }
 
 // doorsOf is how a sentinel.conf lets clients in.

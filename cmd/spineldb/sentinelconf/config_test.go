@@ -91,6 +91,7 @@ maxclients 8
 requirepass "s3 cret"
 aclfile users.acl
 acllog-max-len 9
+acl-pubsub-default AllChannels
 rename-command CONFIG ""
 daemonize no
 pidfile p.pid
@@ -122,7 +123,7 @@ sentinel
 	want := Server{
 		Port: 4, Bind: []string{"10.0.0.1", "-::1", "127.0.0.1"}, BindSource: "10.0.0.2", UnixSocket: "/cwd/sub/s.sock", UnixSocketPerm: 0o700,
 		ProtectedMode: true, Timeout: warden.Minute, TCPBacklog: 7, MaxClients: 11, RequirePass: "s3 cret",
-		ACLFile: "/cwd/sub/users.acl", ACLLogMaxLen: 9, Renames: []Rename{{"CONFIG", ""}}, PidFile: "/cwd/sub/p.pid", LogLevel: "verbose",
+		ACLFile: "/cwd/sub/users.acl", ACLLogMaxLen: 9, AllChannels: true, Renames: []Rename{{"CONFIG", ""}}, PidFile: "/cwd/sub/p.pid", LogLevel: "verbose",
 		Dir: "/cwd/sub", SyslogEnabled: true, SyslogIdent: "i", SyslogFacility: "local3",
 		TLS: config.TLS{
 			Port: 3, CertFile: "/cwd/sub/c.pem", KeyFile: "/k.pem", KeyPassword: "kp", ClientCertFile: "/cwd/sub/cc.pem",
@@ -133,7 +134,7 @@ sentinel
 	if !reflect.DeepEqual(f.Server, want) {
 		t.Errorf("got  %+v\nwant %+v", f.Server, want)
 	}
-	if len(f.Warnings) != 2 || !strings.Contains(f.Warnings[0], "s.conf:40: loadmodule has no effect") || !strings.Contains(f.Warnings[1], "my.setting") {
+	if len(f.Warnings) != 2 || !strings.Contains(f.Warnings[0], "s.conf:41: loadmodule has no effect") || !strings.Contains(f.Warnings[1], "my.setting") {
 		t.Errorf("warnings %q", f.Warnings)
 	}
 	c, err := f.Config()

@@ -2,6 +2,7 @@ package sentinelconf
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,8 @@ type Server struct {
 	// missing from this machine, "*" is every IPv4 and "::*" every IPv6
 	// address. Empty: all.
 	Bind []string
-	// BindSource is where connections to nodes and Sentinels come from.
+	// BindSource is the IP address that connections to nodes and Wardens come
+	// from; empty: what the system chooses.
 	BindSource     string
 	UnixSocket     string
 	UnixSocketPerm uint32
@@ -34,6 +36,8 @@ type Server struct {
 	RequirePass           config.Secret
 	ACLFile               string
 	ACLLogMaxLen          int
+	// AllChannels: users that are made may listen to every channel.
+	AllChannels bool
 	// Renames are commands that our own clients know under another name; an
 	// empty To forbids one.
 	Renames []Rename
@@ -95,21 +99,22 @@ func one(set setter) rule { return rule{1, 1, set} }
 
 func rules() map[string]rule {
 	return map[string]rule{
-		"port":             one(whole(0, 65535, func(f *File) *int { return &f.Server.Port })),
-		"bind":             {1, -1, setBind},
-		"bind-source-addr": one(text(func(f *File) *string { return &f.Server.BindSource })),
-		"unixsocket":       one(path(func(f *File) *string { return &f.Server.UnixSocket })),
-		"unixsocketperm":   one(setSocketMode),
-		"protected-mode":   one(yesNo(func(f *File) *bool { return &f.Server.ProtectedMode })),
-		"timeout":          one(seconds(func(f *File) *warden.Duration { return &f.Server.Timeout })),
-		"tcp-keepalive":    one(seconds(func(f *File) *warden.Duration { return &f.Server.TCPKeepalive })),
-		"tcp-backlog":      one(whole(0, 1<<31-1, func(f *File) *int { return &f.Server.TCPBacklog })),
-		"maxclients":       one(whole(1, 1<<31-1, func(f *File) *int { return &f.Server.MaxClients })),
-		"requirepass":      one(password(func(f *File) *config.Secret { return &f.Server.RequirePass })),
-		"aclfile":          one(path(func(f *File) *string { return &f.Server.ACLFile })),
-		"acllog-max-len":   one(whole(0, 1<<31-1, func(f *File) *int { return &f.Server.ACLLogMaxLen })),
-		"user":             {1, -1, setUser},
-		"rename-command":   {2, 2, setOwnRename},
+		"port":               one(whole(0, 65535, func(f *File) *int { return &f.Server.Port })),
+		"bind":               {1, -1, setBind},
+		"bind-source-addr":   one(setBindSource),
+		"unixsocket":         one(path(func(f *File) *string { return &f.Server.UnixSocket })),
+		"unixsocketperm":     one(setSocketMode),
+		"protected-mode":     one(yesNo(func(f *File) *bool { return &f.Server.ProtectedMode })),
+		"timeout":            one(seconds(func(f *File) *warden.Duration { return &f.Server.Timeout })),
+		"tcp-keepalive":      one(seconds(func(f *File) *warden.Duration { return &f.Server.TCPKeepalive })),
+		"tcp-backlog":        one(whole(0, 1<<31-1, func(f *File) *int { return &f.Server.TCPBacklog })),
+		"maxclients":         one(whole(1, 1<<31-1, func(f *File) *int { return &f.Server.MaxClients })),
+		"requirepass":        one(password(func(f *File) *config.Secret { return &f.Server.RequirePass })),
+		"aclfile":            one(path(func(f *File) *string { return &f.Server.ACLFile })),
+		"acllog-max-len":     one(whole(0, 1<<31-1, func(f *File) *int { return &f.Server.ACLLogMaxLen })),
+		"acl-pubsub-default": one(setPubsubDefault),
+		"user":               {1, -1, setUser},
+		"rename-command":     {2, 2, setOwnRename},
 
 		"daemonize":       one(yesNo(func(f *File) *bool { return &f.Server.Daemonize })),
 		"pidfile":         one(path(func(f *File) *string { return &f.Server.PidFile })),
@@ -264,6 +269,14 @@ func setDir(f *File, args []string) *problem {
 	return nil
 }
 
+func setBindSource(f *File, args []string) *problem {
+	if a, err := netip.ParseAddr(args[0]); args[0] != "" && (err != nil || a.Zone() != "") {
+		return &problem{"argument is not an IP address", "name an address of this machine"}
+	}
+	f.Server.BindSource = args[0]
+	return nil
+}
+
 // setBind reads addresses, in one value or in several.
 func setBind(f *File, args []string) *problem {
 	f.Server.Bind = nil
@@ -280,6 +293,13 @@ func setSocketMode(f *File, args []string) *problem {
 	}
 	f.Server.UnixSocketPerm = uint32(n)
 	return nil
+}
+
+func setPubsubDefault(f *File, args []string) *problem {
+	var word string
+	p := choice([]string{"allchannels", "resetchannels"}, func(*File) *string { return &word })(f, args)
+	f.Server.AllChannels = word == "allchannels"
+	return p
 }
 
 func setOwnRename(f *File, args []string) *problem {
@@ -326,7 +346,7 @@ func setProtocols(f *File, args []string) *problem {
 // meaningless are the directives of Redis 7 and Valkey 8 that a Sentinel
 // accepts although they are of no use to it.
 const meaningless = `
-acl-pubsub-default active-defrag-cycle-max active-defrag-cycle-min active-defrag-ignore-bytes
+active-defrag-cycle-max active-defrag-cycle-min active-defrag-ignore-bytes
 active-defrag-max-scan-fields active-defrag-threshold-lower active-defrag-threshold-upper active-expire-effort
 activedefrag activerehashing always-show-logo aof-disable-auto-gc aof-load-truncated aof-rewrite-incremental-fsync
 aof-timestamp-enabled aof-use-rdb-preamble aof_rewrite_cpulist aof-rewrite-cpulist appenddirname appendfilename
