@@ -70,6 +70,9 @@ func (w Want) Is(o Want) bool {
 	return w.Reason == o.Reason && w.Primary == o.Primary && w.Warden == o.Warden && w.To == o.To
 }
 
+// noStatus stands for the status of a Warden that has told none yet.
+var noStatus = &warden.Status{}
+
 // Peer is another Warden as heard in this group.
 type Peer struct {
 	ID       warden.WardenID
@@ -77,7 +80,7 @@ type Peer struct {
 	At       warden.Instant // its last message of any kind
 	Since    warden.Instant // first heard
 	Birth    warden.Birth
-	Status   warden.Status
+	Status   *warden.Status // its newest, never nil and never changed
 	CommonAt warden.Instant // since when a majority of the list hears it (0: it does not)
 }
 
@@ -255,7 +258,7 @@ func (s *State) hear(m warden.Message, now warden.Instant) *Peer {
 	s.ownPeers()
 	p := s.Peer(m.From)
 	if p == nil {
-		s.Peers = append(s.Peers, Peer{ID: m.From, Since: now})
+		s.Peers = append(s.Peers, Peer{ID: m.From, Since: now, Status: noStatus})
 		slices.SortFunc(s.Peers, func(a, b Peer) int { return strings.Compare(string(a.ID), string(b.ID)) })
 		p = s.Peer(m.From)
 		s.calmSince = now

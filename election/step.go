@@ -134,7 +134,7 @@ func (s *State) heard(c Config, m warden.Message, sight Sight, now warden.Instan
 
 // status answers a peer that is behind with what is chosen.
 func (s *State) status(c Config, p *Peer, m warden.Message, now warden.Instant, f *Effects) {
-	p.Status = *m.Status
+	p.Status = m.Status
 	if s.Stand != nil && !m.Status.Left {
 		// What it sees has changed: whoever denied may grant now.
 		s.askOne(c, m.From, f)

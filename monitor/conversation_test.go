@@ -87,7 +87,7 @@ func (w *watcher) listen(words *transcript.Words) ([]string, error) {
 		id := warden.NodeID(words.Next())
 		var ago warden.Duration
 		words.Time("ago", &ago)
-		w.step(Looked{Node: id, Asked: w.now.Add(-ago), Observation: warden.Observation{Health: warden.Health(words.Next())}})
+		w.step(Looked{Node: id, Asked: w.now.Add(-ago), Observation: &warden.Observation{Health: warden.Health(words.Next())}})
 	case "show":
 		w.show()
 	default:
@@ -181,7 +181,7 @@ func (w *watcher) pass(d warden.Duration) {
 			if o.Health != warden.HealthGood {
 				o = warden.Observation{Health: o.Health, Detail: "as told"}
 			}
-			w.step(Looked{Node: f.id, Asked: w.now, Observation: o})
+			w.step(Looked{Node: f.id, Asked: w.now, Observation: &o})
 		}
 	}
 }

@@ -121,8 +121,9 @@ func (s *State) count(c *Config, now warden.Instant, f *Effects) {
 	if own {
 		s.Agreeing = 1
 	}
-	for _, h := range s.heard {
-		if h.birth == c.Birth && h.opinion.Node == c.Primary && h.opinion.Down && slices.Contains(c.Voters, h.from) && h.from != c.Self {
+	for i := range s.heard {
+		h := &s.heard[i]
+		if h.birth == c.Birth && h.from != c.Self && h.says(c.Primary, isDown) && slices.Contains(c.Voters, h.from) {
 			s.Agreeing++
 		}
 	}
@@ -170,13 +171,25 @@ func Opinions(c *Config, s *State, out []warden.Opinion) []warden.Opinion {
 
 // Heard reports whether the named Warden lately said of a node what ok wants.
 func (s *State) Heard(c *Config, from warden.WardenID, node warden.NodeID, ok func(warden.Opinion) bool) bool {
-	for _, h := range s.heard {
-		if h.from == from && h.birth == c.Birth && h.opinion.Node == node && ok(h.opinion) {
+	for i := range s.heard {
+		if h := &s.heard[i]; h.from == from && h.birth == c.Birth && h.says(node, ok) {
 			return true
 		}
 	}
 	return false
 }
+
+// says reports whether there is an opinion of the node as ok wants it.
+func (h *heard) says(node warden.NodeID, ok func(warden.Opinion) bool) bool {
+	for i := range h.opinions {
+		if o := &h.opinions[i]; o.Node == node && ok(*o) {
+			return true
+		}
+	}
+	return false
+}
+
+func isDown(o warden.Opinion) bool { return o.Down }
 
 // Belongs reports whether an observation is of the group's lineage.
 func (s *State) Belongs(c *Config, o *warden.Observation) bool {

@@ -66,7 +66,7 @@ func randomEvent(rng *rand.Rand, now warden.Instant) Event {
 	}
 	healths := []warden.Health{warden.HealthGood, warden.HealthGood, warden.HealthSilent, warden.HealthRefused, warden.HealthLoading, warden.HealthDenied}
 	return Looked{Node: nodes[rng.IntN(4)], Asked: now.Add(-warden.Duration(rng.Int64N(int64(300 * warden.Millisecond)))),
-		Observation: warden.Observation{Health: healths[rng.IntN(6)], Role: []warden.Role{warden.RolePrimary, warden.RoleReplica}[rng.IntN(2)],
+		Observation: &warden.Observation{Health: healths[rng.IntN(6)], Role: []warden.Role{warden.RolePrimary, warden.RoleReplica}[rng.IntN(2)],
 			Upstream: nodes[rng.IntN(4)], LinkUp: rng.IntN(2) == 0, Position: rng.Int64N(1000), Empty: rng.IntN(9) == 0,
 			Lineage: []string{"L1", "L2", "X"}[rng.IntN(3)], LineageBefore: []string{"", "L1", "L2"}[rng.IntN(3)], RunID: []string{"r1", "r2"}[rng.IntN(2)]}}
 }

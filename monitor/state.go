@@ -124,12 +124,12 @@ type Node struct {
 	GrewAt     warden.Instant
 }
 
-// heard is one Warden's opinion of one node, as it came in.
+// heard is what one Warden last told of the nodes.
 type heard struct {
-	from    warden.WardenID
-	at      warden.Instant
-	birth   warden.Birth
-	opinion warden.Opinion
+	from     warden.WardenID
+	at       warden.Instant
+	birth    warden.Birth
+	opinions []warden.Opinion // never changed
 }
 
 // nothing is what has been seen of a node before the first look.

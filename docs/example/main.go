@@ -103,7 +103,7 @@ func watch(ctx context.Context, link warden.Link, node warden.NodeID, now func()
 		observation := link.Look(look)
 		cancel()
 		select {
-		case seen <- monitor.Looked{Node: node, Asked: asked, Observation: observation}:
+		case seen <- monitor.Looked{Node: node, Asked: asked, Observation: &observation}:
 		case <-ctx.Done():
 			return
 		}

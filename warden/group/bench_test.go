@@ -50,7 +50,7 @@ func idleGroup(b *testing.B) (Config, State, warden.Instant, []Looked) {
 			if i == 0 {
 				o = primary
 			}
-			looks = append(looks, Looked{Node: id, Asked: now, Observation: o})
+			looks = append(looks, Looked{Node: id, Asked: now, Observation: &o})
 			s, _ = Step(c, s, looks[i], now)
 		}
 		for _, id := range t.Wardens[1:] {

@@ -5,15 +5,17 @@ import "github.com/spineldb/warden/warden"
 // Event is everything that can happen to a group's mind. The set is closed.
 type Event interface{ event() }
 
-// Tick says only that time has passed. The shell delivers it when nothing else
-// is waiting, at the Wake of the last Effects, and at least every TickMax.
+// Tick says only that time has passed, which every Step is told. The shell
+// delivers it when nothing else comes: at the Wake of the last Effects, and so
+// that no two Steps are more than TickMax apart.
 type Tick struct{}
 
-// Looked is the end of a look at a node that was begun at Asked.
+// Looked is the end of a look at a node that was begun at Asked. The minds keep
+// the observation: it is never changed again.
 type Looked struct {
 	Node        warden.NodeID
 	Asked       warden.Instant
-	Observation warden.Observation
+	Observation *warden.Observation
 }
 
 // LinkEnded says that the kept connection to a node was lost by itself.

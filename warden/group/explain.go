@@ -21,7 +21,7 @@ func Explain(c Config, s State, now warden.Instant) []string {
 		say("This Warden abstains: %s.", q)
 	}
 	if s.mon.Tilt {
-		say("This Warden is in TILT since %s: it distrusts its clock and has no opinions until it has looked at every node.", now.Sub(s.mon.TiltAt))
+		say("This Warden is in TILT since %s: it distrusts its clock and has no opinions until it has looked at every node.", max(now.Sub(s.mon.TiltAt), 0))
 	}
 	if p.besideSentinels() {
 		say("Beside the Wardens %s about this group, until the last one is gone.", p.sentinelsDecide())

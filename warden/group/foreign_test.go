@@ -17,7 +17,7 @@ func TestForeignNodeIsAdmittedWhenItHasTheData(t *testing.T) {
 	s := New(c, warden.Register{Promise: 1, Accepted: agreed, Chosen: agreed, Nodes: []warden.NodeID{"a:1", "b:1"}}, h.now)
 	look := func(node warden.NodeID, o warden.Observation) {
 		h.now = h.now.Add(100 * warden.Millisecond)
-		s, _ = Step(c, s, Looked{Node: node, Asked: h.now, Observation: o}, h.now)
+		s, _ = Step(c, s, Looked{Node: node, Asked: h.now, Observation: &o}, h.now)
 	}
 	foreign := func() bool {
 		nodes := View(c, s, h.now).Nodes

@@ -181,10 +181,14 @@ func (p *step) route(e Event) {
 	var fe failover.Event = failover.Tick{}
 	switch e := e.(type) {
 	case Looked:
+		if e.Observation == nil {
+			break // only a damaged record has none
+		}
 		me = monitor.Looked{Node: e.Node, Asked: e.Asked, Observation: e.Observation}
 	case ActionDone:
 		if e.Observation.Health != "" {
-			me = monitor.Looked{Node: p.pendingNode(e.ID), Asked: e.Asked, Observation: e.Observation}
+			seen := e.Observation
+			me = monitor.Looked{Node: p.pendingNode(e.ID), Asked: e.Asked, Observation: &seen}
 		}
 		fe = failover.ActionDone{ID: e.ID, Result: e.Result, Observation: e.Observation, Asked: e.Asked}
 	case Heard:

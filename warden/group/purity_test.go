@@ -120,7 +120,8 @@ func (h *house) event(i int) Event {
 	}
 	if rng.IntN(2) == 0 {
 		n := rng.IntN(3)
-		return Looked{Node: nodeNames[n], Asked: h.now.Add(-warden.Millisecond), Observation: h.look(n)}
+		seen := h.look(n)
+		return Looked{Node: nodeNames[n], Asked: h.now.Add(-warden.Millisecond), Observation: &seen}
 	}
 	return Tick{}
 }

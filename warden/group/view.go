@@ -31,7 +31,7 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 	}
 	v.Agreed = p.majorityHeard()
 	if s.mon.Tilt {
-		v.TiltFor = now.Sub(s.mon.TiltAt)
+		v.TiltFor = max(now.Sub(s.mon.TiltAt), 0)
 	}
 	if l := s.el.Lead; l != nil {
 		v.Failover = sentinelState(s.fo.Stage)

@@ -18,6 +18,37 @@ const (
 	paceCrash = 20 * warden.Millisecond
 )
 
+// Gaze is what Watch depends on: while it is the same, so is the list. It holds
+// for one configuration.
+type Gaze struct {
+	first    *warden.NodeID // of the list of nodes, which is never changed in place
+	nodes    int
+	hot      bool
+	refusing uint64 // bits of the nodes that are looked at even faster
+}
+
+// GazeOf is the present Gaze; comparing two costs less than a Watch.
+func GazeOf(c *Config, s *State, now warden.Instant) Gaze {
+	ids, _ := roll(c, s)
+	g := Gaze{first: first(ids), nodes: len(ids), hot: hot(c, s, now)}
+	for i, n := range s.mon.Nodes {
+		if n.Refusing && !n.Down {
+			g.refusing |= 1 << (i % 64)
+		}
+	}
+	return g
+}
+
+// hot reports whether every look may matter now.
+func hot(c *Config, s *State, now warden.Instant) bool {
+	t := &s.el.Reg.Chosen
+	if s.el.Lead != nil || t.Phase == warden.PhasePromoting || now < s.el.HoldUntil || s.mon.Odown {
+		return true
+	}
+	p := s.mon.Find(t.Primary)
+	return p != nil && (s.mon.Silence(p) >= c.DownAfter/2 || p.Refusing) && !p.Down
+}
+
 // Watch is the list of nodes to look at now, sorted, and how often: calmly
 // while all is well, every 100 ms when the primary has been silent for half of
 // down_after (replicas are witnesses then) or something is being changed, and
@@ -29,21 +60,13 @@ func Watch(c *Config, s *State, now warden.Instant) []Watched {
 	}
 	pace := min(max(c.DownAfter/4, paceLeast), most)
 	deadline := min(max(c.DownAfter/2, 200*warden.Millisecond), 2*warden.Second)
-	hot := s.el.Lead != nil || s.el.Reg.Chosen.Phase == warden.PhasePromoting || now < s.el.HoldUntil
-	t := s.el.Reg.Chosen
-	if p := s.mon.Find(t.Primary); p != nil && (s.mon.Silence(p) >= c.DownAfter/2 || p.Refusing) && !p.Down {
-		hot = true
-	}
-	if s.mon.Odown {
-		hot = true
+	if hot(c, s, now) {
+		pace = min(pace, paceHot)
 	}
 	ids, _ := roll(c, s)
 	out := make([]Watched, 0, len(ids))
 	for _, id := range ids {
 		w := Watched{Node: id, Every: pace, Deadline: deadline}
-		if hot {
-			w.Every = min(w.Every, paceHot)
-		}
 		if n := s.mon.Find(id); n != nil && n.Refusing && !n.Down {
 			w.Every = min(w.Every, max(c.CrashAfter/4, paceCrash))
 		}

@@ -10,16 +10,13 @@ import (
 	"github.com/spineldb/warden/warden/group"
 )
 
-// TickMax is the longest time between two Ticks of a group. The mind notices
-// by a Tick that comes far too late that this process stood still (TILT).
+// TickMax is the longest time between two Steps of a group: after so long
+// without any other event comes a Tick. The mind notices by a Step that comes
+// far too late that this process stood still (TILT).
 const TickMax = 100 * warden.Millisecond
 
 // tickMin keeps a mind whose Wake lies in the past from turning in circles.
 const tickMin = warden.Millisecond
-
-// maxPatience is how many waiting events go before a Tick that is due. A loop
-// that cannot keep up has to notice that it cannot.
-const maxPatience = 64
 
 // shown is what queries read: one mind, and the configuration it thought with.
 type shown struct {
@@ -36,13 +33,10 @@ type change struct {
 // loop runs one group. The fields in the first block belong to its goroutine;
 // the rest is safe for concurrent use.
 type loop struct {
-	mind   Mind
-	config group.Config
-	wake   warden.Instant // of the last step; zero: no wish
-	ticked warden.Instant
-	// patience is how many waiting events still go before a Tick that is due;
-	// negative when none is due.
-	patience int
+	mind    Mind
+	config  group.Config
+	wake    warden.Instant // of the last step; zero: no wish
+	stepped warden.Instant // the last step
 
 	name    warden.GroupName
 	options *env
@@ -64,12 +58,11 @@ func newLoop(o *env, m *mender, g GroupOptions, reg warden.Register) *loop {
 	now := o.Clock()
 	l := &loop{
 		name: g.Config.Group, options: o, config: g.Config, mended: m,
-		log:      o.Logger.With("group", string(g.Config.Group)),
-		mind:     o.NewMind(g.Config, reg, now),
-		patience: -1,
-		inbox:    newInbox(),
-		changes:  make(chan change, 1),
-		done:     make(chan struct{}),
+		log:     o.Logger.With("group", string(g.Config.Group)),
+		mind:    o.NewMind(g.Config, reg, now),
+		inbox:   newInbox(),
+		changes: make(chan change, 1),
+		done:    make(chan struct{}),
 	}
 	l.record = newRecorder(o, g.Config, reg, now)
 	l.watch = newWatch(o, l.name, g.Adapter, l.introduction, l.inbox.put)
@@ -104,9 +97,8 @@ func (l *loop) stop(ctx context.Context) error {
 	return waitFor(ctx, gone, "stop group "+string(l.name)+": a node's connection does not close")
 }
 
-// run is the loop: next event, Step, perform. Ticks come when nothing else
-// waits, or after what was waiting when they became due, so that no flood of
-// messages can make the mind believe that its clock has stopped.
+// run is the loop: next event, Step, perform. A Tick comes when nothing else
+// does: every Step is told the time.
 func (l *loop) run(ctx context.Context) {
 	defer close(l.done)
 	defer l.desk.closeAll()
@@ -139,30 +131,19 @@ func (l *loop) run(ctx context.Context) {
 // next takes the next event, a Tick among them; ok is false when there is
 // nothing to do yet.
 func (l *loop) next(now warden.Instant) (group.Event, bool) {
-	if now < l.due() {
-		l.patience = -1
-		return l.inbox.take()
+	if e, ok := l.inbox.take(); ok {
+		return e, true
 	}
-	if l.patience < 0 {
-		l.patience = min(l.inbox.waiting(), maxPatience)
-	}
-	if l.patience > 0 {
-		l.patience--
-		if e, ok := l.inbox.take(); ok {
-			return e, true
-		}
-	}
-	l.patience, l.ticked = -1, now
-	return group.Tick{}, true
+	return group.Tick{}, now >= l.due()
 }
 
 // due is when the next Tick has to come.
 func (l *loop) due() warden.Instant {
-	due := l.ticked.Add(TickMax)
+	due := l.stepped.Add(TickMax)
 	if l.wake != 0 && l.wake < due {
 		due = l.wake
 	}
-	return max(due, l.ticked.Add(tickMin))
+	return max(due, l.stepped.Add(tickMin))
 }
 
 // apply takes over a new configuration. Another adapter means other

@@ -19,6 +19,7 @@ const CrashCode = 99
 // step lets the mind think about one event and performs what it wants.
 func (l *loop) step(e group.Event) {
 	now := l.options.Clock()
+	l.stepped = now
 	l.record.event(e, now)
 	next, effects := l.mind.Step(l.config, e, now)
 	if effects.Persist != nil {

@@ -81,7 +81,7 @@ func TestRecordReplays(t *testing.T) {
 // Goal: every kind of event survives the way through a record.
 func TestEveryEventIsRecorded(t *testing.T) {
 	events := []group.Event{
-		group.Tick{}, group.Looked{Node: "a:1", Asked: 5, Observation: warden.Observation{Health: warden.HealthGood, Replicas: []warden.Replica{{Node: "b:1"}}}},
+		group.Tick{}, group.Looked{Node: "a:1", Asked: 5, Observation: &warden.Observation{Health: warden.HealthGood, Replicas: []warden.Replica{{Node: "b:1"}}}},
 		group.LinkEnded{Node: "a:1", Why: "reset"}, group.KnockFailed{Node: "a:1"},
 		group.Heard{Message: warden.Message{Group: "g", Vote: &warden.Vote{Epoch: 4, Granted: true}}},
 		group.PeersKnown{IDs: []warden.WardenID{"w2"}}, group.ActionDone{ID: 7, Result: warden.Result{Outcome: warden.Unknown, Why: "lost"}},

@@ -184,7 +184,7 @@ func TestStartAndQueries(t *testing.T) {
 func TestInboxQuotas(t *testing.T) {
 	box := newInbox()
 	box.put(group.ActionDone{ID: 1})
-	box.put(group.Looked{Node: "a:1"})
+	box.put(group.Looked{Node: "a:1", Observation: &warden.Observation{}})
 	for i := range maxHeard + 10 {
 		box.put(group.Heard{Message: warden.Message{Run: warden.Run(i)}})
 	}

@@ -161,7 +161,7 @@ func (v *vigil) look(ctx context.Context) {
 		return
 	}
 	v.alive = o.Health.Alive()
-	v.watch.put(group.Looked{Node: v.node, Asked: v.started, Observation: o})
+	v.watch.put(group.Looked{Node: v.node, Asked: v.started, Observation: &o})
 	if v.alive && !v.greeted {
 		// Wardens that start together should meet at once.
 		v.greeted = true

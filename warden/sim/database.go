@@ -184,7 +184,7 @@ func (s *server) remember() {
 
 // pulse moves data: clients write, replicas receive.
 func (w *World) pulse() {
-	w.after(pulse, w.pulse)
+	w.after(pulse, w.beat)
 	// Replicas receive what was written one pulse ago: replication lags.
 	for _, s := range w.servers {
 		if s.up && !s.hung && s.role == warden.RoleReplica {

@@ -90,12 +90,24 @@ func (p *process) look(x *watched) {
 	w := p.world
 	x.id, x.asked, x.began = w.id(), p.clock(), w.now
 	it := item{process: int16(p.index), server: int16(x.server), id: x.id}
-	if w.passes(p.index, serverBase+x.server) {
-		it.kind, it.at = lookArrives, w.now.Add(w.delay())
-		w.queue.push(it)
+	if !w.passes(p.index, serverBase+x.server) {
+		w.expire(&it)
+		return
 	}
-	it.kind, it.at = lookExpires, w.now.Add(x.want.Deadline)
+	it.kind, it.at = lookArrives, w.now.Add(w.delay())
 	w.queue.push(it)
+}
+
+// expire ends a look at its deadline. Only a look that is not answered by then
+// needs it.
+func (w *World) expire(look *item) {
+	x := w.processes[look.process].watchedServer(int(look.server))
+	if x == nil || x.id != look.id {
+		return
+	}
+	end := *look
+	end.kind, end.at = lookExpires, max(x.began.Add(x.want.Deadline), w.now)
+	w.queue.push(end)
 }
 
 // lookArrives lets the server answer.
@@ -104,9 +116,11 @@ func (w *World) lookArrives(it *item) {
 	if s.hung {
 		late := *it
 		s.waiting = append(s.waiting, func() { w.lookArrives(&late) })
+		w.expire(it)
 		return
 	}
 	if !w.passes(serverBase+s.index, p.index) {
+		w.expire(it)
 		return
 	}
 	if s.up {
@@ -116,6 +130,9 @@ func (w *World) lookArrives(it *item) {
 	back := *it
 	back.kind, back.at = lookAnswered, w.now.Add(w.delay())
 	back.seen = w.observe(s)
+	if x := p.watchedServer(s.index); x != nil && back.at > x.began.Add(x.want.Deadline) {
+		w.expire(it)
+	}
 	w.queue.push(back)
 }
 
@@ -130,7 +147,7 @@ func (p *process) looked(server int, id uint64, seen *warden.Observation) {
 	p.world.check.looked(p, server, x.began, seen)
 	node := x.want.Node
 	p.armLook(x)
-	p.step(group.Looked{Node: node, Asked: asked, Observation: *seen})
+	p.step(group.Looked{Node: node, Asked: asked, Observation: seen})
 }
 
 // lookExpired gives a look up at its deadline.

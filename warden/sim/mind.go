@@ -9,5 +9,6 @@ var (
 	viewMind    = group.View
 	primaryMind = group.Primary
 	watchMind   = group.Watch
+	gazeMind    = group.GazeOf
 	explainMind = group.Explain
 )

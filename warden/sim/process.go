@@ -5,14 +5,14 @@ import (
 	"github.com/spineldb/warden/warden/group"
 )
 
-// tickMax and tickMin are the shell's: the longest and the shortest time
-// between two ticks of one group.
+// tickMax and tickMin are the shell's: the longest time between two steps of
+// one group, and the shortest before a tick.
 const (
 	tickMax = 100 * warden.Millisecond
 	tickMin = warden.Millisecond
 	// longPause is a pause that every Warden must notice (TILT), whatever its
 	// down_after is in these worlds.
-	longPause = 1500 * warden.Millisecond
+	longPause = 1800 * warden.Millisecond
 )
 
 // stage is a place between two effects at which a process can die.
@@ -60,12 +60,13 @@ type process struct {
 	// leftBirth is the Birth that an operator last had it leave.
 	leftBirth warden.Birth
 
-	lastTick warden.Instant // world times
+	lastStep warden.Instant // world times
 	tickAt   warden.Instant
 	tickWait warden.Instant // of the earliest tick item in the queue, 0: none
 	wake     warden.Instant
 
 	watching []watched
+	gaze     group.Gaze // for which watching is right
 	sessions []*claim
 	marks    [endpoints]warden.Epoch // by server: the name of the kept connection
 	storeBad bool
@@ -129,7 +130,7 @@ func (p *process) start() {
 	p.seen = evidence{}
 	mind := newMind(p.config, p.disk.kept.Clone(), p.clock())
 	p.state, p.spare = &mind, new(group.State)
-	p.lastTick, p.tickAt, p.tickWait, p.wake = 0, 0, 0, 0
+	p.lastStep, p.tickAt, p.tickWait, p.wake = 0, 0, 0, 0
 	if w.trace != nil {
 		w.note(p.name, "starts, run %d, promise %d, accepted %s, chosen %s", p.disk.runs,
 			p.disk.kept.Promise, p.disk.kept.Accepted.Version, p.disk.kept.Chosen.Version)
@@ -221,7 +222,7 @@ func (p *process) ticked(at warden.Instant) {
 }
 
 func (p *process) tick() {
-	p.lastTick, p.wake = p.world.now, 0
+	p.lastStep, p.wake = p.world.now, 0
 	p.step(group.Tick{})
 	p.scheduleTick()
 }
@@ -231,11 +232,11 @@ func (p *process) scheduleTick() {
 	if !p.up {
 		return
 	}
-	due := p.lastTick.Add(tickMax)
+	due := p.lastStep.Add(tickMax)
 	if p.wake != 0 {
 		due = min(due, p.wake)
 	}
-	due = max(due, p.lastTick.Add(tickMin))
+	due = max(due, p.lastStep.Add(tickMin))
 	p.tickAt = max(due, p.world.now)
 	p.arm()
 }
@@ -274,13 +275,15 @@ func (p *process) step(e group.Event) {
 	*p.spare = *p.state
 	effects := stepMind(&p.config, p.spare, e, p.clock())
 	if w.sabotage.Effects != nil {
-		w.sabotage.Effects(p, e, &effects)
+		changed := effects // its address leaves, and would take effects to the heap
+		w.sabotage.Effects(p, e, &changed)
+		effects = changed
 	}
 	if effects.Persist != nil && p.disk.failing {
 		p.unwritten(e)
 		return
 	}
-	p.performEffects(&effects)
+	p.performEffects(effects)
 	if p.up && w.failure == nil {
 		w.check.stepped(p)
 	}
@@ -295,7 +298,7 @@ func (p *process) unwritten(e group.Event) {
 	*p.spare = *p.state
 	effects := stepMind(&p.config, p.spare, group.StoreFailed{Why: "no space left on device"}, p.clock())
 	if effects.Persist == nil {
-		p.performEffects(&effects)
+		p.performEffects(effects)
 	}
 	if !p.storeBad {
 		p.storeBad = true
@@ -328,7 +331,7 @@ func (p *process) dies(at stage) bool {
 
 // performEffects does what the step to the spare state wants, in the order of
 // the fields.
-func (p *process) performEffects(e *group.Effects) {
+func (p *process) performEffects(e group.Effects) {
 	w := p.world
 	if e.Persist != nil {
 		if p.dies(beforePersist) {
@@ -352,7 +355,8 @@ func (p *process) performEffects(e *group.Effects) {
 	if p.dies(beforeAct) {
 		return
 	}
-	if len(e.Act)+len(e.Announce) > 0 || p.lastTick == w.now {
+	if gaze := gazeMind(&p.config, p.state, p.clock()); gaze != p.gaze || len(p.watching) == 0 {
+		p.gaze = gaze
 		p.watch()
 	}
 	for i := range e.Act {
@@ -372,7 +376,7 @@ func (p *process) performEffects(e *group.Effects) {
 	for i := range e.Answers {
 		w.commandEnded(p, e.Answers[i].ID, e.Answers[i].Answer)
 	}
-	p.wake = 0
+	p.lastStep, p.wake = w.now, 0
 	if e.Wake != 0 {
 		p.wake = e.Wake.Add(-p.offset)
 	}

@@ -121,7 +121,7 @@ var sabotages = []sabotaged{
 		return Sabotage{Event: func(p *process, e group.Event) group.Event {
 			// Only once there is an agreement: before it nothing can fail over.
 			if l, ok := e.(group.Looked); ok && l.Observation.Role == warden.RolePrimary && !p.disk.kept.Chosen.IsZero() {
-				l.Observation = *silence
+				l.Observation = silence
 				return l
 			}
 			return e

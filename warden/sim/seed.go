@@ -83,7 +83,7 @@ func drawWorld(rng *rand.Rand, o Options) *World {
 	}
 	c := group.Config{
 		Group: groupName, Primary: nodes[0], Quorum: wardens/2 + 1,
-		DownAfter:       warden.Duration(500+rng.IntN(2000)) * warden.Millisecond,
+		DownAfter:       warden.Duration(500+rng.IntN(3000)) * warden.Millisecond,
 		FailoverTimeout: 10 * warden.Second, HelloInterval: 2 * warden.Second,
 		ParallelSyncs: 1 + rng.IntN(2), ReplicaWitness: rng.IntN(4) != 0,
 	}

@@ -62,8 +62,9 @@ type World struct {
 	// answered is told how an operator's command ended.
 	answered  func(p *process, id uint64, a warden.Answer)
 	commands  []command
-	switched  int  // switchovers that were done and checked
-	sentinels bool // real Sentinels watch the group too
+	switched  int    // switchovers that were done and checked
+	beat      func() // pulse, as one value for all time
+	sentinels bool   // real Sentinels watch the group too
 	storming  bool
 }
 
@@ -92,7 +93,8 @@ func newWorld(rng *rand.Rand, c group.Config, servers []warden.NodeID) *World {
 		}
 	}
 	w.furnish()
-	w.after(pulse, w.pulse)
+	w.beat = w.pulse
+	w.after(pulse, w.beat)
 	return w
 }
 
