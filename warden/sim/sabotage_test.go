@@ -93,7 +93,7 @@ var sabotages = []sabotaged{
 			return true
 		}}
 	}},
-	{"S4", "the disk forgets what was accepted at a restart", 500, false, func() Sabotage {
+	{"S4", "the disk forgets what was accepted at a restart", 3000, false, func() Sabotage {
 		return Sabotage{Restart: func(d *disk, _ warden.Instant) {
 			d.runs++
 			if !d.kept.Chosen.IsZero() {
