@@ -345,10 +345,11 @@ func (d *daemon) openServer(ctx context.Context, o opening) (err error) {
 		return err
 	}
 	d.onStop("clients", func(ctx context.Context) error {
+		err := d.server.Shutdown(ctx)
 		for _, l := range d.listeners {
 			_ = l.Close() // those that were not served yet; the others are closed twice
 		}
-		return d.server.Shutdown(ctx)
+		return err
 	})
 	return nil
 }

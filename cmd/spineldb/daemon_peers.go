@@ -50,38 +50,39 @@ func (d *daemon) chooseGossipPort(c config.Config) error {
 		candidates = append([]int{last}, candidates...)
 	}
 	for _, port := range candidates {
-		if d.gossipPort = freeFor(c.Host, port); d.gossipPort != 0 {
+		if d.gossipPort, err = freeFor(c.Host, port); err == nil {
 			break
 		}
 	}
 	switch {
-	case d.gossipPort == 0:
-		return fmt.Errorf("find a gossip port on %s: none is free", c.Host)
+	case err != nil:
+		return fmt.Errorf("find a gossip port: %w: bind an address of this machine", err)
 	case d.gossipPort == last:
 		return nil
 	}
 	return writeFile(path, []byte(strconv.Itoa(d.gossipPort)+"\n"))
 }
 
-// freeFor is the port if it can be had for TCP and UDP (0: any such port), or 0.
-func freeFor(host string, port int) int {
+// freeFor is the port if it can be had for TCP and UDP (0: any such port).
+func freeFor(host string, port int) (got int, err error) {
 	for range 10 {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if err != nil {
-			return 0
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err != nil {
+			return 0, err
 		}
-		got := l.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenPacket("udp", net.JoinHostPort(host, strconv.Itoa(got)))
+		got = l.Addr().(*net.TCPAddr).Port
+		var u net.PacketConn
+		u, err = net.ListenPacket("udp", net.JoinHostPort(host, strconv.Itoa(got)))
 		_ = l.Close()
 		if err == nil {
 			_ = u.Close()
-			return got
+			return got, nil
 		}
 		if port != 0 {
-			return 0
+			break
 		}
 	}
-	return 0
+	return 0, err
 }
 
 func (d *daemon) startGossip(ctx context.Context, c config.Config, host string) (err error) {

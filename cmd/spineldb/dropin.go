@@ -16,12 +16,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/certificate"
 	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/cmd/spineldb/journal"
 	"github.com/spineldb/warden/cmd/spineldb/process"
 	"github.com/spineldb/warden/cmd/spineldb/sentinelconf"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
+	"github.com/spineldb/warden/discovery/acl"
 	"github.com/spineldb/warden/discovery/neighbour"
 	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/warden"
@@ -105,7 +107,7 @@ func (p *program) runDropin(ctx context.Context, call dropin) int {
 	}
 	file, err := sentinelconf.Load(call.file, call.overrides)
 	if err == nil {
-		err = checkRenames(file)
+		err = checkDropin(file)
 	}
 	if err != nil {
 		_, _ = io.WriteString(p.errs, banner(err))
@@ -284,6 +286,26 @@ func ownRenames(s sentinelconf.Server) []resp.Rename {
 		out[i] = resp.Rename{From: r.From, To: r.To}
 	}
 	return out
+}
+
+// checkDropin reports what a Warden could not start with although every line of
+// the file can be read. It opens no port and writes nothing.
+func checkDropin(file *sentinelconf.File) error {
+	c, err := file.Config()
+	if err != nil {
+		return err
+	}
+	if err := checkRenames(file); err != nil {
+		return err
+	}
+	if _, err := acl.New(acl.Options{RequirePass: string(c.RequirePass), Users: c.Users, File: c.ACLFile}); err != nil {
+		return err
+	}
+	if c.TLS.Port == 0 && !c.TLS.Nodes {
+		return nil
+	}
+	_, err = certificate.Open(c.TLS, nil)
+	return err
 }
 
 // checkRenames reports the first rename-command that cannot be followed.

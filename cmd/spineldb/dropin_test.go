@@ -76,6 +76,13 @@ func TestDropinThatStartsNothing(t *testing.T) {
 		{[]string{"redis-sentinel", filepath.Join(dir, "none.conf")}, exit.Refused, "", "no such file"},
 		{[]string{"redis-sentinel", bad}, exit.Refused, "", "at line 2\n"},
 		{[]string{"redis-sentinel", good, "--prot", "1"}, exit.Refused, "", "Bad directive"},
+		{[]string{"redis-sentinel", good, "--check", "--port", "0"}, exit.Refused, "", "port and tls-port are both 0"},
+		{[]string{"redis-sentinel", good, "--check", "--tls-port", "1"}, exit.Refused, "", "tls-port needs a certificate"},
+		{[]string{"redis-sentinel", good, "--check", "--rename-command", "get", "x"}, exit.Refused, "", "No such command in rename-command"},
+		{[]string{"redis-sentinel", good, "--check", "--rename-command", "ping", "x"}, exit.Done, "is valid", ""},
+		{[]string{"redis-sentinel", good, "--check", "--user", "a", "+nonsense"}, exit.Refused, "", "Unknown command or category"},
+		{[]string{"redis-sentinel", good, "--check", "--aclfile", "/none"}, exit.Refused, "", "/none"},
+		{[]string{"redis-sentinel", good, "--check", "--tls-replication", "yes", "--tls-ca-cert-file", "/none.pem"}, exit.Refused, "", "/none.pem"},
 	} {
 		var out, errs bytes.Buffer
 		p := &program{out: &out, errs: &errs, dropin: func(context.Context, *sentinelconf.File) error {
