@@ -21,6 +21,7 @@ const (
 //
 //	config   down-after= crash-after= life-limit= quorum= wardens= birth=
 //	         primary= replicas= lineage= no-witness unconfirmed
+//	         sentinel-life reboot-down-after=
 //	node a   what a looks like from now on: good, silent, refused, loading,
 //	         busy, denied or error; role=, of= (whom it follows), no-link, at=
 //	         (position), grows= (per look), lineage=, before=, run=, empty,
@@ -111,6 +112,8 @@ func (w *watcher) configure(words *transcript.Words) {
 	transcript.Word(words, "birth", &c.Birth)
 	transcript.List(words, "lineage", &c.Lineage)
 	c.Witness = !words.Has("no-witness")
+	c.SentinelLife = words.Has("sentinel-life")
+	words.Time("reboot-down-after", &c.RebootDownAfter)
 	c.Confirmed = !words.Has("unconfirmed")
 	replicas := c.Nodes
 	transcript.List(words, "replicas", &replicas)
