@@ -1,0 +1,208 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// maxName is what application_name and slot names hold, in bytes.
+const maxName = 63
+
+// Follow makes a standby stream from primary, and waits a while for the stream
+// to stand; if it does not, a note says so. A node that is a primary cannot be
+// made a standby by SQL: it is fenced. During a hold, in a switchover, that is
+// what the order is for, so the result is Done with the note "needs-rejoin";
+// else it is Refused with the same word, and the node stays fenced. avoid has no
+// meaning here: a standby never takes a full copy by itself. Readers on a
+// standby keep their sessions.
+func (s *session) Follow(ctx context.Context, primary warden.NodeID, _ string) warden.Result {
+	if primary == s.node || primary.Host() == "" || primary.Port() == "0" {
+		return refused(fmt.Errorf("follow: %s cannot follow %q", s.node, primary))
+	}
+	ctx, done, over := s.begin(ctx, "follow")
+	if over != nil {
+		return *over
+	}
+	defer done()
+	r, err := s.wire.one(ctx, "SELECT pg_is_in_recovery()")
+	if err != nil {
+		return refused(fmt.Errorf("follow %s: not ordered: %w", s.node, err))
+	}
+	if r.yes(0) {
+		return s.repoint(ctx, primary)
+	}
+	return s.demote(ctx, primary)
+}
+
+// demote is Follow on a primary.
+func (s *session) demote(ctx context.Context, primary warden.NodeID) warden.Result {
+	timers := 0
+	all, err := s.wardens(ctx)
+	if err != nil {
+		return refused(fmt.Errorf("follow %s: not ordered: %w", s.node, err))
+	}
+	for _, o := range all {
+		if o.kind == markHold && o.epoch == s.claim.Epoch {
+			timers++
+		}
+	}
+	notes, err := s.fence(ctx, primary)
+	if err != nil {
+		if res := s.verdict("fence", err); res.Outcome == warden.Refused {
+			return res
+		}
+		return unknown(fmt.Errorf("fence %s: it may be fenced: %w", s.node, err))
+	}
+	const rejoin = "needs-rejoin: %s is fenced (read-only by default, sessions ended); SQL cannot make a primary a standby: run pg_rewind or pg_basebackup, standby.signal and start it behind %s"
+	text := fmt.Sprintf(rejoin, s.node, primary)
+	if timers > 0 {
+		return warden.Result{Outcome: warden.Done, Notes: append(notes, text)}
+	}
+	return warden.Result{Outcome: warden.Refused, Why: text, Notes: notes}
+}
+
+// repoint is Follow on a standby.
+func (s *session) repoint(ctx context.Context, primary warden.NodeID) warden.Result {
+	r, err := s.wire.one(ctx, "SELECT current_setting('primary_conninfo'), current_setting('primary_slot_name')")
+	if err != nil {
+		return refused(fmt.Errorf("follow %s: not ordered: read primary_conninfo: %w", s.node, err))
+	}
+	have, err := parseConninfo(r.text(0))
+	if err != nil {
+		return refused(fmt.Errorf("follow %s: not ordered: primary_conninfo: %w", s.node, err))
+	}
+	slot, notes := s.adapter.prepareSlot(ctx, s.node, primary)
+	text := s.adapter.streamFrom(have, s.node, primary).String()
+	if res := s.verdict("follow", s.set(ctx, "primary_conninfo", text)); res.Outcome != warden.Done {
+		return res
+	}
+	if err := s.setSlot(ctx, slot, r.text(1)); err != nil {
+		notes = append(notes, "slot-failed: "+detail(err))
+	}
+	if err := s.reload(ctx); err != nil {
+		return unknown(fmt.Errorf("follow %s: primary_conninfo is written and takes effect at the next reload: %w", s.node, err))
+	}
+	notes = append(notes, s.awaitStream(ctx, primary)...)
+	if !s.adapter.opts.NoSlots {
+		notes = append(notes, s.dropSlots(ctx)...)
+	}
+	return warden.Result{Outcome: warden.Done, Notes: notes}
+}
+
+// streamFrom is the connection string of node for streaming from primary: what
+// it has, with the address changed and with what the options say.
+func (a *Adapter) streamFrom(have conninfo, node, primary warden.NodeID) conninfo {
+	o := a.opts
+	c := have.with("hostaddr", "").with("host", primary.Host()).with("port", primary.Port())
+	for _, s := range []setting{
+		{"user", o.ReplicationUser}, {"password", o.ReplicationPassword}, {"passfile", o.ReplicationPassfile},
+		{"sslmode", o.SSLMode}, {"application_name", string(node)},
+	} {
+		if s.value != "" && (s.key != "application_name" || len(s.value) <= maxName) {
+			c = c.with(s.key, s.value)
+		}
+	}
+	return c
+}
+
+// awaitStream waits for the stream from primary, and says so if it does not
+// come. The receiver of the old one may go on while replay is paused or slow.
+func (s *session) awaitStream(ctx context.Context, primary warden.NodeID) []string {
+	wait, cancel := context.WithTimeout(ctx, s.adapter.opts.FollowWait)
+	defer cancel()
+	why := "no receiver runs"
+	for {
+		// The statement has the caller's time: if it ended early, so would the session.
+		rows, err := s.wire.ask(ctx, "SELECT status, sender_host, sender_port FROM pg_stat_wal_receiver")
+		if err != nil {
+			why = detail(err)
+			break
+		}
+		if len(rows) == 1 {
+			from := makeNode(rows[0].text(1), int(rows[0].number(2)))
+			if from == primary && rows[0].text(0) == "streaming" {
+				return nil
+			}
+			why = fmt.Sprintf("its receiver is %s from %s", rows[0].text(0), from)
+		}
+		if pause(wait, 2*lookAgain) != nil {
+			break
+		}
+	}
+	return []string{fmt.Sprintf("not-streaming: %s is set to follow %s, but does not stream from it yet: %s", s.node, primary, why)}
+}
+
+// Slots. Each standby has one physical slot of ours on its upstream, so that
+// the upstream keeps the WAL it still needs.
+
+const slotPrefix = "warden_"
+
+// slotName names the slot of a standby: its address in the few letters that
+// slot names may have, and a checksum, because different addresses could
+// look alike.
+func slotName(node warden.NodeID) string {
+	sum := fnv.New32a()
+	sum.Write([]byte(node))
+	plain := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.ToLower(string(node)))
+	tail := fmt.Sprintf("_%08x", sum.Sum32())
+	return slotPrefix + plain[:min(len(plain), maxName-len(slotPrefix)-len(tail))] + tail
+}
+
+// prepareSlot makes the slot of node on primary, and drops slots of ours there
+// that nobody uses and that hold too much. Without a slot the standby streams
+// all the same, so a failure is a note and the name is empty.
+func (a *Adapter) prepareSlot(ctx context.Context, node, primary warden.NodeID) (slot string, notes []string) {
+	if a.opts.NoSlots {
+		return "", nil
+	}
+	slot = slotName(node)
+	w, err := a.dial(ctx, primary, dialing{name: markPrefix + "slots", writes: true})
+	if err == nil {
+		defer w.close()
+		_, err = w.ask(ctx, `SELECT pg_create_physical_replication_slot($1, true)
+			WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)`, slot)
+	}
+	if err != nil {
+		return "", []string{fmt.Sprintf("slot-failed: no slot for %s on %s: %s", node, primary, detail(err))}
+	}
+	_, err = w.ask(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+		WHERE NOT active AND slot_type = 'physical' AND starts_with(slot_name, $1) AND slot_name <> $2 AND NOT pg_is_in_recovery()
+		AND pg_wal_lsn_diff(pg_current_wal_flush_lsn(), restart_lsn) > $3::bigint`, slotPrefix, slot, strconv.FormatInt(a.opts.SlotRetain, 10))
+	if err != nil {
+		notes = append(notes, "slot-kept: "+detail(err))
+	}
+	return slot, notes
+}
+
+// setSlot writes primary_slot_name. A name that is not ours is an operator's
+// choice; it is for another upstream, so it goes too when we have none.
+func (s *session) setSlot(ctx context.Context, slot, have string) error {
+	switch {
+	case s.adapter.opts.NoSlots || slot == have:
+		return nil
+	case slot == "":
+		return s.set(ctx, "primary_slot_name", "")
+	}
+	return s.set(ctx, "primary_slot_name", slot)
+}
+
+// dropSlots drops the unused slots of ours on this standby: it made them as a
+// primary, and here they would hold WAL for ever.
+func (s *session) dropSlots(ctx context.Context) []string {
+	_, err := s.wire.ask(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+		WHERE NOT active AND slot_type = 'physical' AND starts_with(slot_name, $1)`, slotPrefix)
+	if err != nil {
+		return []string{"slot-kept: " + detail(err)}
+	}
+	return nil
+}
