@@ -42,6 +42,7 @@ func (o doors) listen(ctx context.Context, port, tlsPort int, secure *tls.Config
 			for _, l := range all {
 				_ = l.Close()
 			}
+			all = nil
 		}
 	}()
 	lc := net.ListenConfig{KeepAlive: o.keepAlive}
@@ -58,6 +59,9 @@ func (o doors) listen(ctx context.Context, port, tlsPort int, secure *tls.Config
 			l, err := lc.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(at.port)))
 			if err != nil && optional && missing(err) {
 				continue
+			}
+			if err != nil && missing(err) {
+				return all, fmt.Errorf("open client port %d (key %s): %w: bind an address of this machine", at.port, at.key, err)
 			}
 			if err != nil {
 				return all, fmt.Errorf("open client port %d (key %s): %w (is another process using the port?)", at.port, at.key, err)
