@@ -168,6 +168,7 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 		func() error { return d.startNeighbours(o) },
 		func() error { return d.openServer(ctx, o) },
 		func() error { return d.startGossip(ctx, c, c.AnnounceHost()) },
+		d.followWardens,
 		func() error { return o.keeper.Begin(d) },
 		d.startShell,
 		d.serveClients,

@@ -50,6 +50,19 @@ func (d *daemon) startNeighbours(o opening) error {
 	d.tellWardens()
 	var wg sync.WaitGroup
 	wg.Go(func() { d.neighbours.Run(ctx) })
+	d.onStop("neighbours", func(context.Context) error {
+		cancel()
+		wg.Wait()
+		d.switching.Wait()
+		return nil
+	})
+	return nil
+}
+
+// followWardens keeps the book told of who is a Warden. Gossip runs already.
+func (d *daemon) followWardens() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
 	wg.Go(func() {
 		tick := time.NewTicker(peersEvery)
 		defer tick.Stop()
@@ -62,10 +75,9 @@ func (d *daemon) startNeighbours(o opening) error {
 			}
 		}
 	})
-	d.onStop("neighbours", func(context.Context) error {
+	d.onStop("list of Wardens", func(context.Context) error {
 		cancel()
 		wg.Wait()
-		d.switching.Wait()
 		return nil
 	})
 	return nil
