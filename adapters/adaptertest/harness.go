@@ -1,6 +1,7 @@
 package adaptertest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -51,10 +52,33 @@ type Harness struct {
 	Full func(t *testing.T) Server
 	// CanPause: servers are processes of their own.
 	CanPause bool
+	// Traits say where a kind of server differs from the Redis protocol.
+	Traits Traits
 	// Frames are parts of function names that belong to the adapter; no
 	// goroutine may have them in its stack when everything is closed.
 	Frames []string
 }
+
+// Traits say where a kind of server differs from the Redis protocol, whose
+// servers have none of them.
+type Traits struct {
+	// Promotion is text in the request that promotes; default "EXEC".
+	Promotion string
+	// StartingUp is text in the error of a server that is loading; default "LOADING".
+	StartingUp string
+	// NeverEmpty: a new server is not empty, but of another lineage.
+	NeverEmpty bool
+	// HoldRefuses: a held server refuses writes instead of delaying them.
+	HoldRefuses bool
+	// PositionDrifts: the position also moves without any write.
+	PositionDrifts bool
+	// NeedsRejoin: a primary cannot be made a replica by an order. Follow
+	// takes writes away from it and says so in a note: during a hold the order
+	// is done, else it is refused.
+	NeedsRejoin bool
+}
+
+func (x Traits) promotion() string { return cmp.Or(x.Promotion, "EXEC") }
 
 // patience is how long the suite waits for something that should happen soon.
 // It is long because test machines are slow, not because adapters may be.

@@ -92,10 +92,12 @@ func (s *session) hold(ctx context.Context) (warden.Result, error) {
 // sleep.
 func (s *session) leaveTimers(ctx context.Context, limit warden.Duration) error {
 	seconds := strconv.FormatFloat(float64(limit)/float64(warden.Second), 'f', 3, 64)
-	superseded := "SELECT pg_terminate_backend(pg_backend_pid()) FROM pg_file_settings WHERE name = '" + fencedSetting +
-		"' OR name = '" + epochSetting + "' AND setting <> " + quoteSQL(epochText(s.claim)) + " LIMIT 1"
+	superseded := "EXISTS (SELECT FROM pg_file_settings WHERE name = '" + fencedSetting +
+		"' OR name = '" + epochSetting + "' AND setting <> " + quoteSQL(epochText(s.claim)) + ")"
 	timers := [][]string{
-		{"SELECT pg_sleep(" + seconds + ")", superseded, "ALTER SYSTEM RESET " + readOnly},
+		// In one statement: the first answer that cannot be sent still lets the
+		// next statement begin, the second ends the session.
+		{"SELECT CASE WHEN " + superseded + " THEN pg_terminate_backend(pg_backend_pid()) END FROM pg_sleep(" + seconds + ")", "ALTER SYSTEM RESET " + readOnly},
 		// Twice, in case the other one is slow.
 		{"SELECT pg_reload_conf(), pg_sleep(1), pg_reload_conf() FROM pg_sleep(" + seconds + " + 0.1)"},
 	}
