@@ -98,12 +98,12 @@ func (k *fileKeeper) write(s setup, always bool) error {
 	if err := k.d.store.NoteOutside(warden.Epoch(state.Noted)); err != nil {
 		return err
 	}
-	changed, err := k.file.Rewrite(state)
+	written, err := k.file.Rewrite(state, always)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", k.file.Path, err)
 	}
 	k.last = state
-	if changed {
+	if written {
 		k.log.Info("Sentinel new configuration saved on disk")
 	}
 	return nil

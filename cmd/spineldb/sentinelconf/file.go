@@ -91,10 +91,10 @@ func Parse(path string, data []byte, overrides []string, world World) (*File, er
 
 // Rewrite writes a state into the file as it is on the disk now, so that what an
 // operator changed meanwhile stays (see Render and Save). It reports whether
-// that changed anything. An error that is an *Error is about a line that the
+// the file was written: always if asked to, else when its text changes. An error that is an *Error is about a line that the
 // operator broke; then the file is left as it is. Not for concurrent use on one
 // path.
-func (f *File) Rewrite(s State) (changed bool, err error) {
+func (f *File) Rewrite(s State, always bool) (written bool, err error) {
 	data, _, err := f.looked.Read(f.Path)
 	if err != nil {
 		return false, fmt.Errorf("read configuration %s again: %w", f.Path, plain(err))
@@ -108,7 +108,7 @@ func (f *File) Rewrite(s State) (changed bool, err error) {
 		return false, err
 	}
 	text, err := now.Render(s)
-	if err != nil || bytes.Equal(text, data) {
+	if err != nil || !always && bytes.Equal(text, data) {
 		return false, err
 	}
 	return true, Save(f.Path, text)

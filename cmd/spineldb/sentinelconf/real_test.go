@@ -128,7 +128,7 @@ func TestRealSentinelReadsAndRewrites(t *testing.T) {
 	g.Renames = []Rename{{"CONFIG", "guess"}}
 	k := NewGroup("k", "127.0.0.1", 6, 1)
 	s.Groups = append(s.Groups, k)
-	if _, err := f.Rewrite(s); err != nil {
+	if _, err := f.Rewrite(s, false); err != nil {
 		t.Fatal(err)
 	}
 	real := startSentinel(t, path, port)
@@ -156,7 +156,7 @@ func TestRealSentinelReadsAndRewrites(t *testing.T) {
 	}
 	s = again.State.Clone()
 	s.Group("m").Quorum = 3
-	if _, err := again.Rewrite(s); err != nil {
+	if _, err := again.Rewrite(s, false); err != nil {
 		t.Fatal(err)
 	}
 	startSentinel(t, path, port).stop()
