@@ -194,6 +194,9 @@ func listenAddress(node warden.NodeID, name, addr string) warden.NodeID {
 	if id, err := warden.ParseNode(name); err == nil {
 		return id
 	}
+	if name == "pg_receivewal" || name == "pg_basebackup" {
+		return "" // they receive, but nothing listens there
+	}
 	port, err := strconv.Atoi(node.Port())
 	if err != nil {
 		return ""

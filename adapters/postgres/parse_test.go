@@ -216,6 +216,7 @@ func TestListenAddress(t *testing.T) {
 		{"walreceiver", "::1", "[::1]:5432"},
 		{"walreceiver", "10.0.0.1", ""}, // that would be the primary
 		{"walreceiver", "", ""},         // over a socket of the host
+		{"pg_receivewal", "10.0.0.2", ""},
 	} {
 		if got := listenAddress("10.0.0.1:5432", c.name, c.addr); got != c.want {
 			t.Errorf("%q from %q listens at %q, want %q", c.name, c.addr, got, c.want)
@@ -280,3 +281,6 @@ func TestPasswordSources(t *testing.T) {
 		t.Errorf("a wrong sslmode: %v", err)
 	}
 }
+
+// options are those of the role that docs/postgresql.md makes.
+func options() Options { return Options{User: "warden", SSLMode: "disable"} }

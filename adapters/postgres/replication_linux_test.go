@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"github.com/spineldb/warden/adapters/adaptertest"
 	"github.com/spineldb/warden/warden"
 )
@@ -337,5 +340,52 @@ func TestWithoutRights(t *testing.T) {
 	}
 	if _, res := half.Claim(soon(t), s.node, testClaim(1)); res.Outcome != warden.Refused || res.Superseded {
 		t.Errorf("claim: %+v, want a plain refusal", res)
+	}
+}
+
+// Goal: the mark in the file stands by itself: on a standby, after a restart,
+// and with no Warden connected. Another group's mark is not ours.
+func TestMarkSurvivesRestart(t *testing.T) {
+	p := start(t, shape{})
+	a := start(t, shape{upstream: p.node})
+	claimed(t, a, 6).Close()
+	a.Kill()
+	again := start(t, shape{dir: a.dir})
+	_, res := New(options()).Claim(soon(t), again.node, testClaim(5))
+	if res.Outcome != warden.Refused || !res.Superseded || !strings.Contains(res.Why, "6 g") {
+		t.Errorf("claim for epoch 5 after epoch 6: %+v, want superseded", res)
+	}
+	claimed(t, again, 6).Close()
+	other := testClaim(1)
+	other.Group = "h"
+	session, res := New(options()).Claim(soon(t), again.node, other)
+	done(t, "claim for another group", res)
+	session.Close()
+}
+
+// Goal: who receives logical changes is no replica, whatever it calls itself.
+func TestLogicalReceiverIsNoReplica(t *testing.T) {
+	s := start(t, shape{lines: []string{"wal_level = logical"}})
+	cfg, err := pgconn.ParseConfig("host=127.0.0.1 user=postgres dbname=postgres sslmode=disable replication=database application_name=10.0.0.9:1 port=" + s.node.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := pgconn.ConnectConfig(soon(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Conn().Close()
+	if _, err := c.Exec(soon(t), "CREATE_REPLICATION_SLOT logical TEMPORARY LOGICAL pgoutput").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	c.Frontend().Send(&pgproto3.Query{String: "START_REPLICATION SLOT logical LOGICAL 0/0 (proto_version '1', publication_names 'none')"})
+	if err := c.Frontend().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	adaptertest.Await(t, "the server lists the receiver", func() bool {
+		return s.must("SELECT count(*) FROM pg_stat_replication r JOIN pg_replication_slots s ON r.pid = s.active_pid") == "1"
+	})
+	if o := watch(t, s)(); len(o.Replicas) != 0 {
+		t.Errorf("replicas: %+v, want none", o.Replicas)
 	}
 }

@@ -306,9 +306,6 @@ func (s *server) Kill() {
 func (s *server) Pause()  { s.signal(syscall.SIGSTOP) }
 func (s *server) Resume() { s.signal(syscall.SIGCONT) }
 
-// options are those of the role that docs/postgresql.md makes.
-func options() Options { return Options{User: "warden", SSLMode: "disable"} }
-
 func soon(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
