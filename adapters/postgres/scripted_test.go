@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,11 +133,16 @@ func TestSilentServer(t *testing.T) {
 	nothingLeft(t)
 }
 
-// Goal: a look that is given up in the middle of its query leaves nothing.
+// Goal: a look that is given up in the middle of its query leaves nothing, and
+// sends no cancel request.
 func TestSilentInTheMiddle(t *testing.T) {
 	asked := make(chan struct{}, 16)
+	var cancels atomic.Int32
 	node := scripted(t, func(_ net.Conn, b *pgproto3.Backend) {
-		if _, err := b.ReceiveStartupMessage(); err != nil {
+		if m, err := b.ReceiveStartupMessage(); err != nil {
+			return
+		} else if _, ok := m.(*pgproto3.CancelRequest); ok {
+			cancels.Add(1)
 			return
 		}
 		b.Send(&pgproto3.AuthenticationOk{})
@@ -170,4 +176,7 @@ func TestSilentInTheMiddle(t *testing.T) {
 	}
 	link.Close()
 	nothingLeft(t)
+	if n := cancels.Load(); n != 0 {
+		t.Errorf("%d cancel requests were sent", n)
+	}
 }
