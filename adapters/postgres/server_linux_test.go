@@ -221,7 +221,7 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// connect is a client of the server's superuser.
+// connect is a client of the server.
 func (s *server) connect(ctx context.Context, role string) (*pgconn.PgConn, error) {
 	cfg, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s user=%s dbname=postgres sslmode=disable application_name=test", s.node.Host(), s.node.Port(), role))
 	if err != nil {
@@ -363,11 +363,14 @@ func launchUntil(t *testing.T, sh shape) *server {
 func startFull(t *testing.T) adaptertest.Server {
 	t.Helper()
 	s := start(t, shape{lines: []string{"max_connections = 4", "superuser_reserved_connections = 3"}})
-	c, err := s.connect(soon(t), "warden")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(context.Background()) })
+	// The session that waited for the start may not have left its place yet.
+	adaptertest.Await(t, "the only place is taken", func() bool {
+		c, err := s.connect(soon(t), "warden")
+		if err == nil {
+			t.Cleanup(func() { c.Close(context.Background()) })
+		}
+		return err == nil
+	})
 	return s
 }
 
