@@ -125,7 +125,7 @@ func changesIn(dataDir string) (changes, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return c, nil
 	case err != nil:
-		return c, fmt.Errorf("read settings %s: %w", path, err)
+		return c, fmt.Errorf("read what clients set, in data_dir %s: %w: is it a directory that this user may read?", filepath.Dir(path), err)
 	}
 	if err := json.Unmarshal(data, &c); err != nil {
 		return c, fmt.Errorf("read settings %s: %w: mend it, or remove it to go back to the configuration file", path, err)

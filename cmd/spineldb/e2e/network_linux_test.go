@@ -146,9 +146,9 @@ func cutOneWarden(t *testing.T, n *network) {
 	version := l.wardens[0].mustView().Topology.Version
 	n.cut()
 	l.awaitAlone(alone)
-	await(t, "the Warden that is cut off finds the primary down", func() bool { return alone.said("+sdown", `"master `, primary.addr.Port()) })
+	await(t, "the Warden that is cut off finds the primary down", func() bool { return alone.said("+sdown", "master "+groupName, primary.addr.Port()) })
 	stays(t, 2*downAfter, "nothing is failed over", func() bool {
-		return primary.isPrimary() && !anySaid(l.wardens[:2], "+sdown", `"master `) && !alone.said("+switch-master")
+		return primary.isPrimary() && !anySaid(l.wardens[:2], "+sdown", "master "+groupName) && !alone.said("+switch-master")
 	})
 	n.join()
 	l.awaitAgreed(primary)
