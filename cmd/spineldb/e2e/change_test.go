@@ -125,8 +125,9 @@ func TestWrongPassword(t *testing.T) {
 		for _, n := range l.nodes {
 			n.do("CONFIG", "SET", "masterauth", password)
 			n.do("CONFIG", "SET", "requirepass", password)
-			n.client.Do(l.ctx(time.Second), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-			n.client.Do(l.ctx(time.Second), "CLIENT", "KILL", "TYPE", "pubsub")
+			n.connect(password) // without it a new connection of the test's own pool would be refused
+			n.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+			n.do("CLIENT", "KILL", "TYPE", "pubsub")
 		}
 	}
 	refuse("another")
@@ -139,7 +140,11 @@ func TestWrongPassword(t *testing.T) {
 		return true
 	})
 	stays(t, 3*downAfter, "nothing is failed over", func() bool {
-		return l.wardens[0].served() == primary.addr && primary.isPrimary() && !anySaid(l.wardens, "+try-failover")
+		served, is, tried := l.wardens[0].served(), primary.isPrimary(), anySaid(l.wardens, "+try-failover")
+		if served != primary.addr || !is || tried {
+			t.Logf("served: %q, still a primary: %t, a failover tried: %t", served, is, tried)
+		}
+		return served == primary.addr && is && !tried
 	})
 	refuse("right")
 	l.awaitAgreed(primary)

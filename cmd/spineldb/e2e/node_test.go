@@ -52,11 +52,20 @@ func (l *lab) prepareNode(addr warden.NodeID, upstream *node, lines ...string) *
 	if err := os.WriteFile(n.config(), []byte(strings.Join(config, "\n")+"\n"), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
-	n.client = redis.NewClient(&redis.Options{Addr: string(addr), Dialer: l.dial, MaxRetries: -1, DialerRetries: 1,
-		DialTimeout: 2 * time.Second, ReadTimeout: 5 * time.Second, ContextTimeoutEnabled: true, DisableIdentity: true})
+	n.connect("")
 	l.t.Cleanup(func() { n.client.Close() })
 	l.nodes = append(l.nodes, n)
 	return n
+}
+
+// connect makes the client of the test anew, with a password or, where that is
+// empty, without. Connections of the client before are closed.
+func (n *node) connect(password string) {
+	if n.client != nil {
+		n.client.Close()
+	}
+	n.client = redis.NewClient(&redis.Options{Addr: string(n.addr), Password: password, Dialer: n.lab.dial, MaxRetries: -1, DialerRetries: 1,
+		DialTimeout: 2 * time.Second, ReadTimeout: 5 * time.Second, ContextTimeoutEnabled: true, DisableIdentity: true})
 }
 
 func (n *node) config() string { return filepath.Join(n.dir, "redis.conf") }
