@@ -1,6 +1,9 @@
 package warden
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Role is what a node says it is.
 type Role string
@@ -83,4 +86,24 @@ type Observation struct {
 func (o Observation) Clone() Observation {
 	o.Replicas = slices.Clone(o.Replicas)
 	return o
+}
+
+// maxDetail bounds the error texts of servers that we keep, in bytes.
+const maxDetail = 300
+
+// DetailOf is an error's text as a Detail: one line, and bounded.
+func DetailOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return ' '
+		}
+		return r
+	}, err.Error())
+	if len(text) > maxDetail {
+		text = strings.ToValidUTF8(text[:maxDetail], "") + "…"
+	}
+	return text
 }

@@ -48,11 +48,11 @@ func (a *Adapter) Claim(ctx context.Context, node warden.NodeID, claim warden.Cl
 }
 
 func refused(err error) warden.Result {
-	return warden.Result{Outcome: warden.Refused, Why: detail(err)}
+	return warden.Result{Outcome: warden.Refused, Why: warden.DetailOf(err)}
 }
 
 func unknown(err error) warden.Result {
-	return warden.Result{Outcome: warden.Unknown, Why: detail(err)}
+	return warden.Result{Outcome: warden.Unknown, Why: warden.DetailOf(err)}
 }
 
 // supersededBy is the refusal of a claim. by says what the node shows.

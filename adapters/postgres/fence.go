@@ -117,7 +117,7 @@ func (s *session) Release(ctx context.Context) warden.Result {
 	if fenced {
 		switch standby, err := s.adapter.isStandby(ctx, warden.NodeID(successor)); {
 		case err != nil:
-			return warden.Result{Outcome: warden.Done, Notes: []string{fmt.Sprintf("still-fenced: %s stays read-only: %s cannot be asked: %s", s.node, successor, detail(err))}}
+			return warden.Result{Outcome: warden.Done, Notes: []string{fmt.Sprintf("still-fenced: %s stays read-only: %s cannot be asked: %s", s.node, successor, warden.DetailOf(err))}}
 		case !standby:
 			return warden.Result{Outcome: warden.Done}
 		}

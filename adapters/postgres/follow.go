@@ -82,7 +82,7 @@ func (s *session) repoint(ctx context.Context, primary warden.NodeID) warden.Res
 		return res
 	}
 	if err := s.setSlot(ctx, slot, r.text(1)); err != nil {
-		notes = append(notes, "slot-failed: "+detail(err))
+		notes = append(notes, "slot-failed: "+warden.DetailOf(err))
 	}
 	if err := s.reload(ctx); err != nil {
 		return unknown(fmt.Errorf("follow %s: primary_conninfo is written and takes effect at the next reload: %w", s.node, err))
@@ -120,7 +120,7 @@ func (s *session) awaitStream(ctx context.Context, primary warden.NodeID) []stri
 		// The statement has the caller's time: if it ended early, so would the session.
 		rows, err := s.wire.ask(ctx, "SELECT status, sender_host, sender_port FROM pg_stat_wal_receiver")
 		if err != nil {
-			why = detail(err)
+			why = warden.DetailOf(err)
 			break
 		}
 		if len(rows) == 1 {
@@ -173,13 +173,13 @@ func (a *Adapter) prepareSlot(ctx context.Context, node, primary warden.NodeID) 
 			WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)`, slot)
 	}
 	if err != nil {
-		return "", []string{fmt.Sprintf("slot-failed: no slot for %s on %s: %s", node, primary, detail(err))}
+		return "", []string{fmt.Sprintf("slot-failed: no slot for %s on %s: %s", node, primary, warden.DetailOf(err))}
 	}
 	_, err = w.ask(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
 		WHERE NOT active AND slot_type = 'physical' AND starts_with(slot_name, $1) AND slot_name <> $2 AND NOT pg_is_in_recovery()
 		AND pg_wal_lsn_diff(pg_current_wal_flush_lsn(), restart_lsn) > $3::bigint`, slotPrefix, slot, strconv.FormatInt(a.opts.SlotRetain, 10))
 	if err != nil {
-		notes = append(notes, "slot-kept: "+detail(err))
+		notes = append(notes, "slot-kept: "+warden.DetailOf(err))
 	}
 	return slot, notes
 }
@@ -202,7 +202,7 @@ func (s *session) dropSlots(ctx context.Context) []string {
 	_, err := s.wire.ask(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
 		WHERE NOT active AND slot_type = 'physical' AND starts_with(slot_name, $1)`, slotPrefix)
 	if err != nil {
-		return []string{"slot-kept: " + detail(err)}
+		return []string{"slot-kept: " + warden.DetailOf(err)}
 	}
 	return nil
 }

@@ -17,9 +17,6 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// maxDetail bounds the error texts of servers that we keep, in bytes.
-const maxDetail = 300
-
 // sqlState is the SQLSTATE of an error that the server sent, "" for others.
 // Texts are never judged: servers translate them.
 func sqlState(err error) string {
@@ -96,21 +93,4 @@ func hangUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed)
-}
-
-// detail is an error's text, of one line and bounded.
-func detail(err error) string {
-	if err == nil {
-		return ""
-	}
-	text := strings.Map(func(r rune) rune {
-		if r < ' ' {
-			return ' '
-		}
-		return r
-	}, err.Error())
-	if len(text) > maxDetail {
-		text = strings.ToValidUTF8(text[:maxDetail], "") + "…"
-	}
-	return text
 }

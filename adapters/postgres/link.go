@@ -161,9 +161,9 @@ func (l *link) tellLocal(ip string) {
 }
 
 func (l *link) ended(err error) {
-	l.adapter.opts.Logger.Debug("link.ended", "node", l.node, "why", detail(err))
+	l.adapter.opts.Logger.Debug("link.ended", "node", l.node, "why", warden.DetailOf(err))
 	if l.events.Ended != nil && l.ctx.Err() == nil {
-		l.events.Ended(l.node, detail(err))
+		l.events.Ended(l.node, warden.DetailOf(err))
 	}
 }
 
@@ -209,7 +209,7 @@ func (l *link) Mark(claim warden.Claim) {
 // takes no NOTIFY, and that is no error. See warden.Link. It uses a connection
 // of its own, so that what keeps it waiting does not look like a death.
 func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
-	text, err := encodeHello(hello)
+	text, err := warden.EncodeHello(hello)
 	if err != nil {
 		return err
 	}
@@ -242,7 +242,7 @@ func (l *link) publishOnce(ctx context.Context, text string) error {
 		}
 		l.speak.wire = w
 	}
-	_, err := l.speak.wire.ask(ctx, "SELECT pg_notify($1, $2) WHERE NOT pg_is_in_recovery()", helloChannel, text)
+	_, err := l.speak.wire.ask(ctx, "SELECT pg_notify($1, $2) WHERE NOT pg_is_in_recovery()", warden.HelloChannel, text)
 	if err != nil {
 		l.speak.drop()
 	}

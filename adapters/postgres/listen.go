@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/spineldb/warden/warden"
 )
 
 const (
@@ -32,7 +34,7 @@ func (l *link) listen() {
 			pause = listenFirst
 			l.ended(err)
 		case healthOf(err) == "denied":
-			l.adapter.opts.Logger.Debug("listen.refused", "node", l.node, "why", detail(err))
+			l.adapter.opts.Logger.Debug("listen.refused", "node", l.node, "why", warden.DetailOf(err))
 			pause = listenDenied
 		}
 		wait := time.NewTimer(pause)
@@ -79,7 +81,7 @@ func (l *link) subscribe(w *wire) (listens bool, err error) {
 	if err != nil || len(rows) != 1 || rows[0].yes(0) {
 		return false, err
 	}
-	_, err = l.askListener(w, `LISTEN "`+helloChannel+`"`)
+	_, err = l.askListener(w, `LISTEN "`+warden.HelloChannel+`"`)
 	return err == nil, err
 }
 
@@ -117,10 +119,10 @@ func (l *link) wait(w *wire) error {
 
 // heard hands on what was notified.
 func (l *link) heard(channel, payload string) {
-	if channel != helloChannel || l.events.Hello == nil {
+	if channel != warden.HelloChannel || l.events.Hello == nil {
 		return
 	}
-	if hello, err := parseHello(payload); err == nil {
+	if hello, err := warden.ParseHello(payload); err == nil {
 		l.events.Hello(hello)
 	}
 }

@@ -209,5 +209,5 @@ func listenAddress(node warden.NodeID, name, addr string) warden.NodeID {
 
 // failed is the observation of a look that got no answer.
 func failed(err error) warden.Observation {
-	return warden.Observation{Health: healthOf(err), Detail: detail(err), Priority: 100}
+	return warden.Observation{Health: healthOf(err), Detail: warden.DetailOf(err), Priority: 100}
 }

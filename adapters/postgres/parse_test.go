@@ -246,20 +246,20 @@ func TestBefore(t *testing.T) {
 func TestHello(t *testing.T) {
 	id := warden.WardenID(strings.Repeat("0f", 20))
 	sent := warden.Hello{ID: id, Gossip: "[::1]:1", Client: "h:2", Group: "g", Epoch: 3, Primary: "p:4", Sentinel: string(id)}
-	text, err := encodeHello(sent)
+	text, err := warden.EncodeHello(sent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := parseHello(text); err != nil || got != sent {
+	if got, err := warden.ParseHello(text); err != nil || got != sent {
 		t.Errorf("sent %+v, got %+v (%v)", sent, got, err)
 	}
-	for _, bad := range []string{"", "{}", strings.Replace(text, "0f0f", "0F0F", 1), strings.Replace(text, `"g"`, `"g g"`, 1), strings.Replace(text, "h:2", "h", 1), text + strings.Repeat(" ", maxHello)} {
-		if got, err := parseHello(bad); err == nil {
+	for _, bad := range []string{"", "{}", strings.Replace(text, "0f0f", "0F0F", 1), strings.Replace(text, `"g"`, `"g g"`, 1), strings.Replace(text, "h:2", "h", 1), text + strings.Repeat(" ", warden.MaxHello)} {
+		if got, err := warden.ParseHello(bad); err == nil {
 			t.Errorf("accepted %q as %+v", bad, got)
 		}
 	}
-	sent.Gossip = strings.Repeat("x", maxHello) + ":1"
-	if _, err := encodeHello(sent); err == nil {
+	sent.Gossip = strings.Repeat("x", warden.MaxHello) + ":1"
+	if _, err := warden.EncodeHello(sent); err == nil {
 		t.Error("a hello that is too long was encoded")
 	}
 }

@@ -36,7 +36,7 @@ func (a *Adapter) Claim(ctx context.Context, node warden.NodeID, claim warden.Cl
 }
 
 func refused(err error) warden.Result {
-	return warden.Result{Outcome: warden.Refused, Why: detail(err)}
+	return warden.Result{Outcome: warden.Refused, Why: warden.DetailOf(err)}
 }
 
 // claiming is a claim under way.

@@ -135,9 +135,9 @@ func (l *link) tellLocal(ip string) {
 }
 
 func (l *link) ended(err error) {
-	l.adapter.opts.Logger.Debug("link.ended", "node", l.node, "why", detail(err))
+	l.adapter.opts.Logger.Debug("link.ended", "node", l.node, "why", warden.DetailOf(err))
 	if l.events.Ended != nil && l.ctx.Err() == nil {
-		l.events.Ended(l.node, detail(err))
+		l.events.Ended(l.node, warden.DetailOf(err))
 	}
 }
 
@@ -207,11 +207,11 @@ func (l *link) Mark(claim warden.Claim) {
 // Publish introduces this Warden on the node. See warden.Link. It uses a connection of its own,
 // because a paused server keeps PUBLISH waiting.
 func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
-	text, err := encodeHello(hello)
+	text, err := warden.EncodeHello(hello)
 	if err != nil {
 		return err
 	}
-	asks := [][]any{{"PUBLISH", helloChannel, text}}
+	asks := [][]any{{"PUBLISH", warden.HelloChannel, text}}
 	if hello.Neighbour != "" {
 		asks = append(asks, []any{"PUBLISH", sentinelChannel, hello.Neighbour})
 	}

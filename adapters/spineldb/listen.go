@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/spineldb/warden/warden"
 )
 
 const (
@@ -20,6 +22,10 @@ const (
 	listenLast   = time.Second
 	listenDenied = 5 * time.Second
 )
+
+// sentinelChannel is where real Redis Sentinels introduce themselves. Its
+// payloads are handed on as they are: the adapter neither writes nor reads them.
+const sentinelChannel = "__sentinel__:hello"
 
 // listen keeps the listening connection for as long as the link lives. Its
 // reader waits for hellos, and so it is the first to hear that the server has
@@ -37,7 +43,7 @@ func (l *link) listen() {
 			pause = listenFirst
 			l.ended(err)
 		case isReply(err):
-			l.adapter.opts.Logger.Debug("listen.refused", "node", l.node, "why", detail(err))
+			l.adapter.opts.Logger.Debug("listen.refused", "node", l.node, "why", warden.DetailOf(err))
 			pause = listenDenied
 		}
 		wait := time.NewTimer(pause)
@@ -90,7 +96,7 @@ func (l *link) listenOnce() (stood bool, err error) {
 
 // channels are those that are listened to. Each is asked for by itself: a
 // server whose rules refuse one would refuse both in one question.
-var channels = []string{helloChannel, sentinelChannel}
+var channels = []string{warden.HelloChannel, sentinelChannel}
 
 // subscribe asks for the channels and tells which of them were refused and how.
 func (l *link) subscribe(ctx context.Context, sub *redis.PubSub) (map[string]error, error) {
@@ -103,7 +109,7 @@ func (l *link) subscribe(ctx context.Context, sub *redis.PubSub) (map[string]err
 			message, err := sub.ReceiveTimeout(ctx, l.adapter.opts.Timeout)
 			switch _, stands := message.(*redis.Subscription); {
 			case isReply(err):
-				l.adapter.opts.Logger.Debug("listen.refused", "node", l.node, "channel", channel, "why", detail(err))
+				l.adapter.opts.Logger.Debug("listen.refused", "node", l.node, "channel", channel, "why", warden.DetailOf(err))
 				refusal[channel], answered = err, true
 			case err != nil:
 				return nil, err
@@ -122,11 +128,11 @@ func (l *link) take(message any) {
 	m, ok := message.(*redis.Message)
 	switch {
 	case !ok:
-	case m.Channel == helloChannel && l.events.Hello != nil:
-		if hello, err := parseHello(m.Payload); err == nil {
+	case m.Channel == warden.HelloChannel && l.events.Hello != nil:
+		if hello, err := warden.ParseHello(m.Payload); err == nil {
 			l.events.Hello(hello)
 		}
-	case m.Channel == sentinelChannel && l.events.Neighbour != nil && len(m.Payload) <= maxHello:
+	case m.Channel == sentinelChannel && l.events.Neighbour != nil && len(m.Payload) <= warden.MaxHello:
 		l.events.Neighbour(m.Payload)
 	}
 }

@@ -36,7 +36,7 @@ func neighbourHello() warden.Hello {
 func TestBothHellos(t *testing.T) {
 	s := startRedis(t)
 	link, ears := listenOn(t, New(Options{}), s.Node())
-	awaitSubscribers(t, s, helloChannel, sentinelChannel)
+	awaitSubscribers(t, s, warden.HelloChannel, sentinelChannel)
 	hello := neighbourHello()
 	hello.Sentinel = strings.Repeat("b", 40)
 	if err := link.Publish(soon(t), hello); err != nil {
@@ -51,7 +51,7 @@ func TestBothHellos(t *testing.T) {
 		t.Errorf("heard %q, want %q", p, neighbourly)
 	}
 	// Nothing of what is too long, or not a hello of ours, is handed on.
-	for _, text := range []string{strings.Repeat("x", maxHello+1), "the end"} {
+	for _, text := range []string{strings.Repeat("x", warden.MaxHello+1), "the end"} {
 		if err := s.Client.Publish(t.Context(), sentinelChannel, text).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -86,8 +86,8 @@ func awaitSubscribers(t *testing.T, s *redisServer, channels ...string) {
 // other, in neither direction.
 func TestOneChannelRefused(t *testing.T) {
 	for _, c := range []struct{ name, allowed, refused string }{
-		{"only Wardens", helloChannel, sentinelChannel},
-		{"only Sentinels", sentinelChannel, helloChannel},
+		{"only Wardens", warden.HelloChannel, sentinelChannel},
+		{"only Sentinels", sentinelChannel, warden.HelloChannel},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := startRedis(t, "user watcher on >pw +@all resetchannels &"+c.allowed)
@@ -97,7 +97,7 @@ func TestOneChannelRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.refused) || strings.Contains(err.Error(), c.allowed) {
 				t.Errorf("publish: %v, want a complaint about %s alone", err, c.refused)
 			}
-			if c.allowed == helloChannel {
+			if c.allowed == warden.HelloChannel {
 				<-ears.hellos
 			} else {
 				<-ears.neighbours
@@ -109,7 +109,7 @@ func TestOneChannelRefused(t *testing.T) {
 			if err := s.Client.Do(t.Context(), "ACL", "SETUSER", "watcher", "&"+c.refused).Err(); err != nil {
 				t.Fatal(err)
 			}
-			awaitSubscribers(t, s, helloChannel, sentinelChannel)
+			awaitSubscribers(t, s, warden.HelloChannel, sentinelChannel)
 		})
 	}
 }
@@ -121,7 +121,7 @@ func TestBothChannelsRefused(t *testing.T) {
 	if o := link.Look(soon(t)); o.Health != warden.HealthGood || !strings.Contains(o.Text, "redis_version:") {
 		t.Errorf("look: %+v", o)
 	}
-	if err := link.Publish(soon(t), neighbourHello()); err == nil || !strings.Contains(err.Error(), helloChannel) || !strings.Contains(err.Error(), sentinelChannel) {
+	if err := link.Publish(soon(t), neighbourHello()); err == nil || !strings.Contains(err.Error(), warden.HelloChannel) || !strings.Contains(err.Error(), sentinelChannel) {
 		t.Errorf("publish: %v, want a complaint about both channels", err)
 	}
 }

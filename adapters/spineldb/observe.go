@@ -223,10 +223,10 @@ func judge(o *warden.Observation, ping, text reply) {
 	if err == nil && o.Role == "" {
 		err = errors.New("server does not tell its role: is it a database node?")
 	}
-	o.Health, o.Detail = healthOf(err), detail(err)
+	o.Health, o.Detail = healthOf(err), warden.DetailOf(err)
 }
 
 // failed is the observation of a look that got no answer.
 func failed(err error) warden.Observation {
-	return warden.Observation{Health: healthOf(err), Detail: detail(err), Priority: 100}
+	return warden.Observation{Health: healthOf(err), Detail: warden.DetailOf(err), Priority: 100}
 }

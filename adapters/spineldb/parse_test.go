@@ -119,18 +119,18 @@ func FuzzParseClients(f *testing.F) {
 // Goal: the keys SpinelDB's own Warden reads come first and in its order.
 func TestHelloOnTheWire(t *testing.T) {
 	id := strings.Repeat("a", 40)
-	got, err := encodeHello(warden.Hello{ID: warden.WardenID(id), Gossip: "[::1]:7946", Client: "10.0.0.5:26379", Group: "mymaster", Epoch: 3, Primary: "10.0.0.9:7878"})
+	got, err := warden.EncodeHello(warden.Hello{ID: warden.WardenID(id), Gossip: "[::1]:7946", Client: "10.0.0.5:26379", Group: "mymaster", Epoch: 3, Primary: "10.0.0.9:7878"})
 	want := `{"addr":"10.0.0.5:26379","run_id":"` + id + `","epoch":3,"master_name":"mymaster","master_addr":"10.0.0.9:7878","gossip":"[::1]:7946"}`
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s (%v)\nwant %s", got, err, want)
 	}
 	shown := strings.Repeat("b", 40)
-	got, err = encodeHello(warden.Hello{ID: warden.WardenID(id), Client: "10.0.0.5:26379", Group: "mymaster", Sentinel: shown, Neighbour: "goes elsewhere"})
+	got, err = warden.EncodeHello(warden.Hello{ID: warden.WardenID(id), Client: "10.0.0.5:26379", Group: "mymaster", Sentinel: shown, Neighbour: "goes elsewhere"})
 	want = `{"addr":"10.0.0.5:26379","run_id":"` + id + `","epoch":0,"master_name":"mymaster","master_addr":"","sentinel_id":"` + shown + `"}`
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s (%v)\nwant %s", got, err, want)
 	}
-	if h, err := parseHello(want); err != nil || h.Sentinel != shown {
+	if h, err := warden.ParseHello(want); err != nil || h.Sentinel != shown {
 		t.Errorf("read back: %+v (%v)", h, err)
 	}
 }
@@ -139,7 +139,7 @@ func TestHelloOnTheWire(t *testing.T) {
 func TestParseHello(t *testing.T) {
 	id := strings.Repeat("a", 40)
 	old := `{"addr":"10.0.0.5:26379","run_id":"` + id + `","epoch":0,"master_name":"mymaster","master_addr":"10.0.0.9:7878"}`
-	h, err := parseHello(old)
+	h, err := warden.ParseHello(old)
 	want := warden.Hello{ID: warden.WardenID(id), Client: "10.0.0.5:26379", Group: "mymaster", Primary: "10.0.0.9:7878"}
 	if err != nil || h != want {
 		t.Errorf("got %+v (%v), want %+v", h, err, want)
@@ -157,9 +157,9 @@ func TestParseHello(t *testing.T) {
 		"no port":            strings.Replace(old, "10.0.0.9:7878", "10.0.0.9", 1),
 		"nobody to dial":     strings.Replace(old, "10.0.0.5:26379", "", 1),
 		"an odd shown id":    strings.Replace(old, `{`, `{"sentinel_id":"me",`, 1),
-		"far too long":       strings.Replace(old, `{`, `{"x":"`+strings.Repeat("x", maxHello)+`",`, 1),
+		"far too long":       strings.Replace(old, `{`, `{"x":"`+strings.Repeat("x", warden.MaxHello)+`",`, 1),
 	} {
-		if h, err := parseHello(text); err == nil {
+		if h, err := warden.ParseHello(text); err == nil {
 			t.Errorf("%s was taken: %+v", name, h)
 		}
 	}
@@ -171,15 +171,15 @@ func FuzzParseHello(f *testing.F) {
 	f.Add(`{"addr":"[::ffff:1.2.3.4]:1","run_id":"` + strings.Repeat("0", 40) + `","epoch":18446744073709551615,"master_name":"a","gossip":"H:2"}`)
 	f.Add(`{"addr":"a:1","run_id":"` + strings.Repeat("0", 40) + `","master_name":"a","sentinel_id":"` + strings.Repeat("f", 40) + `"}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		h, err := parseHello(text)
+		h, err := warden.ParseHello(text)
 		if err != nil {
 			return
 		}
-		again, err := encodeHello(h)
+		again, err := warden.EncodeHello(h)
 		if err != nil {
 			return // longer than it came: escapes
 		}
-		if back, err := parseHello(string(again)); err != nil || back != h {
+		if back, err := warden.ParseHello(string(again)); err != nil || back != h {
 			t.Fatalf("%+v is read back as %+v (%v)", h, back, err)
 		}
 	})

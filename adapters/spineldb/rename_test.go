@@ -37,7 +37,7 @@ func TestRenamedCommands(t *testing.T) {
 		t.Errorf("unblock: %v", err)
 	}
 	long := neighbourHello()
-	long.Client = strings.Repeat("a", maxHello/2) + ":1" // more than one buffer of go-redis
+	long.Client = strings.Repeat("a", warden.MaxHello/2) + ":1" // more than one buffer of go-redis
 	adaptertest.Await(t, "both hellos are heard", func() bool {
 		if err := link.Publish(soon(t), long); err != nil {
 			t.Fatalf("publish: %v", err)

@@ -49,7 +49,7 @@ func (s *session) order(ctx context.Context, what string, commands ...[]any) ([]
 }
 
 func unknown(err error) warden.Result {
-	return warden.Result{Outcome: warden.Unknown, Why: detail(err)}
+	return warden.Result{Outcome: warden.Unknown, Why: warden.DetailOf(err)}
 }
 
 // Promote makes the node a primary. See warden.Session.
@@ -105,7 +105,7 @@ func (s *session) changeRole(ctx context.Context, c change) warden.Result {
 	}
 	for _, r := range replies[:first] {
 		if r.err != nil {
-			res.Notes = append(res.Notes, "poison-failed: "+detail(r.err))
+			res.Notes = append(res.Notes, "poison-failed: "+warden.DetailOf(r.err))
 		}
 	}
 	return res
@@ -201,7 +201,7 @@ func (s *session) readSteps(what string, steps []reply) warden.Result {
 	notes := []string{"", "config-rewrite-failed: ", "client-kill-failed: ", "client-kill-failed: "}
 	for i, step := range steps[1:] {
 		if step.err != nil {
-			res.Notes = append(res.Notes, notes[i+1]+detail(step.err))
+			res.Notes = append(res.Notes, notes[i+1]+warden.DetailOf(step.err))
 		}
 	}
 	return res

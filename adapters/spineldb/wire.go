@@ -169,7 +169,7 @@ func (a *Adapter) clientOptions(node warden.NodeID) *redis.Options {
 	size := bufferSize
 	if len(a.opts.Renames) > 0 {
 		// Commands are written whole, so that their first words can be told.
-		size = 2*maxHello + bufferSize
+		size = 2*warden.MaxHello + bufferSize
 	}
 	return &redis.Options{
 		Addr:     string(node),

@@ -107,13 +107,6 @@ func (b *inbox) take() (e group.Event, ok bool) {
 	return e, true
 }
 
-// waiting is the number of events in the queue.
-func (b *inbox) waiting() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.events)
-}
-
 // lost is how many events were dropped so far.
 func (b *inbox) lost() uint64 {
 	b.mu.Lock()

@@ -308,3 +308,10 @@ func (m *quietMind) Step(group.Config, group.Event, warden.Instant) (Mind, group
 func (m *quietMind) View(group.Config, warden.Instant) warden.GroupView { return warden.GroupView{} }
 func (m *quietMind) Primary(group.Config) warden.NodeID                 { return "" }
 func (m *quietMind) Watch(group.Config, warden.Instant) []group.Watched { return m.watch }
+
+// waiting is the number of events in the queue.
+func (b *inbox) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.events)
+}

@@ -1,23 +1,18 @@
-package spineldb
+package warden
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/spineldb/warden/warden"
 )
 
-// helloChannel is where Wardens introduce themselves to one another.
-const helloChannel = "__warden__:hello"
+// HelloChannel is where Wardens introduce themselves to one another.
+const HelloChannel = "__warden__:hello"
 
-// sentinelChannel is where real Redis Sentinels do. Its payloads are handed on
-// as they are: the adapter neither writes nor reads them.
-const sentinelChannel = "__sentinel__:hello"
-
-// maxHello bounds a hello, in bytes. Anybody may publish on the channel.
-const maxHello = 4 << 10
+// MaxHello bounds a hello, in bytes. Anybody may publish on the channel.
+// PostgreSQL's NOTIFY takes just under 8000.
+const MaxHello = 4 << 10
 
 // idLength is the length of a Warden's id in hexadecimal digits.
 const idLength = 40
@@ -36,7 +31,9 @@ type helloText struct {
 	Sentinel      string `json:"sentinel_id,omitempty"`
 }
 
-func encodeHello(h warden.Hello) ([]byte, error) {
+// EncodeHello is a hello as it is published on HelloChannel. Neighbour is not in
+// it: that goes elsewhere.
+func EncodeHello(h Hello) (string, error) {
 	text, err := json.Marshal(helloText{
 		Addr:          h.Client,
 		RunID:         string(h.ID),
@@ -47,31 +44,31 @@ func encodeHello(h warden.Hello) ([]byte, error) {
 		Sentinel:      h.Sentinel,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encode hello: %w", err)
+		return "", fmt.Errorf("encode hello: %w", err)
 	}
-	if len(text) > maxHello {
-		return nil, fmt.Errorf("encode hello: %d bytes are more than the %d allowed: shorten the announced addresses", len(text), maxHello)
+	if len(text) > MaxHello {
+		return "", fmt.Errorf("encode hello: %d bytes are more than the %d allowed: shorten the announced addresses", len(text), MaxHello)
 	}
-	return text, nil
+	return string(text), nil
 }
 
-// parseHello reads a hello. Whatever does not make sense is an error and is
+// ParseHello reads a hello. Whatever does not make sense is an error and is
 // ignored: the channel is open to everybody who may use the server.
-func parseHello(text string) (warden.Hello, error) {
-	if len(text) > maxHello {
-		return warden.Hello{}, errHello
+func ParseHello(text string) (Hello, error) {
+	if len(text) > MaxHello {
+		return Hello{}, errHello
 	}
 	var t helloText
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
-		return warden.Hello{}, errHello
+		return Hello{}, errHello
 	}
-	h := warden.Hello{ID: warden.WardenID(t.RunID), Epoch: warden.Epoch(t.Epoch), Sentinel: t.Sentinel}
+	h := Hello{ID: WardenID(t.RunID), Epoch: Epoch(t.Epoch), Sentinel: t.Sentinel}
 	if !isID(t.RunID) || t.Sentinel != "" && !isID(t.Sentinel) {
-		return warden.Hello{}, errHello
+		return Hello{}, errHello
 	}
-	group, err := warden.ParseGroupName(t.MasterName)
+	group, err := ParseGroupName(t.MasterName)
 	if err != nil {
-		return warden.Hello{}, errHello
+		return Hello{}, errHello
 	}
 	h.Group = group
 	for _, f := range []struct {
@@ -81,14 +78,14 @@ func parseHello(text string) (warden.Hello, error) {
 		if f.text == "" {
 			continue
 		}
-		node, err := warden.ParseNode(f.text)
+		node, err := ParseNode(f.text)
 		if err != nil || strings.ContainsFunc(f.text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			return warden.Hello{}, errHello
+			return Hello{}, errHello
 		}
 		*f.into = string(node)
 	}
 	if h.Client == "" && h.Gossip == "" {
-		return warden.Hello{}, errHello
+		return Hello{}, errHello
 	}
 	return h, nil
 }
