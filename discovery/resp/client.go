@@ -9,7 +9,8 @@ import (
 )
 
 // client is one connection: a goroutine that reads and answers, which owns the
-// fields from w to armed. It writes too, as long as that needs no waiting.
+// fields from w to armed. It writes too, as long as that needs no waiting. While
+// the client rests, all of that is the lobby's.
 type client struct {
 	server *Server
 	conn   net.Conn
@@ -32,6 +33,7 @@ type client struct {
 	armed      time.Time // the deadline set on the connection; zero: none
 
 	direct *direct // belongs to whoever has claimed the writing
+	seat   seat
 
 	// subscriptions counts channels and patterns, patternCount only the
 	// latter; the hub writes them.
@@ -87,7 +89,7 @@ func (c *client) serve() {
 }
 
 func (c *client) readLoop() {
-	for !c.quitting {
+	for c.rest(); !c.quitting; c.rest() {
 		c.frameSince = time.Time{}
 		words, err := c.reader.read(c.authorized)
 		if err != nil {

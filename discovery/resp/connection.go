@@ -14,7 +14,7 @@ func connectionCommands() []command {
 		catalogCommands(),
 		{name: "hello", arity: -1, free: true, summary: "Choose the protocol, and authenticate.", run: hello},
 		{name: "info", arity: -1, summary: "Describe this server.", run: info},
-		{name: "ping", arity: -1, listening: true, summary: "Ask for a sign of life.", run: ping},
+		{name: "ping", arity: -1, listening: true, quick: true, summary: "Ask for a sign of life.", run: ping},
 		{name: "quit", arity: -1, free: true, listening: true, summary: "End the connection.", run: quit},
 		{name: "publish", arity: 3, summary: "Take the hello of another Sentinel.", run: publish},
 		{name: "role", arity: 1, summary: "Return the role, which is sentinel.", run: role},

@@ -67,7 +67,19 @@
 // 1 MiB (64 KiB before AUTH) and 1,024 words, and memory follows what has
 // arrived, not what was announced. Each client has one goroutine, which reads
 // and answers, and a second one only while it reads slower than it is written
-// to. Its queue is bounded; when that is full it is not read from either, and it
-// is cut when a write makes no progress for WriteTimeout. Events never wait: a
-// subscriber whose queue is full is cut, and asks again when it is back.
+// to.
+//
+// On Linux a client that asks for an address, the id or a sign of life is left
+// to the lobby between two such questions (get-master-addr-by-name and its other
+// spelling, myid, PING): one goroutine,
+// which reads and answers for all who rest there, never waits for any of them,
+// and sends a client back to its own goroutine for everything else: any other
+// request, one in pieces, answers that are not taken at once, the end. Nobody
+// rests who has still to log in, is subscribed, has its answers switched off
+// or may be cut for idling; only plain TCP connections do.
+//
+// The queue of a client is bounded; when that is full it is not read from
+// either, and it is cut when a write makes no progress for WriteTimeout. Events
+// never wait: a subscriber whose queue is full is cut, and asks again when it is
+// back.
 package resp

@@ -143,6 +143,7 @@ func startServer(t *testing.T, dir warden.Directory, change func(*Options)) *Ser
 	if change != nil {
 		change(&o)
 	}
+	o.noLobby = lobbyOff
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)

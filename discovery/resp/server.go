@@ -70,6 +70,8 @@ type Options struct {
 	// QueueBytesTotal bounds it for all clients together; beyond it each has
 	// 64 KiB left. Default 256 MiB.
 	QueueBytesTotal int64
+
+	noLobby bool // for tests
 }
 
 func (o Options) withDefaults() Options {
@@ -125,6 +127,8 @@ type Server struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	lobby *lobby // nil: none; set before the first client is served
+
 	mu        sync.Mutex
 	listeners []net.Listener
 	clients   map[*client]struct{}
@@ -179,9 +183,24 @@ func (s *Server) Serve(l net.Listener) error {
 		_ = l.Close()
 		return fmt.Errorf("serve clients on %s: the server was shut down", l.Addr())
 	}
+	if len(s.listeners) == 0 && !s.options.noLobby {
+		s.openLobby()
+	}
 	s.listeners = append(s.listeners, l)
 	s.wg.Go(func() { s.accept(l) })
 	return nil
+}
+
+// openLobby opens the lobby where there can be one. All works without it, only
+// not as fast.
+func (s *Server) openLobby() {
+	l, err := newLobby(s)
+	if err != nil {
+		s.log.Debug("no lobby for clients", "error", err)
+		return
+	}
+	s.lobby = l
+	s.wg.Go(l.run)
 }
 
 // Addr is the address of the first listener, nil before Start.
@@ -206,6 +225,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	for c := range s.clients {
 		_ = c.conn.SetReadDeadline(time.Now())
+	}
+	if s.lobby != nil {
+		s.lobby.end()
 	}
 	s.mu.Unlock()
 

@@ -22,6 +22,9 @@ type command struct {
 	free bool
 	// listening may be used by RESP2 clients that are subscribed.
 	listening bool
+	// quick only reads what is ready and answers in a few bytes, so the lobby
+	// may run it.
+	quick bool
 	// usage is the line that HELP prints after the name.
 	usage   string
 	summary string
@@ -140,8 +143,14 @@ func (c *call) wrongArity() {
 // dispatch answers one request. The order of the checks is Redis's, and
 // clients see it: exists, arity, authenticated, allowed, subscribed.
 func (s *Server) dispatch(c *client, words []string) {
-	s.stats.commands.Add(1)
 	cmd, name, problem := s.table.find(words)
+	c.seat.quick = problem == "" && cmd.quick
+	s.answer(c, cmd, name, problem, words)
+}
+
+// answer is dispatch once it is known what is asked for.
+func (s *Server) answer(c *client, cmd *command, name, problem string, words []string) {
+	s.stats.commands.Add(1)
 	c.note(name)
 	c.replies.next()
 	if c.replies.silent() {
@@ -162,7 +171,7 @@ func (s *Server) dispatch(c *client, words []string) {
 	case c.w.proto < 3 && c.subscriptions.Load() > 0 && !cmd.listening:
 		r.fail("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", name)
 	default:
-		if s.pause.on.Load() {
+		if s.pause.on.Load() && !c.seat.attended { // the lobby has looked, and does not wait
 			s.waitOut(r)
 		}
 		s.run(cmd, r)

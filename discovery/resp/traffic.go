@@ -18,6 +18,13 @@ const (
 // Read is the reader's source. No answer waits for the next request: whatever
 // is ready goes out before the connection is waited on.
 func (c *client) Read(p []byte) (int, error) {
+	if n := copy(p, c.seat.arrived); n > 0 {
+		c.seat.arrived = c.seat.arrived[n:]
+		return n, nil
+	}
+	if c.seat.attended {
+		return 0, errNotArrived
+	}
 	if !c.flush() {
 		return 0, net.ErrClosed
 	}
@@ -141,6 +148,7 @@ func (c *client) write(frame []byte) error {
 func (c *client) cut(why string) {
 	c.out.kill(why)
 	_ = socket(c.conn).Close()
+	c.server.lobby.release(c)
 }
 
 // lingerOn closes the sending side and reads on for a moment. Closing with

@@ -1,0 +1,99 @@
+package resp
+
+import (
+	"bytes"
+	"errors"
+)
+
+// seat is a client's place in the lobby. The lobby's lock guards stay and fd.
+type seat struct {
+	stay stay
+	fd   int32
+	back chan struct{} // gets one word at the end of each stay
+	// receive and send are tried by the lobby, with their result.
+	receive, send func(fd uintptr) bool
+	n             int
+	err           error
+	stays         bool // in the lobby, after this round
+
+	// quick says that the last command was, so the next one may be.
+	quick bool
+	// attended says that the lobby's goroutine stands in for the client's own.
+	attended bool
+	// arrived is what the lobby has read and nobody has taken yet.
+	arrived []byte
+}
+
+// stay tells who has a client in hand.
+type stay int
+
+const (
+	away     stay = iota // its own goroutine
+	resting              // nobody: nothing has arrived
+	attended             // the lobby
+	called               // the lobby, which shall let go of it
+)
+
+// errNotArrived ends the reading of what the lobby has not got.
+var errNotArrived = errors.New("the rest of the request has not arrived")
+
+// rest leaves a client that has been answered to the lobby, until something
+// has to be done that its own goroutine must do. It returns at once if this
+// client may not go there.
+func (c *client) rest() {
+	l := c.server.lobby
+	if l == nil || !c.mayRest() || !c.flush() || !c.out.idle() {
+		return
+	}
+	if l.enter(c) {
+		<-c.seat.back
+	}
+}
+
+// mayRest: who has no deadline, gets nothing but answers, and is likely to ask
+// for what the lobby can answer.
+func (c *client) mayRest() bool {
+	return c.seat.quick && c.authorized && !c.quitting && c.server.options.IdleTimeout == 0 &&
+		c.reader.br.Buffered() == 0 && len(c.seat.arrived) == 0 &&
+		c.subscriptions.Load() == 0 && c.replies == replyMode{}
+}
+
+// attend answers the quick requests that have arrived in the lobby. It reports
+// false, and leaves the others to the client's own goroutine, if there are any.
+// The answers are then in the client's writer. It waits for nothing.
+func (c *client) attend(arrived []byte) bool {
+	c.seat.attended, c.seat.arrived = true, arrived
+	defer func() { c.seat.attended = false }()
+	for at := 0; at < len(arrived); at = len(arrived) - c.reader.br.Buffered() {
+		words, err := c.reader.read(true)
+		if err != nil || !c.server.quickly(c, words) {
+			// What was read of it is read again, by who can wait for more.
+			c.reader.br.Reset(c)
+			c.seat.arrived = bytes.Clone(arrived[at:])
+			return false
+		}
+	}
+	return !c.quitting
+}
+
+// quickly answers a request if it is one for the lobby, and reports whether it
+// was.
+func (s *Server) quickly(c *client, words []string) bool {
+	if len(words) == 0 {
+		return true // asks for no answer
+	}
+	cmd, name, problem := s.table.find(words)
+	if problem != "" || !cmd.quick || c.quitting || s.pause.on.Load() {
+		return false
+	}
+	s.answer(c, cmd, name, problem, words)
+	return true
+}
+
+// idle reports whether nothing is queued and nobody writes to a client that is
+// still there.
+func (b *outbox) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.claimed && !b.dead && len(b.pending) == 0
+}
