@@ -85,6 +85,8 @@ func (r *run) claimDone(p pending, d ActionDone) {
 		case o.Role == warden.RolePrimary:
 			s.confirmed = o
 			r.publish(r.sc.Base.Reason)
+		case !r.recorded(o):
+			r.decideAnew(o)
 		case s.furthest != "":
 			r.enter(CatchingUp)
 		default:
@@ -109,9 +111,13 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			r.strange(p.node)
 		case o.Role == warden.RolePrimary:
 			r.confirm(o)
+		case !r.recorded(o):
+			r.decideAnew(o)
 		default:
 			s.pollAt = 0
-			r.say("%s is still a replica", p.node)
+			if s.promotions > 0 {
+				r.say("%s is still a replica", p.node)
+			}
 		}
 	}
 }
@@ -119,6 +125,23 @@ func (r *run) claimDone(p pending, d ActionDone) {
 // ours reports whether an observation is of the group's lineage.
 func (r *run) ours(o warden.Observation) bool {
 	return lineageRank(Ask{Lineage: r.sc.Lineage}, Look{Seen: o}) >= 0
+}
+
+// recorded reports whether the decision knows the line that the candidate
+// holds now. Once promoted it shows that only as the one before.
+func (r *run) recorded(o warden.Observation) bool {
+	return o.Lineage == "" || slices.Contains(r.sc.Base.Lineage, o.Lineage)
+}
+
+// decideAnew: the candidate took over another line of the lineage after it was
+// looked at, from a primary that came back. Promoted now, it would look like a
+// stranger to everybody who has not seen that (simulator seed 21898).
+func (r *run) decideAnew(o warden.Observation) {
+	r.say("%s holds another line of the lineage now: it has to be written down first", r.s.Candidate)
+	if l := r.lookAt(r.s.Candidate); l != nil {
+		l.Seen = o
+	}
+	r.decide()
 }
 
 // strange: what answers at the candidate's address is not of the lineage as
@@ -245,20 +268,17 @@ func (r *run) catchUp() {
 // refuses writes before the new one takes any.
 func (r *run) fence() {
 	s := r.s
+	if r.waiting(warden.ActFollow, s.Old) {
+		return
+	}
 	n := r.sc.node(s.Old)
 	reachable := n != nil && n.Good && !n.Refusing && n.Seen.Role == warden.RolePrimary && r.now.Sub(n.SeenAt) < freshLimit
-	if !reachable || !r.mayFollow(n) || s.demoted || n.Seen.NoFollow {
+	if !reachable || !r.mayFollow(n) || s.demoted || s.fenced || n.Seen.NoFollow {
 		r.enter(Promoting)
 		return
 	}
-	if !r.waiting(warden.ActFollow, s.Old) {
-		if r.s.pollAt != 0 { // asked once already
-			r.enter(Promoting)
-			return
-		}
-		s.pollAt, s.ordered = r.now, true
-		r.act(warden.ActFollow, s.Old, s.Candidate, fenceLimit)
-	}
+	s.fenced, s.ordered = true, true
+	r.act(warden.ActFollow, s.Old, s.Candidate, fenceLimit)
 }
 
 // demote makes the old primary a replica while writes are held; only when that
@@ -302,6 +322,9 @@ func (r *run) followDone(p pending, d ActionDone) {
 		s.demoted = d.Result.Outcome == warden.Done
 		r.say("fencing %s: %s %s", s.Old, d.Result.Outcome, d.Result.Why)
 		r.enter(Promoting)
+		if r.now.Sub(p.at) > staleLook {
+			s.pollAt = r.now // the candidate was looked at before that: look again
+		}
 	case s.Stage == Repointing:
 		r.repointed(p, d)
 	}

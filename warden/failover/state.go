@@ -36,6 +36,7 @@ const (
 	claimLimit    = 800 * warden.Millisecond
 	demoteWait    = 3 * warden.Second
 	pollEvery     = 5 * warden.Millisecond
+	staleLook     = 50 * warden.Millisecond // a look this old is repeated before a promotion
 	retryClaim    = 150 * warden.Millisecond
 	syncLimit     = 10 * warden.Second // Sentinel's SLAVE-RECONF-TIMEOUT
 	retryFirst    = warden.Second
@@ -166,6 +167,7 @@ type State struct {
 	Looks     []Look
 	Syncing   []syncing
 
+	fenced     bool // the old primary was ordered to follow, whatever came of it
 	demoted    bool // the old primary surely follows, or is no primary
 	inspected  bool // the base's promotion is settled
 	ordered    bool // an order of this attempt may have changed a node

@@ -88,7 +88,7 @@ func TestSeeds(t *testing.T) {
 }
 
 // keptSeeds once broke a promise and lie beyond those of every run.
-var keptSeeds = []uint64{6597, 6955, 32107, 32381, 32841}
+var keptSeeds = []uint64{6597, 6955, 21898, 32107, 32381, 32841}
 
 // TestKeptSeeds runs them again.
 func TestKeptSeeds(t *testing.T) {
