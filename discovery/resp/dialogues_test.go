@@ -86,6 +86,7 @@ func longDialogues() []string {
 var exactDialogues = []string{
 	`FOO bar baz`, `FOO`, `SELECT 0`, `CONFIG GET *`, `MULTI`, `ECHO x`, `TIME`, `RESET`, `PUBSUB CHANNELS`, `SSUBSCRIBE a`, `FOO "a\r\nb" c`,
 	`"sentinel|masters"`, `QUIT`, `WARDEN STATUS`,
+	`POST / HTTP/1.1 ;; PING`, `PING ;; hOST: x ;; PING`, `host x`, `GET / HTTP/1.1`,
 	`PING`, `PING x`, `PING a b`, `ROLE x`, `INFO foo`, `INFO foo bar`,
 
 	`SENTINEL`, `SENTINEL FOO`, `SENTINEL MASTERS x`, `SENTINEL MASTER`, `SENTINEL MASTER a b`, `SENTINEL MASTER nobody`, `SENTINEL MYID x`,

@@ -122,6 +122,8 @@ type Server struct {
 	refusalLogged atomic.Int64
 	// failureLogged is the same for logins; loginFailures counts all.
 	failureLogged, loginFailures atomic.Int64
+	// attackLogged is the same for requests of HTTP.
+	attackLogged atomic.Int64
 
 	ctx    context.Context
 	cancel context.CancelFunc

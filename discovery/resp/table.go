@@ -144,6 +144,9 @@ func (c *call) wrongArity() {
 // clients see it: exists, arity, authenticated, allowed, subscribed.
 func (s *Server) dispatch(c *client, words []string) {
 	cmd, name, problem := s.table.find(words)
+	if problem != "" && c.attacks(words) {
+		return
+	}
 	c.seat.quick = problem == "" && cmd.quick
 	s.answer(c, cmd, name, problem, words)
 }
