@@ -3,7 +3,8 @@ package warden
 // ActionKind says what to do with a node.
 type ActionKind string
 
-// Kinds of actions. All but Look, Unblock and Mark travel on a session
+// Kinds of actions. All but Look, Unblock, Mark and the operator's
+// commands (Fence, Rejoin) travel on a session
 // claimed for (group, epoch): the shell claims first if it holds none for this
 // node and epoch, and reports the claim's refusal as the action's result.
 const (
@@ -14,6 +15,10 @@ const (
 	ActFollow  ActionKind = "follow"  // Target is the primary to follow
 	ActHold    ActionKind = "hold"    // stop writes for at most Limit
 	ActRelease ActionKind = "release" // end a hold
+	ActSeal    ActionKind = "seal"    // then look over the session (Keeper)
+	ActWait    ActionKind = "wait"    // make a primary wait by the last of Rules (Keeper)
+	ActFence   ActionKind = "fence"   // run the operator's fence command; Target is the new primary
+	ActRejoin  ActionKind = "rejoin"  // run the operator's rejoin command; Target is the primary
 	ActDrop    ActionKind = "drop"    // close all sessions of epochs up to Epoch (no answer)
 	ActMark    ActionKind = "mark"    // write Epoch as the newest accepted one on all links (no answer)
 )
@@ -27,6 +32,11 @@ type Action struct {
 	// Avoid: replication id of the replaced primary that the node must not copy
 	// from any more, of a follow; empty: none.
 	Avoid string
+	// Name and Sync are Following's, of a follow; Sync also of a promotion.
+	Name string
+	Sync *SyncRule
+	// Rules are Keeper.Wait's.
+	Rules []SyncRule
 	Epoch Epoch
 	// Limit: of a hold, how long it may last; else the deadline of the action.
 	Limit Duration

@@ -106,13 +106,15 @@ type Link interface {
 // Session gives orders to one node that was claimed for one leader. Orders
 // of one session are given one at a time.
 type Session interface {
-	// Promote makes the node a primary.
-	Promote(ctx context.Context) Result
-	// Follow makes the node a replica of primary and disconnects its clients.
-	// avoid is the replication id of a replaced primary that the node must not
-	// copy its data from any more; empty: none. Where the server cannot be told
-	// so, or refuses, the order is given all the same (a refusal is noted).
-	Follow(ctx context.Context, primary NodeID, avoid string) Result
+	// Promote makes the node a primary that takes writes; one that already is
+	// a primary takes writes again if Wardens had taken them away. sync is what
+	// it waits for from its first commit on; nil: that is left as it is.
+	Promote(ctx context.Context, sync *SyncRule) Result
+	// Follow makes the node a replica of another and disconnects its clients.
+	// A primary that no order can make a replica (Observation.NoDemote) is
+	// fenced: it takes no writes from then on and says NeedsRejoin. That is
+	// Done too.
+	Follow(ctx context.Context, f Following) Result
 	// Hold stops writes on the node for at most limit and returns the
 	// position after the last one. It ends by itself.
 	Hold(ctx context.Context, limit Duration) Result
@@ -122,4 +124,55 @@ type Session interface {
 	Look(ctx context.Context) Observation
 	// Close gives the claim's connection back. The marks stay.
 	Close()
+}
+
+// Following says how a node is to replicate.
+type Following struct {
+	Primary NodeID
+	// Avoid is the replication id of a replaced primary that the node must not
+	// copy its data from any more; empty: none. Where the server cannot be told
+	// so, or refuses, the order is given all the same (a refusal is noted).
+	Avoid string
+	// Name is what the node calls itself to its upstream (a Member's Name);
+	// empty: it is no member and must not carry a member's name.
+	Name string
+	// Sync is what the node would wait for as a primary. It is put in place
+	// while the node is a replica, because a server that begins to wait does
+	// not do so at once. nil: it is left as it is.
+	Sync *SyncRule
+}
+
+// Keeper is a Session of a database that can keep acknowledged writes on
+// several nodes (groups with quorum durability). Adapters whose databases
+// cannot do not have it.
+type Keeper interface {
+	// Seal makes a replica receive from nobody. Done only when nothing can
+	// arrive any more, whatever becomes of the replica or of this Warden; a
+	// Look over the session then gives a position that does not grow. Follow
+	// ends it.
+	Seal(ctx context.Context) Result
+	// Wait makes a primary wait by the last of the rules. Done only when every
+	// commit reported from now on satisfies that rule; rules before it are those
+	// by which receivers may still be answered.
+	Wait(ctx context.Context, rules []SyncRule) Result
+}
+
+// Commands are an operator's programs for what no order to a database can do.
+// They run on the leader's host; each call ends within the context's deadline.
+// Safe for concurrent use.
+type Commands interface {
+	// Fence makes sure that a node takes no writes any more, by whatever is
+	// below it (power, hypervisor, network). Done: it surely does not.
+	Fence(ctx context.Context, call Call) Result
+	// Rejoin makes a node a replica of the primary that is told, with its
+	// disk rebuilt if need be.
+	Rejoin(ctx context.Context, call Call) Result
+}
+
+// Call is what a command is told.
+type Call struct {
+	Group   GroupName
+	Node    NodeID
+	Primary NodeID // the new one
+	Epoch   Epoch
 }

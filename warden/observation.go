@@ -38,6 +38,15 @@ type Replica struct {
 	Node     NodeID `json:"node"`
 	Online   bool   `json:"online"`
 	Position int64  `json:"position"`
+	// Name is what it calls itself, where members of a sync set do.
+	Name string `json:"name,omitempty"`
+}
+
+// Fork is where a line of data ended and the next one began.
+type Fork struct {
+	Lineage string `json:"lineage"`
+	// End is the position at which the line was left, in bytes.
+	End int64 `json:"end"`
 }
 
 // Observation is what one look at a node saw. It is plain data; the adapter
@@ -77,6 +86,25 @@ type Observation struct {
 	// NoFollow: the server lacks any command to change its role, so it can be
 	// watched but not failed over (SpinelDB 4.4.2).
 	NoFollow bool `json:"no_follow,omitempty"`
+	// NoDemote: no order can make this primary a replica; it can be fenced, and
+	// has to be rejoined by somebody who has its disk.
+	NoDemote bool `json:"no_demote,omitempty"`
+	// ReadOnly: a primary that takes no writes because a Warden held or fenced
+	// it. NeedsRejoin: it was fenced for the sake of another.
+	ReadOnly    bool `json:"read_only,omitempty"`
+	NeedsRejoin bool `json:"needs_rejoin,omitempty"`
+	// Forks are the lines that the node's own grew out of, the newest last.
+	// Empty: none, or not known.
+	Forks []Fork `json:"forks,omitempty"`
+	// Sealed: a replica that receives from nobody, by order (Keeper).
+	Sealed bool `json:"sealed,omitempty"`
+	// Member is what a replica calls itself to its upstream, where it does.
+	Member string `json:"member,omitempty"`
+	// Waits is what a primary waits for, or a replica would as a primary, in the
+	// server's own words; empty: it does not.
+	Waits string `json:"waits,omitempty"`
+	// NoSync: the operator does not want it in a sync set.
+	NoSync bool `json:"no_sync,omitempty"`
 	// Text is the node's own description of itself, as it came (INFO). It is
 	// shown to operators who ask for it and never judged.
 	Text string `json:"-"`
@@ -84,7 +112,7 @@ type Observation struct {
 
 // Clone copies an observation so that its slices can be changed.
 func (o Observation) Clone() Observation {
-	o.Replicas = slices.Clone(o.Replicas)
+	o.Replicas, o.Forks = slices.Clone(o.Replicas), slices.Clone(o.Forks)
 	return o
 }
 

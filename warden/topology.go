@@ -52,6 +52,7 @@ const (
 	ReasonUnpause    Reason = "unpause"
 	ReasonRecover    Reason = "recover"
 	ReasonGoBack     Reason = "go-back"
+	ReasonSync       Reason = "sync-set" // who keeps acknowledged writes
 )
 
 // Topology is the small document the Wardens of a group agree on. It is a
@@ -71,8 +72,12 @@ type Topology struct {
 	Wardens []WardenID `json:"wardens"`
 	// Lineage holds the replication ids known to be this group's data, the
 	// newest last, at most MaxLineage of them.
-	Lineage  []string `json:"lineage,omitempty"`
-	Settings Settings `json:"settings"`
+	Lineage []string `json:"lineage,omitempty"`
+	// Sync are the sets by which the primary may report commits as done: none in
+	// a group without quorum durability, one, or while that changes the one
+	// before and the new one.
+	Sync     []SyncSet `json:"sync,omitempty"`
+	Settings Settings  `json:"settings"`
 	// Leader and LeaderRun wrote this topology.
 	Leader    WardenID `json:"leader"`
 	LeaderRun Run      `json:"leader_run"`
@@ -91,6 +96,7 @@ func (t Topology) IsZero() bool { return t.Birth == "" }
 func (t Topology) Clone() Topology {
 	t.Wardens = slices.Clone(t.Wardens)
 	t.Lineage = slices.Clone(t.Lineage)
+	t.Sync = slices.Clone(t.Sync) // the sets themselves are never changed
 	return t
 }
 
@@ -100,7 +106,7 @@ func (t Topology) Equal(u Topology) bool { return sameTopology(&t, &u) }
 func sameTopology(t, u *Topology) bool {
 	return t.Version == u.Version && t.Phase == u.Phase && t.Birth == u.Birth && t.Group == u.Group &&
 		t.Primary == u.Primary && t.Previous == u.Previous && sameList(t.Wardens, u.Wardens) &&
-		sameList(t.Lineage, u.Lineage) && t.Settings == u.Settings && t.Leader == u.Leader &&
+		sameList(t.Lineage, u.Lineage) && slices.EqualFunc(t.Sync, u.Sync, SyncSet.Equal) && t.Settings == u.Settings && t.Leader == u.Leader &&
 		t.LeaderRun == u.LeaderRun && t.Reason == u.Reason && t.Replaces == u.Replaces
 }
 

@@ -149,10 +149,10 @@ func switchesOver(t *testing.T, h Harness) {
 		return has == held.Position || h.Traits.PositionDrifts && has > held.Position
 	})
 	before := newSession.Look(within(t)).Lineage
-	demoted := oldSession.Follow(within(t), candidate.Node(), "")
+	demoted := oldSession.Follow(within(t), warden.Following{Primary: candidate.Node()})
 	want(t, "demote the old primary", demoted, warden.Done)
-	want(t, "promote", newSession.Promote(within(t)), warden.Done)
-	want(t, "point the sibling", sibSession.Follow(within(t), candidate.Node(), ""), warden.Done)
+	want(t, "promote", newSession.Promote(within(t), nil), warden.Done)
+	want(t, "point the sibling", sibSession.Follow(within(t), warden.Following{Primary: candidate.Node()}), warden.Done)
 	want(t, "release", oldSession.Release(within(t)), warden.Done)
 
 	o := newSession.Look(within(t))
@@ -205,15 +205,15 @@ func fullCopies(t *testing.T, s Server) int {
 func refuses(t *testing.T, h Harness) {
 	a, s := h.Adapter(t), h.Start(t, "")
 	session := claim(t, a, s.Node(), claimBy("1", 1))
-	want(t, "follow itself", session.Follow(within(t), s.Node(), ""), warden.Refused)
+	want(t, "follow itself", session.Follow(within(t), warden.Following{Primary: s.Node()}), warden.Refused)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	want(t, "promote after the deadline", session.Promote(gone), warden.Refused)
+	want(t, "promote after the deadline", session.Promote(gone, nil), warden.Refused)
 	want(t, "hold for no time", session.Hold(within(t), 0), warden.Refused)
-	want(t, "promote", session.Promote(within(t)), warden.Done)
+	want(t, "promote", session.Promote(within(t), nil), warden.Done)
 	s.Kill()
 	Await(t, "an order to a dead server is refused", func() bool {
-		return session.Promote(within(t)).Outcome == warden.Refused
+		return session.Promote(within(t), nil).Outcome == warden.Refused
 	})
 	if _, res := a.Claim(within(t), s.Node(), claimBy("1", 2)); res.Outcome != warden.Refused || res.Superseded {
 		t.Errorf("claim of a dead server: %+v, want a plain refusal", res)
@@ -228,12 +228,12 @@ func saysUnknown(t *testing.T, h Harness) {
 	proxy := NewProxy(t, replica.Node())
 	session := claim(t, a, proxy.Node(), claimBy("1", 1))
 	proxy.CutAfter(h.Traits.promotion())
-	want(t, "promote", session.Promote(within(t)), warden.Unknown)
+	want(t, "promote", session.Promote(within(t), nil), warden.Unknown)
 	direct := watch(t, a, replica.Node())
 	Await(t, "the node whose promotion is unknown is a primary", func() bool {
 		return direct.look(t).Role == warden.RolePrimary
 	})
-	want(t, "promote on the broken session", session.Promote(within(t)), warden.Refused)
+	want(t, "promote on the broken session", session.Promote(within(t), nil), warden.Refused)
 	if o := session.Look(within(t)); o.Health != warden.HealthSilent {
 		t.Errorf("look on the broken session: %s, want silent: it is no evidence", o.Health)
 	}
@@ -249,7 +249,7 @@ func saysUnknownOnSilence(t *testing.T, h Harness) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	want(t, "promote", session.Promote(ctx), warden.Unknown)
+	want(t, "promote", session.Promote(ctx, nil), warden.Unknown)
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("the deadline of 500ms was kept after %v", took)
 	}
@@ -262,14 +262,14 @@ func shutsOutOlder(t *testing.T, h Harness) {
 	older := claim(t, a, replica.Node(), claimBy("1", 5))
 	other := claim(t, a, replica.Node(), warden.Claim{Group: "my-group", Epoch: 1, Warden: claimBy("3", 1).Warden})
 	newer := claim(t, a, replica.Node(), claimBy("2", 6))
-	want(t, "order of the older leader", older.Promote(within(t)), warden.Refused)
+	want(t, "order of the older leader", older.Promote(within(t), nil), warden.Refused)
 	if o := newer.Look(within(t)); o.Role != warden.RoleReplica {
 		t.Fatalf("role: %s, want replica: the older order took effect", o.Role)
 	}
 	if o := other.Look(within(t)); o.Health != warden.HealthGood {
 		t.Errorf("the session of another group was shut out: %s", o.Detail)
 	}
-	want(t, "order of the newer leader", newer.Promote(within(t)), warden.Done)
+	want(t, "order of the newer leader", newer.Promote(within(t), nil), warden.Done)
 }
 
 // Goal: an order that was sent before the newer claim and arrives after it.
@@ -281,7 +281,7 @@ func shutsOutLate(t *testing.T, h Harness) {
 	proxy.Freeze()
 	late := make(chan warden.Result, 1)
 	ctx := within(t)
-	go func() { late <- older.Promote(ctx) }()
+	go func() { late <- older.Promote(ctx, nil) }()
 	Await(t, "the order has left the older leader", func() bool { return proxy.Held() > 0 })
 	newer := claim(t, a, replica.Node(), claimBy("2", 6))
 	proxy.Thaw()
@@ -305,8 +305,8 @@ func refusesOlder(t *testing.T, h Harness) {
 		t.Errorf("the newer session suffered: %s", o.Detail)
 	}
 	again := claim(t, a, node, claimBy("2", 6))
-	want(t, "our own session from before", newer.Promote(within(t)), warden.Refused)
-	want(t, "our own newer session", again.Promote(within(t)), warden.Done)
+	want(t, "our own session from before", newer.Promote(within(t), nil), warden.Refused)
+	want(t, "our own newer session", again.Promote(within(t), nil), warden.Done)
 }
 
 // Goal: the epoch stays written on the node when the leader is gone.

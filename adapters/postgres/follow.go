@@ -17,10 +17,11 @@ const maxName = 63
 // to stand; if it does not, a note says so. A node that is a primary cannot be
 // made a standby by SQL: it is fenced. During a hold, in a switchover, that is
 // what the order is for, so the result is Done with the note "needs-rejoin";
-// else it is Refused with the same word, and the node stays fenced. avoid has no
+// else it is Refused with the same word, and the node stays fenced. f.Avoid has no
 // meaning here: a standby never takes a full copy by itself. Readers on a
 // standby keep their sessions.
-func (s *session) Follow(ctx context.Context, primary warden.NodeID, _ string) warden.Result {
+func (s *session) Follow(ctx context.Context, f warden.Following) warden.Result {
+	primary := f.Primary
 	if primary == s.node || primary.Host() == "" || primary.Port() == "0" {
 		return refused(fmt.Errorf("follow: %s cannot follow %q", s.node, primary))
 	}

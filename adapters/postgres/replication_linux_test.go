@@ -73,8 +73,8 @@ func TestFailover(t *testing.T) {
 	p, a, b := trio(t)
 	old, newest, other := watch(t, p)(), watch(t, a), watch(t, b)
 	// There and back first, so that b leaves a slot on each.
-	done(t, "cascade", claimed(t, b, 1).Follow(soon(t), a.node, ""))
-	done(t, "back", claimed(t, b, 1).Follow(soon(t), p.node, ""))
+	done(t, "cascade", claimed(t, b, 1).Follow(soon(t), warden.Following{Primary: a.node}))
+	done(t, "back", claimed(t, b, 1).Follow(soon(t), warden.Following{Primary: p.node}))
 	other() // while the link stands
 	p.Kill()
 	adaptertest.Await(t, "the link is down, and since when", func() bool {
@@ -88,12 +88,12 @@ func TestFailover(t *testing.T) {
 		t.Errorf("a link that never saw the stream: down for %v, want never", o.LinkDown)
 	}
 	session := claimed(t, a, 2)
-	done(t, "promote", session.Promote(soon(t)))
-	done(t, "promote again", session.Promote(soon(t)))
+	done(t, "promote", session.Promote(soon(t), nil))
+	done(t, "promote again", session.Promote(soon(t), nil))
 	if err := a.Write(t.Context(), 3); err != nil {
 		t.Fatal(err)
 	}
-	done(t, "follow", claimed(t, b, 2).Follow(soon(t), a.node, ""))
+	done(t, "follow", claimed(t, b, 2).Follow(soon(t), warden.Following{Primary: a.node}))
 	adaptertest.Await(t, "the standby is on the new line", func() bool {
 		n, err := b.Count(t.Context())
 		return err == nil && n == 3 && other().Lineage == newest().Lineage
@@ -116,7 +116,7 @@ func TestSlots(t *testing.T) {
 	for _, s := range []*server{p, a} {
 		s.must("SELECT pg_create_physical_replication_slot('theirs'), pg_create_physical_replication_slot('warden_unused', true)")
 	}
-	done(t, "follow", claimed(t, a, 1).Follow(soon(t), p.node, ""))
+	done(t, "follow", claimed(t, a, 1).Follow(soon(t), warden.Following{Primary: p.node}))
 	if got := a.must("SELECT string_agg(slot_name, ',') FROM pg_replication_slots"); got != "theirs" {
 		t.Errorf("slots of the standby: %q", got)
 	}
@@ -134,7 +134,7 @@ func TestSlots(t *testing.T) {
 	session, res := New(o).Claim(soon(t), b.node, testClaim(1))
 	done(t, "claim", res)
 	defer session.Close()
-	done(t, "follow", session.Follow(soon(t), p.node, ""))
+	done(t, "follow", session.Follow(soon(t), warden.Following{Primary: p.node}))
 	if got := slots(); strings.Contains(got, "warden_unused") || !strings.Contains(got, "theirs") || !strings.Contains(got, slotName(b.node)) {
 		t.Errorf("slots of the primary: %q", got)
 	}
@@ -150,7 +150,7 @@ func TestSlots(t *testing.T) {
 func TestFollowNothing(t *testing.T) {
 	p := start(t, shape{})
 	a := start(t, shape{upstream: p.node})
-	res := claimed(t, a, 1).Follow(soon(t), "127.0.0.1:1", "")
+	res := claimed(t, a, 1).Follow(soon(t), warden.Following{Primary: "127.0.0.1:1"})
 	done(t, "follow", res, "slot-failed", "not-streaming")
 	c, err := parseConninfo(a.must("SHOW primary_conninfo"))
 	if err != nil || c.upstream() != "127.0.0.1:1" || c.get("user") != "warden" || c.get("application_name") != string(a.node) {
@@ -178,7 +178,7 @@ func TestFence(t *testing.T) {
 	}
 	defer super.Close(context.Background())
 	session := claimed(t, p, 1)
-	res := session.Follow(soon(t), "127.0.0.1:1", "")
+	res := session.Follow(soon(t), warden.Following{Primary: "127.0.0.1:1"})
 	if res.Outcome != warden.Refused || !strings.HasPrefix(res.Why, "needs-rejoin: ") {
 		t.Errorf("follow on a primary: %+v", res)
 	}
@@ -202,7 +202,7 @@ func TestFence(t *testing.T) {
 	if err := again.Write(t.Context(), 1); sqlState(err) != "25006" {
 		t.Errorf("write after the release: %v", err)
 	}
-	done(t, "promote", claimed(t, again, 2).Promote(soon(t)))
+	done(t, "promote", claimed(t, again, 2).Promote(soon(t), nil))
 	if err := again.Write(t.Context(), 1); err != nil {
 		t.Errorf("write on the primary that is one again: %v", err)
 	}
@@ -216,7 +216,7 @@ func TestSwitchoverGivenUp(t *testing.T) {
 	if res := session.Hold(soon(t), 300*warden.Millisecond); res.Outcome != warden.Done || res.Position <= 0 {
 		t.Fatalf("hold: %+v", res)
 	}
-	res := session.Follow(soon(t), a.node, "")
+	res := session.Follow(soon(t), warden.Following{Primary: a.node})
 	if res.Outcome != warden.Done {
 		t.Fatalf("demote: %+v", res)
 	}
@@ -242,7 +242,7 @@ func TestClaimEndsHold(t *testing.T) {
 	a.must("ALTER SYSTEM SET default_transaction_read_only = on")
 	session := claimed(t, a, 1)
 	p.Kill()
-	done(t, "promote", session.Promote(soon(t)))
+	done(t, "promote", session.Promote(soon(t), nil))
 	if err := a.Write(t.Context(), 1); err != nil {
 		t.Errorf("write on the new primary: %v", err)
 	}
@@ -262,7 +262,7 @@ func TestHelloAfterPromotion(t *testing.T) {
 		t.Errorf("publish on a standby: %v", err)
 	}
 	link.Look(soon(t))
-	done(t, "promote", claimed(t, a, 1).Promote(soon(t)))
+	done(t, "promote", claimed(t, a, 1).Promote(soon(t), nil))
 	began := time.Now()
 	adaptertest.Await(t, "a hello on the new primary", func() bool {
 		link.Look(soon(t))

@@ -184,7 +184,7 @@ func (s *session) await(ctx context.Context, sql string, args ...string) error {
 
 // Promote makes the node a primary, and waits until it says that it is one.
 // Where it is one already, a fence is lifted. See warden.Session.
-func (s *session) Promote(ctx context.Context) warden.Result {
+func (s *session) Promote(ctx context.Context, _ *warden.SyncRule) warden.Result {
 	ctx, done, over := s.begin(ctx, "promote")
 	if over != nil {
 		return *over

@@ -83,7 +83,7 @@ func TestTLS(t *testing.T) {
 	newer, res := a.Claim(soon(t), s.node, testClaim(2))
 	done(t, "newer claim", res)
 	defer newer.Close()
-	if res := session.Promote(soon(t)); res.Outcome != warden.Refused {
+	if res := session.Promote(soon(t), nil); res.Outcome != warden.Refused {
 		t.Errorf("order of the older leader: %+v, want refused", res)
 	}
 	if res := newer.Hold(soon(t), 200*warden.Millisecond); res.Outcome != warden.Done {

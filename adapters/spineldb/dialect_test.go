@@ -73,7 +73,7 @@ func TestOrdersInDialects(t *testing.T) {
 				t.Fatalf("claim: %+v", res)
 			}
 			defer session.Close()
-			got := session.Follow(soon(t), "[fe80::1]:6379", "")
+			got := session.Follow(soon(t), warden.Following{Primary: "[fe80::1]:6379"})
 			if got.Outcome != c.outcome {
 				t.Errorf("follow: %+v, want %s", got, c.outcome)
 			}
@@ -113,7 +113,7 @@ func TestOrderSinglyAfterAbort(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	got := session.Promote(soon(t))
+	got := session.Promote(soon(t), nil)
 	if got.Outcome != warden.Done || len(got.Notes) != 2 || !strings.HasPrefix(got.Notes[0], "client-kill-failed: ") {
 		t.Errorf("promote: %+v, want done with two notes", got)
 	}
@@ -176,7 +176,7 @@ func TestSpinelDB(t *testing.T) {
 		t.Fatalf("claim over an older session: %+v", res)
 	}
 	defer session.Close()
-	if got := session.Promote(soon(t)); got.Outcome != warden.Refused || !strings.Contains(got.Why, "neither REPLICAOF nor SLAVEOF") {
+	if got := session.Promote(soon(t), nil); got.Outcome != warden.Refused || !strings.Contains(got.Why, "neither REPLICAOF nor SLAVEOF") {
 		t.Errorf("promote: %+v, want refused with the reason", got)
 	}
 	if n := f.count("MULTI"); n != 0 {
@@ -212,7 +212,7 @@ func TestOldWords(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	if got := session.Promote(soon(t)); got.Outcome != warden.Done {
+	if got := session.Promote(soon(t), nil); got.Outcome != warden.Done {
 		t.Errorf("promote: %+v", got)
 	}
 	if f.count("SLAVEOF NO ONE") != 1 || f.count("REPLICAOF") != 0 {
@@ -373,7 +373,7 @@ func TestPoison(t *testing.T) {
 				t.Fatalf("claim: %+v", res)
 			}
 			defer session.Close()
-			got := session.Follow(soon(t), "10.0.0.1:6379", c.avoid)
+			got := session.Follow(soon(t), warden.Following{Primary: "10.0.0.1:6379", Avoid: c.avoid})
 			if got.Outcome != c.outcome || strings.Join(got.Notes, "\n") != c.note {
 				t.Errorf("follow: %+v, want %s with %q", got, c.outcome, c.note)
 			}

@@ -69,7 +69,7 @@ func TestKeptConnectionsAreCutAndComeBack(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	if res := session.Promote(soon(t)); res.Outcome != warden.Done {
+	if res := session.Promote(soon(t), nil); res.Outcome != warden.Done {
 		t.Fatalf("promote: %+v", res)
 	}
 	if why := <-ended; why == "" {
@@ -101,7 +101,7 @@ func TestClientsAreCut(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	if res := session.Follow(soon(t), "127.0.0.1:1", ""); res.Outcome != warden.Done || len(res.Notes) != 0 {
+	if res := session.Follow(soon(t), warden.Following{Primary: "127.0.0.1:1"}); res.Outcome != warden.Done || len(res.Notes) != 0 {
 		t.Fatalf("follow: %+v", res)
 	}
 	if err := conn.Ping(t.Context()).Err(); err == nil {
@@ -135,7 +135,7 @@ func TestIPv6(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	if res := session.Follow(soon(t), p.Node(), ""); res.Outcome != warden.Done {
+	if res := session.Follow(soon(t), warden.Following{Primary: p.Node()}); res.Outcome != warden.Done {
 		t.Fatalf("follow: %+v", res)
 	}
 	adaptertest.Await(t, "the replica's link is up", func() bool {
@@ -162,7 +162,7 @@ func TestConfigRewriteFails(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	res = session.Promote(soon(t))
+	res = session.Promote(soon(t), nil)
 	if res.Outcome != warden.Done || len(res.Notes) != 1 || !strings.HasPrefix(res.Notes[0], "config-rewrite-failed: ") {
 		t.Errorf("promote: %+v, want done with a note", res)
 	}
@@ -186,7 +186,7 @@ func TestRestrictedUser(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	if res := session.Promote(soon(t)); res.Outcome != warden.Refused || !strings.Contains(res.Why, "NOPERM") {
+	if res := session.Promote(soon(t), nil); res.Outcome != warden.Refused || !strings.Contains(res.Why, "NOPERM") {
 		t.Errorf("promote: %+v, want refused for lack of permission", res)
 	}
 }

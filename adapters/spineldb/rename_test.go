@@ -49,13 +49,13 @@ func TestRenamedCommands(t *testing.T) {
 		t.Fatalf("claim: %+v", res)
 	}
 	defer session.Close()
-	if res := session.Follow(soon(t), "127.0.0.1:1", "f00"); res.Outcome != warden.Done || len(res.Notes) != 0 {
+	if res := session.Follow(soon(t), warden.Following{Primary: "127.0.0.1:1", Avoid: "f00"}); res.Outcome != warden.Done || len(res.Notes) != 0 {
 		t.Errorf("follow: %+v", res)
 	}
 	if o := session.Look(soon(t)); o.Role != warden.RoleReplica || o.Upstream != "127.0.0.1:1" {
 		t.Errorf("after it: %+v", o)
 	}
-	if res := session.Promote(soon(t)); res.Outcome != warden.Done {
+	if res := session.Promote(soon(t), nil); res.Outcome != warden.Done {
 		t.Errorf("promote: %+v", res)
 	}
 	usual := New(Options{Password: "right"}).Open(s.Node(), warden.LinkEvents{})

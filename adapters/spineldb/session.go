@@ -53,16 +53,17 @@ func unknown(err error) warden.Result {
 }
 
 // Promote makes the node a primary. See warden.Session.
-func (s *session) Promote(ctx context.Context) warden.Result {
+func (s *session) Promote(ctx context.Context, _ *warden.SyncRule) warden.Result {
 	return s.changeRole(ctx, change{what: "promote", host: "NO", port: "ONE"})
 }
 
 // Follow makes the node a replica of primary. See warden.Session.
-func (s *session) Follow(ctx context.Context, primary warden.NodeID, avoid string) warden.Result {
+func (s *session) Follow(ctx context.Context, f warden.Following) warden.Result {
+	primary := f.Primary
 	if primary == s.node || primary.Host() == "" || primary.Port() == "0" {
 		return refused(fmt.Errorf("follow: %s cannot follow %q", s.node, primary))
 	}
-	return s.changeRole(ctx, change{what: "follow", host: primary.Host(), port: primary.Port(), avoid: avoid})
+	return s.changeRole(ctx, change{what: "follow", host: primary.Host(), port: primary.Port(), avoid: f.Avoid})
 }
 
 // change is a new role: what it is called in reports, the two words after

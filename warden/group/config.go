@@ -50,6 +50,25 @@ type Config struct {
 	// operator's command waits for a leader. 0 is the default of each.
 	LookEvery, TiltTrigger, TiltPeriod, ElectionTimeout warden.Duration
 
+	// Durable: acknowledged writes are kept by a sync set (quorum durability):
+	// by SyncStandbys of its members besides the primary. SyncGroupSize is how
+	// many members are wanted (0: all that can be); one that is gone for longer
+	// than MemberTimeout is replaced or left out. SyncStrict: rather block than
+	// promise less when too few are left.
+	Durable       bool
+	SyncStandbys  int
+	SyncGroupSize int
+	MemberTimeout warden.Duration
+	SyncStrict    bool
+	// MaxLag is how many bytes of what the primary was last seen to have a
+	// candidate may lack (0: any number), in groups that are not Durable.
+	MaxLag int64
+	// FenceCommand and RejoinCommand: the operator gave such a program, which
+	// takes at most CommandTimeout. FenceRequired: nobody is promoted before the
+	// old primary is fenced by it.
+	FenceCommand, RejoinCommand, FenceRequired bool
+	CommandTimeout                             warden.Duration
+
 	// CrashPoint, for tests, names the step after which the shell is to exit
 	// at once (see CrashPoints). Empty in production.
 	CrashPoint string

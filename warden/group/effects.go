@@ -49,4 +49,8 @@ const (
 	ActRelease = warden.ActRelease
 	ActDrop    = warden.ActDrop
 	ActMark    = warden.ActMark
+	ActSeal    = warden.ActSeal
+	ActWait    = warden.ActWait
+	ActFence   = warden.ActFence
+	ActRejoin  = warden.ActRejoin
 )

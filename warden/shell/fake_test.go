@@ -279,11 +279,12 @@ func (s *fakeSession) give(ctx context.Context, format string, args ...any) ward
 	return s.adapter.order(ctx, what)
 }
 
-func (s *fakeSession) Promote(ctx context.Context) warden.Result {
+func (s *fakeSession) Promote(ctx context.Context, _ *warden.SyncRule) warden.Result {
 	return s.give(ctx, "promote %s", s.node)
 }
 
-func (s *fakeSession) Follow(ctx context.Context, p warden.NodeID, avoid string) warden.Result {
+func (s *fakeSession) Follow(ctx context.Context, f warden.Following) warden.Result {
+	p, avoid := f.Primary, f.Avoid
 	if avoid != "" {
 		return s.give(ctx, "follow %s %s avoiding %s", s.node, p, avoid)
 	}

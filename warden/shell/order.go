@@ -87,13 +87,22 @@ func (o *orders) order(ctx context.Context, s warden.Session, a group.Action) wa
 	case group.ActClaim:
 		return warden.Result{Outcome: warden.Done}
 	case group.ActPromote:
-		return s.Promote(ctx)
+		return s.Promote(ctx, a.Sync)
 	case group.ActFollow:
-		return s.Follow(ctx, a.Target, a.Avoid)
+		return s.Follow(ctx, warden.Following{Primary: a.Target, Avoid: a.Avoid, Name: a.Name, Sync: a.Sync})
 	case group.ActHold:
 		return s.Hold(ctx, a.Limit)
 	case group.ActRelease:
 		return s.Release(ctx)
+	case group.ActSeal, group.ActWait:
+		k, ok := s.(warden.Keeper)
+		switch {
+		case !ok:
+			return refused("this kind of database cannot keep acknowledged writes on several nodes: use durability \"async\"")
+		case a.Kind == group.ActSeal:
+			return k.Seal(ctx)
+		}
+		return k.Wait(ctx, a.Rules)
 	}
 	return refused("the shell knows no action \"" + string(a.Kind) + "\"")
 }
