@@ -113,8 +113,9 @@ func switching(v warden.GroupView) bool {
 	return v.Failover != "" && v.Failover != "reconf_slaves" && v.Failover != "update_config"
 }
 
-// head are the fields that come first in every map.
-func head(name string, n warden.NodeView, flags string) []field {
+// head are the fields that come first in every map. shared is in how many groups
+// the link is used.
+func head(name string, n warden.NodeView, flags string, shared int) []field {
 	host, port := address(n.Node)
 	pending := 0
 	if n.WaitingFor > 0 {
@@ -127,7 +128,7 @@ func head(name string, n warden.NodeView, flags string) []field {
 		{"runid", n.Observation.RunID},
 		{"flags", flags},
 		{"link-pending-commands", count(pending)},
-		{"link-refcount", "1"},
+		{"link-refcount", count(max(shared, 1))},
 	}
 }
 
@@ -169,7 +170,7 @@ func primaryFields(v warden.GroupView, set GroupSettings, watched warden.Duratio
 	list := head(string(v.Name), n, flags(
 		when(n.Down, "s_down"), when(n.Odown, "o_down"), "master", when(n.Disconnected, "disconnected"),
 		when(switching(v), "failover_in_progress"), when(switching(v) && v.Forced, "force_failover"),
-		when(n.ScriptKilled, "script_kill_sent"), when(n.Rebooted, "master_reboot")))
+		when(n.ScriptKilled, "script_kill_sent"), when(n.Rebooted, "master_reboot")), 1)
 	if v.Failover != "" {
 		list = append(list, field{"failover-state", v.Failover})
 	}
@@ -197,7 +198,7 @@ func replicaFields(v warden.GroupView, n warden.NodeView, watched warden.Duratio
 	list := head(string(n.Node), n, flags(
 		when(n.Down, "s_down"), "slave", when(n.Disconnected, "disconnected"), when(n.Promoted, "promoted"),
 		when(n.Reconfiguring == "sent", "reconf_sent"), when(n.Reconfiguring == "inprog", "reconf_inprog"),
-		when(n.Reconfiguring == "done", "reconf_done"), when(n.ScriptKilled, "script_kill_sent")))
+		when(n.Reconfiguring == "done", "reconf_done"), when(n.ScriptKilled, "script_kill_sent")), 1)
 	// A replica has no ODOWN, whatever the view says.
 	n.Odown = false
 	list = append(list, pings(v, n, watched)...)
@@ -247,9 +248,16 @@ func shownVote(v warden.GroupView, vote warden.WardenID, self warden.SelfView) s
 	return cmp.Or(string(vote), "?")
 }
 
+// outlook is from where peers are described.
+type outlook struct {
+	self    warden.SelfView
+	watched warden.Duration
+	links   map[string]int // see linkCounts
+}
+
 // peerFields describes another Warden or a real Sentinel; false if clients
 // could not dial it.
-func peerFields(v warden.GroupView, p warden.PeerView, self warden.SelfView, watched warden.Duration) ([]field, bool) {
+func peerFields(v warden.GroupView, p warden.PeerView, from outlook) ([]field, bool) {
 	node, err := warden.ParseNode(p.Client)
 	if err != nil {
 		return nil, false
@@ -265,11 +273,11 @@ func peerFields(v warden.GroupView, p warden.PeerView, self warden.SelfView, wat
 		heard.WaitingFor = max(p.HeardAgo, 0)
 	}
 	list := head(shownPeer(p), heard, flags(
-		when(p.Down, "s_down"), "sentinel", when(p.Down || p.HeardAgo < 0, "disconnected"), when(p.SaysDown, "master_down")))
-	list = append(list, pings(v, heard, watched)...)
+		when(p.Down, "s_down"), "sentinel", when(p.Down || p.HeardAgo < 0, "disconnected"), when(p.SaysDown, "master_down")), from.links[linkOf(p)])
+	list = append(list, pings(v, heard, from.watched)...)
 	return append(list,
-		field{"last-hello-message", age(p.HeardAgo, watched)},
-		field{"voted-leader", shownVote(v, p.Vote, self)},
+		field{"last-hello-message", age(p.HeardAgo, from.watched)},
+		field{"voted-leader", shownVote(v, p.Vote, from.self)},
 		field{"voted-leader-epoch", strconv.FormatUint(uint64(p.VoteEpoch), 10)},
 	), true
 }

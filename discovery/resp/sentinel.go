@@ -126,9 +126,9 @@ func showPeers(c *call) {
 		return
 	}
 	var list [][]field
-	watched, self := c.watched(), c.server.dir.Self()
+	from := outlook{self: c.server.dir.Self(), watched: c.watched(), links: c.server.linkCounts()}
 	for _, p := range v.Peers {
-		if fields, ok := peerFields(v, p, self, watched); ok {
+		if fields, ok := peerFields(v, p, from); ok {
 			list = append(list, fields)
 		}
 	}

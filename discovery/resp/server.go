@@ -113,6 +113,7 @@ type Server struct {
 	table    commandTable
 	hub      *hub
 	pause    pause
+	links    links
 	rate     rate
 	started  time.Time
 	stats    counters
