@@ -290,7 +290,7 @@ func (b *Book) Hello(payload string) {
 			return
 		}
 	case n.Client != h.client:
-		b.moved(h)
+		b.moved(g, n, h)
 	}
 	n.heard, n.current, n.config, n.primary = now, h.current, h.config, h.primary
 	if n.down != 0 {
@@ -344,17 +344,24 @@ func (b *Book) add(g *groupBook, s Sentinel, now warden.Instant) *neighbour {
 	return n
 }
 
-// moved follows a Sentinel to its new address, in every group.
-func (b *Book) moved(h hello) {
-	for _, g := range b.groups {
-		n := g.find(h.id)
-		if n == nil || n.Client == h.client {
-			continue
+// moved follows a Sentinel to its new address, in the group where it gave that
+// and in every other.
+func (b *Book) moved(g *groupBook, n *neighbour, h hello) {
+	n.Client = h.client
+	b.say(func() { b.o.Risen(h.group) })
+	b.event(g, "+sentinel-address-switch", warden.LevelNotice,
+		b.masterDetails(g)+" ip "+h.client.Host()+" port "+h.client.Port()+" for "+h.id)
+	others := 0
+	for _, other := range b.groups {
+		if n := other.find(h.id); n != nil && n.Client != h.client {
+			n.Client = h.client
+			others++
+			b.say(func() { b.o.Risen(other.name) })
 		}
-		n.Client = h.client
-		b.say(func() { b.o.Risen(g.name) })
-		b.event(g, "+sentinel-address-switch", warden.LevelNotice,
-			b.masterDetails(g)+" ip "+h.client.Host()+" port "+h.client.Port()+" for "+h.id)
+	}
+	if others > 0 {
+		b.event(g, "+sentinel-address-update", warden.LevelNotice,
+			b.sentinelDetails(g, n.Sentinel)+" "+strconv.Itoa(others)+" additional matching instances")
 	}
 }
 

@@ -115,9 +115,8 @@ func TestAddresses(t *testing.T) {
 	d.Hello("10.0.0.1,26379," + ids[0] + ",0,h,q,1,0")
 	d.journal = nil
 	d.says(ids[0], 26390, 0, "p:1", 0)
-	if len(d.journal) != 2 || !slices.Contains(d.journal, "+sentinel-address-switch master g p 1 ip 10.0.0.1 port 26390 for "+ids[0]) {
-		t.Errorf("told %q, want the switch in both groups", d.journal)
-	}
+	d.expect(t, "+sentinel-address-switch master g p 1 ip 10.0.0.1 port 26390 for "+ids[0],
+		"+sentinel-address-update sentinel "+ids[0]+" 10.0.0.1 26390 @ g p 1 1 additional matching instances")
 	if known := d.Known("h"); len(known) != 1 || known[0].Client != "10.0.0.1:26390" {
 		t.Errorf("known in the other group: %v", known)
 	}
