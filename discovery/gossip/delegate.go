@@ -23,7 +23,7 @@ var (
 
 // NodeMeta tells peers our addresses.
 func (d *delegate) NodeMeta(limit int) []byte {
-	for _, c := range []card{{Gossip: d.address, Client: d.opts.ClientAddr}, {Client: d.opts.ClientAddr}} {
+	for _, c := range []card{*d.told.Load(), {Client: d.told.Load().Client}} {
 		if raw, err := json.Marshal(c); err == nil && len(raw) <= limit {
 			return raw
 		}

@@ -107,7 +107,8 @@ func (g *Gossip) post(ctx context.Context, address string, e Envelope) error {
 		return ctx.Err()
 	}
 	e.From, e.Life, e.Number = g.opts.Self, g.life, g.number.Add(1)
-	e.Gossip, e.Client = g.address, g.opts.ClientAddr
+	told := g.told.Load()
+	e.Gossip, e.Client = told.Gossip, told.Client
 	raw, err := encode(e)
 	if err != nil {
 		return err

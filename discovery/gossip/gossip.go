@@ -84,16 +84,16 @@ type Stats struct {
 
 // Gossip talks to the other Wardens. It is safe for concurrent use.
 type Gossip struct {
-	opts    Options
-	log     *slog.Logger
-	address string // host:port that peers are told
-	life    string
-	number  atomic.Uint64
-	book    *book
-	ready   chan struct{} // closed when list is set
-	list    *memberlist.Memberlist
-	keys    *memberlist.Keyring
-	pause   time.Duration // between connections to one peer, after a burst
+	opts   Options
+	log    *slog.Logger
+	told   atomic.Pointer[card] // our addresses, as peers are told
+	life   string
+	number atomic.Uint64
+	book   *book
+	ready  chan struct{} // closed when list is set
+	list   *memberlist.Memberlist
+	keys   *memberlist.Keyring
+	pause  time.Duration // between connections to one peer, after a burst
 
 	ctx    context.Context // ends everything in tasks
 	cancel context.CancelFunc
@@ -216,8 +216,9 @@ func (g *Gossip) open(ctx context.Context) error {
 	if o.AdvertiseAddr != "" {
 		host = o.AdvertiseAddr
 	}
-	g.address = string(warden.MakeNode(host, told))
-	g.own[g.address] = true
+	own := card{Gossip: string(warden.MakeNode(host, told)), Client: o.ClientAddr}
+	g.told.Store(&own)
+	g.own[own.Gossip] = true
 	g.own[string(warden.MakeNode(bind, port))] = true
 
 	c, err := g.config(t, ip.String(), told, port, logger)
@@ -258,7 +259,7 @@ func (g *Gossip) config(t *transport, ip string, told, port int, logger *log.Log
 }
 
 // Addr is the host:port that peers are told.
-func (g *Gossip) Addr() string { return g.address }
+func (g *Gossip) Addr() string { return g.told.Load().Gossip }
 
 // Peers is the address book, sorted by id.
 func (g *Gossip) Peers() []Peer { return g.book.peers() }

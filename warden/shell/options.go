@@ -111,6 +111,14 @@ type env struct {
 	Options
 	// local is the local address of the newest connection to any node.
 	local atomic.Pointer[string]
+	// told is what others are told since Readdress; nil: what Options say.
+	told atomic.Pointer[told]
+}
+
+// told are the parts of our addresses that may change.
+type told struct {
+	host       string
+	clientPort int
 }
 
 // newEnv checks the options and fills in the defaults.
@@ -193,12 +201,15 @@ func (e *env) met(ip string) {
 // addresses are our client and gossip address as told on a node that is
 // reached from the given local address; empty while no address is known.
 func (e *env) addresses(local string) (client, gossip string) {
-	host := e.AnnounceHost
+	host, port := e.AnnounceHost, e.ClientPort
+	if t := e.told.Load(); t != nil {
+		host, port = t.host, t.clientPort
+	}
 	if host == "" {
 		host = local
 	}
 	if host == "" {
 		return "", ""
 	}
-	return net.JoinHostPort(host, strconv.Itoa(e.ClientPort)), net.JoinHostPort(host, strconv.Itoa(e.GossipPort))
+	return net.JoinHostPort(host, strconv.Itoa(port)), net.JoinHostPort(host, strconv.Itoa(e.GossipPort))
 }

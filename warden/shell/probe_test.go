@@ -184,6 +184,10 @@ func TestHello(t *testing.T) {
 	if client, gossip := e.addresses("127.0.0.1"); client != "[::1]:1" || gossip != "[::1]:2" {
 		t.Errorf("announced addresses: %s, %s", client, gossip)
 	}
+	(&Shell{env: e}).Readdress("", 3)
+	if client, gossip := e.addresses("127.0.0.1"); client != "127.0.0.1:3" || gossip != "127.0.0.1:2" {
+		t.Errorf("announced addresses after a change: %s, %s", client, gossip)
+	}
 }
 
 // Goal: the looks at many nodes are spread over the time between two looks.

@@ -50,6 +50,12 @@ func (s *Shell) Reconfigure(ctx context.Context, groups []GroupOptions) error {
 	return nil
 }
 
+// Readdress changes what others are told from the next hello on: AnnounceHost
+// and ClientPort of the Options.
+func (s *Shell) Readdress(announceHost string, clientPort int) {
+	s.env.told.Store(&told{announceHost, clientPort})
+}
+
 // replace leaves a change for the loop, in place of one it has not seen yet.
 // It is called under Shell.mu.
 func (l *loop) replace(c change) {
