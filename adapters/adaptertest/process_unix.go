@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,8 +106,19 @@ func (p *Process) Kill() {
 	})
 }
 
-// Pause stops the process.
-func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
+// Pause stops the process, and waits until its threads stand still where
+// the system tells that (Linux): on another core they run on for a moment.
+func (p *Process) Pause() {
+	p.signal(syscall.SIGSTOP)
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+	for _, path := range tasks {
+		Await(p.t, "the process stands still", func() bool {
+			text, err := os.ReadFile(path)
+			_, state, _ := strings.Cut(string(text), ") ")
+			return err != nil || strings.HasPrefix(state, "T")
+		})
+	}
+}
 
 // Resume lets it go on.
 func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
