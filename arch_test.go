@@ -57,6 +57,7 @@ var rings = []ring{
 	{"cmd/spineldb/duration", 5, "a part of the command: reads durations"},
 	{"cmd/spineldb/exit", 5, "a part of the command: exit codes"},
 	{"cmd/spineldb/journal", 5, "a part of the command: Sentinel's log"},
+	{"cmd/spineldb/postgreslab", 5, "a part of the command: real servers for demo, benchmarks and tests"},
 	{"cmd/spineldb/process", 5, "a part of the command: background, pidfile, supervisor"},
 	{"cmd/spineldb/remote", 5, "a part of the command: asks running Wardens"},
 	{"cmd/spineldb/sentinelconf", 5, "a part of the command: sentinel.conf"},
