@@ -238,6 +238,7 @@ func (d *daemon) reconfigure(ctx context.Context, s setup) error {
 		return err
 	}
 	d.watchNeighbours(s)
+	d.readdress(s)
 	return nil
 }
 
@@ -261,13 +262,9 @@ func (d *daemon) userLines() []string {
 
 func (d *daemon) makeShell(s setup) (err error) {
 	c := s.Config
-	announce := c.AnnounceIP
-	if ip := net.ParseIP(c.Host); announce == "" && (ip == nil || !ip.IsUnspecified()) {
-		announce = c.Host
-	}
 	d.shell, err = shell.New(shell.Options{
 		ID: d.store.Identity(), Sentinel: d.ids.of(d.store.Identity()), Run: d.store.Run(), RunID: randomID(), Version: currentVersion().Version,
-		AnnounceHost: announce, ClientPort: c.AnnouncePort, GossipPort: d.gossipPort,
+		AnnounceHost: announcedHost(c), ClientPort: c.AnnouncePort, GossipPort: d.gossipPort,
 		Groups: d.groups(s), Store: d.store, Courier: courier{d}, Announce: d.announce, Introduce: d.introduce, Logger: d.log,
 		Neighbour: func(h warden.Hello) string { return d.neighbours.Own(h) },
 		Overhear:  func(payload string) { d.neighbours.Hello(payload) },
@@ -425,8 +422,6 @@ func needRestart(have, want config.Config) (keys []string) {
 	}
 	add("host", have.Host == want.Host)
 	add("port", have.Port == want.Port)
-	add("announce_ip", have.AnnounceIP == want.AnnounceIP)
-	add("announce_port", have.AnnouncePort == want.AnnouncePort)
 	add("data_dir", have.DataDir == want.DataDir)
 	add("gossip_port", have.GossipPort == want.GossipPort)
 	add("join", slices.Equal(have.Join, want.Join))

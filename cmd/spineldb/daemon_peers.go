@@ -145,6 +145,9 @@ func (d *daemon) met(p gossip.Peer) {
 		return
 	}
 	d.tellPeers()
+	if old.Client != "" && p.Client != "" && old.Client != p.Client {
+		d.movedEverywhere(p)
+	}
 	if err := d.store.SavePeers(d.book()); err != nil {
 		d.log.Warn("save address book", "error", err)
 	}
