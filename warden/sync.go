@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,6 +29,25 @@ type Member struct {
 type SyncRule struct {
 	K     int
 	Names []string
+}
+
+// nobody is a name that no replica carries: what waits for it waits for ever.
+const nobody = "warden_nobody_"
+
+// String is the rule as PostgreSQL's synchronous_standby_names has it, and as
+// Observation.Waits gives it back.
+func (r SyncRule) String() string {
+	if r.K <= 0 {
+		return ""
+	}
+	var names []string
+	for _, name := range r.Names {
+		names = append(names, strconv.Quote(name))
+	}
+	for i := len(names); i < r.K; i++ {
+		names = append(names, strconv.Quote(nobody+strconv.Itoa(i)))
+	}
+	return fmt.Sprintf("ANY %d (%s)", r.K, strings.Join(names, ", "))
 }
 
 // Clone copies a set so that its slices can be changed.

@@ -39,6 +39,10 @@ type Ask struct {
 	// DownFor and DownAfter bound how old a replica's data may be.
 	DownFor, DownAfter warden.Duration
 	AnyAge             bool
+	// MaxLag is how many bytes of Had, the position that Old was last seen at in
+	// the line HadLine, a candidate may lack; 0: any number.
+	MaxLag, Had int64
+	HadLine     string
 	// PriorityFirst: of one line of data the preferred one is promoted, even if
 	// another has more (Sentinel's order; replicas lose what it lacks).
 	PriorityFirst bool
@@ -179,6 +183,8 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 		switch {
 		case a.Linked:
 			return "it is a primary itself"
+		case o.NeedsRejoin && l.Node != a.Old && l.Node != a.To:
+			return "it was fenced and has to be rejoined"
 		case lineageRank(a, l) < len(a.Lineage)-1, replaced(a, l):
 			return "it is an older primary that has not followed since"
 		}
@@ -189,6 +195,8 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 		return "it is in the middle of a full copy"
 	case a.Linked && (o.Upstream != a.Old || !o.LinkUp):
 		return "it has no standing link to the primary"
+	case a.MaxLag > 0 && !a.AnyAge && o.Lineage == a.HadLine && a.Had-o.Position > a.MaxLag:
+		return fmt.Sprintf("it lacks %d bytes, more than maximum_lag_on_failover", a.Had-o.Position)
 	case !a.Linked && !a.AnyAge && o.LinkDown > a.DownFor+10*a.DownAfter:
 		return fmt.Sprintf("its link has been down for %s, its data is too old", o.LinkDown)
 	}

@@ -33,6 +33,10 @@ func (r *run) actionDone(d ActionDone) {
 		r.promoteDone(p, d)
 	case warden.ActFollow:
 		r.followDone(p, d)
+	case warden.ActFence:
+		r.fenceDone(p, d)
+	case warden.ActRejoin:
+		r.rejoined(p, d)
 	case warden.ActHold:
 		r.holdDone(p, d)
 	}
@@ -82,7 +86,7 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			r.say("%s is another server now, or lost its data", p.node)
 			s.excluded = append(s.excluded, p.node)
 			r.look()
-		case o.Role == warden.RolePrimary:
+		case serves(&o):
 			s.confirmed = o
 			r.publish(r.sc.Base.Reason)
 		case !r.recorded(o):
@@ -109,7 +113,7 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			s.pollAt = r.now.Add(retryClaim)
 		case !r.ours(o):
 			r.strange(p.node)
-		case o.Role == warden.RolePrimary:
+		case serves(&o):
 			r.confirm(o)
 		case !r.recorded(o):
 			r.decideAnew(o)
@@ -170,6 +174,9 @@ func (r *run) inspected(d ActionDone, seen bool) {
 			fmt.Sprintf("%s may have been promoted and cannot be looked at: it counts as the primary", s.Candidate))
 	case d.Observation.Role == warden.RolePrimary && !r.ours(d.Observation):
 		r.strange(s.Candidate)
+	case d.Observation.Role == warden.RolePrimary && d.Observation.ReadOnly:
+		r.say("%s was promoted already, and takes no writes", s.Candidate)
+		r.enter(Promoting)
 	case d.Observation.Role == warden.RolePrimary:
 		r.say("%s was promoted already", s.Candidate)
 		r.confirm(d.Observation)
@@ -274,11 +281,44 @@ func (r *run) fence() {
 	n := r.sc.node(s.Old)
 	reachable := n != nil && n.Good && !n.Refusing && n.Seen.Role == warden.RolePrimary && r.now.Sub(n.SeenAt) < freshLimit
 	if !reachable || !r.mayFollow(n) || s.demoted || s.fenced || n.Seen.NoFollow {
-		r.enter(Promoting)
+		r.fenceBelow()
 		return
 	}
 	s.fenced, s.ordered = true, true
 	r.act(warden.ActFollow, s.Old, s.Candidate, fenceLimit)
+}
+
+// fenceBelow has the old primary fenced by the operator's command, if there is
+// one and the primary did not let go by order in a switchover; then the
+// candidate is promoted.
+func (r *run) fenceBelow() {
+	s := r.s
+	if r.waiting(warden.ActFence, s.Old) {
+		return
+	}
+	if r.c.FenceCommand && !s.below && !(s.held && s.demoted) && s.Old != s.Candidate {
+		s.below, s.slow = true, true
+		r.act(warden.ActFence, s.Old, s.Candidate, r.c.CommandTimeout)
+		return
+	}
+	r.enter(Promoting)
+	if s.slow {
+		s.slow, s.pollAt = false, r.now // the candidate was looked at before that: look again
+	}
+}
+
+// fenceDone: the operator's fence command ended.
+func (r *run) fenceDone(p pending, d ActionDone) {
+	s := r.s
+	r.say("the fence command for %s: %s %s", p.node, d.Result.Outcome, d.Result.Why)
+	if d.Result.Outcome == warden.Done {
+		r.note("+fenced", p.node, "")
+		return
+	}
+	r.note("-fence-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
+	if s.Stage == Fencing && p.node == s.Old && r.c.FenceRequired {
+		r.goBack(fmt.Sprintf("%s could not be fenced and fence_required is set", s.Old))
+	}
 }
 
 // demote makes the old primary a replica while writes are held; only when that
@@ -321,12 +361,20 @@ func (r *run) followDone(p pending, d ActionDone) {
 	case s.Stage == Fencing && p.node == s.Old:
 		s.demoted = d.Result.Outcome == warden.Done
 		r.say("fencing %s: %s %s", s.Old, d.Result.Outcome, d.Result.Why)
-		r.enter(Promoting)
-		if r.now.Sub(p.at) > staleLook {
-			s.pollAt = r.now // the candidate was looked at before that: look again
-		}
+		s.slow = s.slow || r.now.Sub(p.at) > staleLook
 	case s.Stage == Repointing:
 		r.repointed(p, d)
+	}
+}
+
+// serves reports whether a node takes writes.
+func serves(o *warden.Observation) bool { return o.Role == warden.RolePrimary && !o.ReadOnly }
+
+// promotion orders a node to take writes, by the sync set of the topology.
+func (r *run) promotion(node warden.NodeID) {
+	r.act(warden.ActPromote, node, "", orderLimit)
+	if sets := r.sc.Base.Sync; len(sets) > 0 {
+		r.f.Act[len(r.f.Act)-1].Sync = sets[len(sets)-1].Rule(node)
 	}
 }
 
@@ -338,7 +386,7 @@ func (r *run) promote() {
 	case s.pollAt == 0 && s.promotions < maxPromotions:
 		s.promotions++
 		s.ordered = true
-		r.act(warden.ActPromote, s.Candidate, "", orderLimit)
+		r.promotion(s.Candidate)
 	case s.pollAt == 0:
 		r.note("-failover-abort-slave-timeout", "", "")
 		r.finish(warden.VerdictUnknown, "not-promoted", fmt.Sprintf("%s stays a replica after %d orders", s.Candidate, s.promotions))
@@ -355,7 +403,7 @@ func (r *run) promoteDone(p pending, d ActionDone) {
 	switch {
 	case d.Observation.Health == warden.HealthGood && !r.ours(d.Observation):
 		r.strange(p.node)
-	case d.Observation.Health == warden.HealthGood && d.Observation.Role == warden.RolePrimary:
+	case d.Observation.Health == warden.HealthGood && serves(&d.Observation):
 		r.confirm(d.Observation)
 	case d.Result.Outcome == warden.Refused:
 		r.say("%s refused the promotion: %s", p.node, d.Result.Why)

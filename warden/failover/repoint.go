@@ -15,6 +15,33 @@ type Fault struct {
 	Foreign bool
 	// Primary: it says it is a primary; otherwise it follows somebody else.
 	Primary bool
+	// Held: it is the agreed primary, and takes no writes since a Warden held or
+	// fenced it.
+	Held bool
+	// Rejoin: no order can bring it behind the primary, only the operator's
+	// command.
+	Rejoin bool
+}
+
+// Stranded reports whether no order can bring n behind the primary p: it was a
+// primary and is fenced, or it holds what the primary's line never had.
+func Stranded(p, n *warden.Observation) bool {
+	return n.Role == warden.RolePrimary && n.NeedsRejoin || Diverged(p, n)
+}
+
+// Diverged reports whether a node of a database whose replicas never take a
+// whole copy by themselves is past the point where the line of the primary p
+// left its own, or is on a line that p's did not grow out of.
+func Diverged(p, n *warden.Observation) bool {
+	if !p.NoDemote || p.Role != warden.RolePrimary || len(p.Forks) == 0 || n.Lineage == "" || n.Lineage == p.Lineage {
+		return false
+	}
+	for _, f := range p.Forks {
+		if f.Lineage == n.Lineage {
+			return n.Position > f.End
+		}
+	}
+	return true
 }
 
 // Faults are the nodes that are not behind the agreed primary, as far as they
@@ -29,12 +56,19 @@ func Faults(c Config, t warden.Topology, nodes []Sighting, since warden.Instant)
 		return nil // nobody is sent behind a primary that is not one
 	}
 	var out []Fault
+	if p.Seen.ReadOnly {
+		out = append(out, Fault{Node: p.ID, Held: true})
+	}
 	for i := range nodes {
 		n := &nodes[i]
-		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) {
+		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) && r.called(&t, n) {
 			continue
 		}
-		out = append(out, Fault{Node: n.ID, Foreign: !r.mayFollow(n), Primary: n.Seen.Role == warden.RolePrimary})
+		ft := Fault{Node: n.ID, Foreign: !r.mayFollow(n), Primary: n.Seen.Role == warden.RolePrimary, Rejoin: Stranded(p.Seen, n.Seen)}
+		if ft.Rejoin && !ft.Foreign && (!c.RejoinCommand || member(&t, n.ID)) {
+			continue // a member leaves its sync set before it is built anew
+		}
+		out = append(out, ft)
 	}
 	return out
 }
@@ -75,18 +109,22 @@ func (r *run) repoint() {
 	s.Syncing = slices.DeleteFunc(s.Syncing, r.synced)
 	busy := len(s.Syncing)
 	for _, p := range s.pending {
-		if p.kind == warden.ActFollow {
+		if p.kind == warden.ActFollow || p.kind == warden.ActPromote || p.kind == warden.ActRejoin && !r.primaryDown() {
 			busy++
 		}
 	}
 	for _, ft := range Faults(r.c, r.sc.Base, r.sc.Nodes, s.StageAt) {
-		if ft.Foreign || r.heldBack(ft.Node) || r.waiting(warden.ActFollow, ft.Node) || r.isSyncing(ft.Node) {
+		if ft.Foreign || r.heldBack(ft.Node) || r.ordered(ft.Node) || r.isSyncing(ft.Node) {
 			continue
 		}
 		if busy >= max(r.c.ParallelSyncs, 1) {
 			return
 		}
 		busy++
+		if ft.Held || ft.Rejoin {
+			r.beyond(ft)
+			continue
+		}
 		if ft.Primary {
 			r.note("+convert-to-slave", ft.Node, "")
 		} else if s.Want.Reason == warden.ReasonRepair {
@@ -100,11 +138,45 @@ func (r *run) repoint() {
 	}
 }
 
+// ordered reports whether an order to a node is under way.
+func (r *run) ordered(id warden.NodeID) bool {
+	return r.waiting(warden.ActFollow, id) || r.waiting(warden.ActPromote, id) || r.waiting(warden.ActRejoin, id)
+}
+
+func (r *run) primaryDown() bool {
+	n := r.sc.node(r.sc.Base.Primary)
+	return n == nil || n.Down
+}
+
+// beyond mends what is not mended by following.
+func (r *run) beyond(ft Fault) {
+	if ft.Held {
+		r.say("%s takes no writes since it was held or fenced: letting it go", ft.Node)
+		r.promotion(ft.Node)
+		return
+	}
+	r.note("+rejoin-started", ft.Node, "")
+	r.act(warden.ActRejoin, ft.Node, r.sc.Base.Primary, r.c.CommandTimeout)
+}
+
+// rejoined: the operator's command ended.
+func (r *run) rejoined(p pending, d ActionDone) {
+	if d.Result.Outcome == warden.Done {
+		r.s.Syncing = append(r.s.Syncing, syncing{p.node, r.now})
+		r.note("+rejoin-done", p.node, "")
+		r.say("%s was rejoined behind %s", p.node, r.sc.Base.Primary)
+		return
+	}
+	r.later(p.node)
+	r.note("-rejoin-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
+	r.say("%s could not be rejoined: %s %s", p.node, d.Result.Outcome, d.Result.Why)
+}
+
 // bestEffort sends every node that is left behind the primary, all at once:
 // the time for doing it gently is over.
 func (r *run) bestEffort() {
 	for _, ft := range Faults(r.c, r.sc.Base, r.sc.Nodes, r.s.StageAt) {
-		if !ft.Foreign && !r.waiting(warden.ActFollow, ft.Node) && !r.isSyncing(ft.Node) {
+		if !ft.Foreign && !ft.Held && !ft.Rejoin && !r.ordered(ft.Node) && !r.isSyncing(ft.Node) {
 			r.note("+slave-reconf-sent-be", ft.Node, "")
 			r.follow(ft.Node, r.sc.Base.Primary, orderLimit)
 		}
@@ -116,6 +188,7 @@ func (r *run) bestEffort() {
 func (r *run) follow(node, primary warden.NodeID, limit warden.Duration) {
 	r.act(warden.ActFollow, node, primary, limit)
 	t := &r.sc.Base
+	r.enlist(&r.f.Act[len(r.f.Act)-1])
 	old, now := r.sc.node(t.Previous), r.sc.node(primary)
 	if t.Reason == warden.ReasonSwitchover || primary != t.Primary || old == nil || now == nil || old.Seen.Lineage != "" && old.Seen.Lineage == now.Seen.Lineage {
 		return
@@ -150,6 +223,8 @@ func (r *run) synced(y syncing) bool {
 		r.note("+slave-reconf-done", y.node, "")
 		r.s.Retry = slices.DeleteFunc(r.s.Retry, func(x Retry) bool { return x.Node == y.node })
 		return true
+	case n.SeenAt > y.at && n.Seen.NeedsRejoin:
+		return true // fenced: that was all an order can do
 	case n.SeenAt > y.at && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != r.sc.Base.Primary):
 		// Somebody turned it away again: to wait for its copy would be in vain.
 		r.later(y.node)

@@ -23,6 +23,15 @@ type Config struct {
 	// Named are the nodes configured by name: they may be made to follow
 	// whatever their lineage (S7).
 	Named []warden.NodeID
+	// MaxLag, FenceCommand, RejoinCommand, FenceRequired, CommandTimeout, and
+	// what begins with Durable are the group's (group.Config).
+	MaxLag                                     int64
+	FenceCommand, RejoinCommand, FenceRequired bool
+	CommandTimeout                             warden.Duration
+	Durable                                    bool
+	SyncStandbys, SyncGroupSize                int
+	MemberTimeout                              warden.Duration
+	SyncStrict                                 bool
 }
 
 // Times within one attempt.
@@ -167,6 +176,8 @@ type State struct {
 	Looks     []Look
 	Syncing   []syncing
 
+	below      bool // the fence command was run
+	slow       bool // something took its time since the candidate was looked at
 	fenced     bool // the old primary was ordered to follow, whatever came of it
 	demoted    bool // the old primary surely follows, or is no primary
 	inspected  bool // the base's promotion is settled

@@ -279,6 +279,9 @@ func (r *run) choose() {
 			return
 		}
 	}
+	if old := r.sc.node(s.Old); old != nil && old.Seen.Role == warden.RolePrimary && !switchover {
+		ask.MaxLag, ask.Had, ask.HadLine = r.c.MaxLag, old.Seen.Position, old.Seen.Lineage
+	}
 	ch := Choose(ask)
 	for _, line := range ch.Reasons {
 		r.say("%s", line)
@@ -292,7 +295,7 @@ func (r *run) choose() {
 	r.note("+selected-slave", ch.Candidate, "")
 	r.sayLoss()
 	switch {
-	case ch.Already:
+	case ch.Already && serves(&r.lookAt(ch.Candidate).Seen):
 		s.confirmed = r.lookAt(ch.Candidate).Seen
 		r.publish(warden.ReasonAdopt)
 	case switchover:
