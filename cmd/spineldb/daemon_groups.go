@@ -4,8 +4,10 @@ import (
 	"maps"
 	"net"
 	"os"
+	"reflect"
 	"strconv"
 
+	"github.com/spineldb/warden/adapters/postgres"
 	redis "github.com/spineldb/warden/adapters/spineldb"
 	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/warden"
@@ -16,10 +18,18 @@ import (
 // dressed is an adapter with what it was made for, so that a change of other
 // settings keeps it and its connections.
 type dressed struct {
-	adapter  *redis.Adapter
+	adapter warden.Adapter
+	clothes clothes
+}
+
+// clothes are what an adapter is made of.
+type clothes struct {
+	kind     string
 	user     string
 	password config.Secret
 	renames  map[string]string
+	postgres config.Postgres
+	tags     map[warden.NodeID]config.Tags
 }
 
 // groups are a setup's groups as the shell wants them. Calls come one at a
@@ -40,7 +50,11 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 			PriorityFirst: s.DropIn, SentinelLife: s.DropIn, RebootDownAfter: m.RebootDownAfter, Expected: m.Expected,
 			LookEvery: millis(timers, timerPing), TiltTrigger: millis(timers, timerTrigger),
 			TiltPeriod: millis(timers, timerTilt), ElectionTimeout: millis(timers, timerElection),
-			CrashPoint: point,
+			Durable: m.Durable, SyncStandbys: m.SyncStandbys, SyncGroupSize: m.SyncGroupSize, MemberTimeout: m.MemberTimeout,
+			SyncStrict: m.SyncStrict, MaxLag: m.MaxLag,
+			FenceCommand: m.FenceCommand != nil, RejoinCommand: m.RejoinCommand != nil, FenceRequired: m.FenceRequired,
+			CommandTimeout: m.CommandTimeout,
+			CrashPoint:     point,
 		}
 		if every := millis(timers, timerPublish); every > 0 {
 			g.HelloInterval = every
@@ -50,16 +64,33 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 	return out
 }
 
-// adapter is the group's adapter, made anew only for new credentials or names.
+// adapter is the group's adapter, made anew only when what it is made of has
+// changed.
 func (d *daemon) adapter(m config.Master) warden.Adapter {
+	wanted := clothes{m.Adapter, m.AuthUser, m.AuthPassword, m.Renames, m.Postgres, m.Tags}
 	have, ok := d.adapters[m.Name]
-	if !ok || have.user != m.AuthUser || have.password != m.AuthPassword || !maps.Equal(have.renames, m.Renames) {
-		o := redis.Options{User: m.AuthUser, Password: string(m.AuthPassword), Renames: maps.Clone(m.Renames), Source: d.source, Logger: d.log}
-		if d.nodesByTLS {
-			o.TLS = d.certificates.Client()
-		}
-		have = dressed{redis.New(o), m.AuthUser, m.AuthPassword, o.Renames}
+	if !ok || !reflect.DeepEqual(have.clothes, wanted) {
+		wanted.renames, wanted.tags = maps.Clone(m.Renames), maps.Clone(m.Tags)
+		have = dressed{tag(d.bare(wanted), wanted.tags), wanted}
 		d.adapters[m.Name] = have
 	}
 	return have.adapter
+}
+
+// bare is an adapter that knows nothing of tags.
+func (d *daemon) bare(c clothes) warden.Adapter {
+	if c.kind == config.AdapterPostgres {
+		p := c.postgres
+		return postgres.New(postgres.Options{
+			User: c.user, Password: string(c.password), Passfile: p.Passfile, Database: p.Database,
+			SSLMode: p.SSLMode, SSLRootCert: p.SSLRootCert, SSLCert: p.SSLCert, SSLKey: p.SSLKey,
+			ReplicationUser: p.ReplicationUser, ReplicationPassword: string(p.ReplicationPassword), ReplicationPassfile: p.ReplicationPassfile,
+			Logger: d.log,
+		})
+	}
+	o := redis.Options{User: c.user, Password: string(c.password), Renames: c.renames, Source: d.source, Logger: d.log}
+	if d.nodesByTLS {
+		o.TLS = d.certificates.Client()
+	}
+	return redis.New(o)
 }

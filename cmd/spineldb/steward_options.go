@@ -91,6 +91,9 @@ func applyOption(m *config.Master, o resp.Setting) error {
 	case optionNotification, optionReconfig:
 		return applyScript(m, o.Name, value)
 	case optionRename:
+		if m.Adapter == config.AdapterPostgres {
+			return resp.Refusal{Text: "ERR '" + optionRename + "' is for servers of the Redis protocol"}
+		}
 		return applyRename(m, value, o.Values[1])
 	default:
 		return resp.Refusal{Text: fmt.Sprintf("ERR Unknown option or number of arguments for SENTINEL SET '%s'", o.Name)}

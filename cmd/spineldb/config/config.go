@@ -145,6 +145,27 @@ type Master struct {
 	// Renames are commands that the nodes know under another name, by their
 	// usual one in upper case.
 	Renames map[string]string
+	// Postgres is for groups of AdapterPostgres.
+	Postgres Postgres
+	// Durable: nothing acknowledged is lost with the primary, because SyncStandbys
+	// of at most SyncGroupSize (0: all) standbys have it. One that is gone for
+	// longer than MemberTimeout is replaced or left out. SyncStrict: rather block
+	// than promise less.
+	Durable                     bool
+	SyncStandbys, SyncGroupSize int
+	MemberTimeout               warden.Duration
+	SyncStrict                  bool
+	// MaxLag is how many bytes a candidate may lack in groups that are not
+	// Durable; 0: any number.
+	MaxLag int64
+	// FenceCommand and RejoinCommand are programs with their arguments; nil: none.
+	// FenceRequired: nobody is promoted unless the first one has succeeded. Each
+	// is killed after CommandTimeout.
+	FenceCommand, RejoinCommand []string
+	FenceRequired               bool
+	CommandTimeout              warden.Duration
+	// Tags are wishes about single nodes; nil: none.
+	Tags map[warden.NodeID]Tags
 	// Known are nodes met in an earlier life, unlike Nodes not configured by
 	// name. Floor is an epoch that counts as promised already. Expected is how
 	// many Wardens there were then, this one included; 0: unknown.
@@ -154,7 +175,7 @@ type Master struct {
 }
 
 // adapterNames are the kinds of databases this build knows.
-func adapterNames() []string { return []string{defaultAdapter} }
+func adapterNames() []string { return []string{defaultAdapter, AdapterPostgres} }
 
 // Mistake is one thing wrong with a configuration file. Line is 0 where no
 // line is to blame.

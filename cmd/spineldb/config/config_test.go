@@ -47,7 +47,7 @@ func defaultMaster(name, primary string, quorum int) Master {
 	return Master{
 		Name: warden.GroupName(name), Primary: warden.NodeID(primary), Quorum: quorum,
 		DownAfter: 30 * warden.Second, CrashAfter: 30 * warden.Second, FailoverTimeout: 3 * warden.Minute,
-		HelloInterval: 2 * warden.Second, ParallelSyncs: 1, ReplicaWitness: true, Adapter: "spineldb",
+		HelloInterval: 2 * warden.Second, ParallelSyncs: 1, ReplicaWitness: true, Adapter: "spineldb", CommandTimeout: 10 * warden.Second,
 	}
 }
 
@@ -113,6 +113,12 @@ notification_script = "n.sh"
 client_reconfig_script = "/bin/r"
 reboot_down_after = "1m"
 rename_commands = { config = "guess", SLAVEOF = "follow" }
+fence_command = "fence.sh  --hard off"
+fence_required = true
+command_timeout = "5s"
+tags."[2001:db8::10]:7000" = { nofailover = true }
+[masters.tags."DB2:7001"]
+failover_priority = 150
 `
 
 // wonder is the SHA-256 of "wonder".
@@ -155,7 +161,9 @@ func TestEveryKey(t *testing.T) {
 			HelloInterval: 1500 * warden.Millisecond, FailoverCooldown: 2 * warden.Minute, ParallelSyncs: 4,
 			Adapter: "spineldb", AuthUser: "u", AuthPassword: "pass word ",
 			NotificationScript: "/etc/w/n.sh", ReconfigScript: "/bin/r", RebootDownAfter: warden.Minute,
-			Renames: map[string]string{"CONFIG": "guess", "SLAVEOF": "follow"},
+			Renames:      map[string]string{"CONFIG": "guess", "SLAVEOF": "follow"},
+			FenceCommand: []string{"/etc/w/fence.sh", "--hard", "off"}, FenceRequired: true, CommandTimeout: 5 * warden.Second,
+			Tags: map[warden.NodeID]Tags{"[2001:db8::10]:7000": {NoFailover: true, Priority: 100}, "db2:7001": {Priority: 150, PrioritySet: true}},
 		}},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -293,21 +301,27 @@ var wrongConfigs = []struct {
 func TestMistakes(t *testing.T) {
 	for _, tt := range wrongConfigs {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Parse("w.toml", []byte(tt.text), noFiles)
-			if err == nil {
-				t.Fatal("no mistake was found")
-			}
-			got := strings.Split(err.Error(), "\n")
-			if len(got) != len(tt.want) {
-				t.Fatalf("%d mistakes, want %d:\n%s", len(got), len(tt.want), err)
-			}
-			for i, want := range tt.want {
-				start, rest, _ := strings.Cut(want, " ... ")
-				if !strings.HasPrefix(got[i], start) || !strings.Contains(got[i], rest) {
-					t.Errorf("mistake %d:\n got %s\nwant %s", i+1, got[i], want)
-				}
-			}
+			expectMistakes(t, tt.text, tt.want, noFiles)
 		})
+	}
+}
+
+// expectMistakes checks what is said about a file; see wrongConfigs.
+func expectMistakes(t *testing.T, text string, wanted []string, read FileReader) {
+	t.Helper()
+	_, err := Parse("w.toml", []byte(text), read)
+	if err == nil {
+		t.Fatal("no mistake was found")
+	}
+	got := strings.Split(err.Error(), "\n")
+	if len(got) != len(wanted) {
+		t.Fatalf("%d mistakes, want %d:\n%s", len(got), len(wanted), err)
+	}
+	for i, want := range wanted {
+		start, rest, _ := strings.Cut(want, " ... ")
+		if !strings.HasPrefix(got[i], start) || !strings.Contains(got[i], rest) {
+			t.Errorf("mistake %d:\n got %s\nwant %s", i+1, got[i], want)
+		}
 	}
 }
 
@@ -451,7 +465,7 @@ func TestExample(t *testing.T) {
 		t.Errorf("only %d defaults are stated", len(defaults))
 	}
 	// The keys without a default are valid as shown, too.
-	shown := regexp.MustCompile(`(?m)^# (announce_ip|wardens|auth_user|auth_password|tls_key_password|rename_commands) = `).ReplaceAll(uncommented, []byte("$1 = "))
+	shown := regexp.MustCompile(`(?m)^# (announce_ip|wardens|auth_user|auth_password|tls_key_password|rename_commands|tags|replication_user|replication_passfile) = `).ReplaceAll(uncommented, []byte("$1 = "))
 	if _, err := Parse("w.toml", shown, noFiles); err != nil {
 		t.Error(err)
 	}

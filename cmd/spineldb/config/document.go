@@ -148,7 +148,10 @@ func (d *document) locate(text []byte) {
 func (d *document) locateKey(p *unstable.Parser, e *unstable.Node, table string) {
 	path, line := keyPath(p, e.Key(), nil)
 	path = under(table, path)
-	d.setLine(path, line)
+	// Of a dotted key the parts are on that line too.
+	for part := path; len(part) > len(table); part = part[:max(strings.LastIndexByte(part, '.'), 0)] {
+		d.setLine(part, line)
+	}
 	d.locateValue(p, e.Value(), path, line)
 }
 

@@ -194,14 +194,9 @@ func (s *section) node(key string, i int, text string) (warden.NodeID, bool) {
 		}
 		return "", false
 	}
-	n, err := warden.ParseNode(text)
+	n, err := s.parseNode(text)
 	if err != nil {
 		s.wrongItem(key, i, "%v", err)
-		return "", false
-	}
-	_, ipErr := netip.ParseAddr(n.Host())
-	if ipErr != nil && !IsHostName(n.Host()) {
-		s.wrongItem(key, i, "address %q: %q is neither an IP address nor a host name", text, n.Host())
 		return "", false
 	}
 	return n, true

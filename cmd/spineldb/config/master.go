@@ -14,12 +14,12 @@ import (
 // masterKeys are the keys of a [[masters]] block, to help those who wrote one
 // in the wrong place.
 func masterKeys() []string {
-	return []string{
+	return append([]string{
 		"name", "ip", "quorum", "down_after", "failover_timeout", "hello_interval", "wardens", "crash_after",
 		"adapter", "auth_user", "auth_password", "auth_password_file", "parallel_syncs", "replica_witness",
 		"failover_cooldown", "nodes", "notification_script", "client_reconfig_script", "reboot_down_after",
-		"rename_commands",
-	}
+		"tags", "fence_command", "fence_required", "command_timeout",
+	}, append(redisKeys(), postgresKeys()...)...)
 }
 
 // topKeys are the keys that belong outside of [[masters]] only.
@@ -78,7 +78,10 @@ func (l *loader) loadMaster(path string, table map[string]any, watched watchedNo
 	if name, ok := table["name"].(string); ok {
 		s.group = wording.Shown(name)
 	}
-	m := Master{Name: s.groupName(watched)}
+	m := Master{Name: s.groupName(watched), Adapter: s.adapter()}
+	if m.Adapter == AdapterPostgres {
+		s.defaultPort = postgresPort
+	}
 	m.Primary = s.primary()
 	m.Nodes = s.nodes(m.Primary)
 	m.Quorum = s.whole("quorum", 0, 1, math.MaxInt32, "for N Wardens write N/2+1, 2 of 3 or 3 of 5")
@@ -93,12 +96,13 @@ func (l *loader) loadMaster(path string, table map[string]any, watched watchedNo
 	m.FailoverCooldown = s.span("failover_cooldown", 0, 0)
 	m.ParallelSyncs = s.whole("parallel_syncs", defaultParallelSyncs, 1, math.MaxInt32, "it is how many replicas may copy from a new primary at a time")
 	m.ReplicaWitness = s.flag("replica_witness", true)
-	m.Adapter = s.adapter()
 	s.credentials(&m)
 	m.NotificationScript = s.script("notification_script")
 	m.ReconfigScript = s.script("client_reconfig_script")
 	m.RebootDownAfter = s.span("reboot_down_after", 0, 0)
-	m.Renames = s.renames("rename_commands")
+	m.Tags = s.tags(m)
+	s.commands(&m)
+	s.kind(&m)
 	s.checkRelations(m)
 	s.checkQuorum(m, joins)
 	s.claim(m, watched)
@@ -131,11 +135,11 @@ func (s *section) groupName(watched watchedNodes) warden.GroupName {
 // primary reads ip and port.
 func (s *section) primary() warden.NodeID {
 	host := s.host("ip", "")
-	port := s.port("port", 0)
+	port := s.port("port", s.defaultPort)
 	if !s.has("ip") {
 		s.wrong("ip", "is missing: write the address of the primary as it is now")
 	}
-	if !s.has("port") {
+	if !s.has("port") && s.defaultPort == 0 {
 		s.wrong("port", "is missing: write the port of the primary")
 	}
 	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
@@ -189,7 +193,8 @@ func (s *section) credentials(m *Master) {
 	case s.has("auth_password_file"):
 		m.AuthPassword = fromFile
 	}
-	if s.has("auth_user") && !s.has("auth_password") && !s.has("auth_password_file") {
+	// PostgreSQL has other ways: passfile, the environment, certificates.
+	if m.Adapter != AdapterPostgres && s.has("auth_user") && !s.has("auth_password") && !s.has("auth_password_file") {
 		s.wrong("auth_user", "is set without a password: add auth_password_file or auth_password")
 	}
 }
@@ -270,7 +275,7 @@ func (s *section) indexOf(key string, node warden.NodeID) int {
 	items, _ := s.values[key].([]any)
 	return slices.IndexFunc(items, func(item any) bool {
 		text, _ := item.(string)
-		n, err := warden.ParseNode(text)
+		n, err := s.parseNode(text)
 		return err == nil && n == node
 	})
 }

@@ -30,10 +30,13 @@ type loader struct {
 type section struct {
 	l      *loader
 	path   string // "" or "masters.0"
-	group  string // for messages
+	group  string // for messages, as is place, which goes before each key
+	place  string
 	values map[string]any
 	known  []string
 	failed map[string]bool // keys already complained about
+	// defaultPort is that of nodes written without one; 0: they have to have one.
+	defaultPort int
 }
 
 func (l *loader) section(path string, values map[string]any) *section {
@@ -48,7 +51,7 @@ func (s *section) wrong(key, format string, args ...any) {
 func (s *section) wrongAt(line int, key, format string, args ...any) {
 	s.failed[key] = true
 	s.l.doc.mistakes = append(s.l.doc.mistakes, Mistake{
-		File: s.l.doc.file, Line: line, Group: s.group, Key: key, Text: fmt.Sprintf(format, args...),
+		File: s.l.doc.file, Line: line, Group: s.group, Key: s.place + key, Text: fmt.Sprintf(format, args...),
 	})
 }
 

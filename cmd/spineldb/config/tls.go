@@ -94,11 +94,20 @@ func (s *section) opened(key string) (string, fs.FileMode) {
 		return "", 0
 	}
 	path := s.l.resolve(name)
-	_, mode, err := s.l.read(path)
-	if err != nil && !errors.Is(err, errTooLarge) {
+	mode, err := s.l.modeOf(path)
+	if err != nil {
 		s.wrong(key, "read %s: %v: create it, or correct the path", wording.Shown(path), cause(err))
 	}
 	return path, mode
+}
+
+// modeOf is the mode of a file of any length.
+func (l *loader) modeOf(path string) (fs.FileMode, error) {
+	_, mode, err := l.read(path)
+	if errors.Is(err, errTooLarge) {
+		err = nil
+	}
+	return mode, err
 }
 
 // cause is an error without the path, which the message names already.
