@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -67,6 +68,10 @@ type Options struct {
 	// known so far. Before a first agreement of Wardens it is to be watched as
 	// the provisional primary; after one, the mind adopts what it sees itself.
 	Switched func(group warden.GroupName, primary warden.NodeID, epoch uint64)
+	// Ask asks the Sentinel at an address whether a primary is down, as Lines
+	// do; nil: none is asked. It is called beside all others, many at a time, and
+	// has to end with ctx.
+	Ask func(ctx context.Context, sentinel, primary warden.NodeID, epoch uint64) (Answer, error)
 }
 
 // Memory is what is known of a group from an earlier life (sentinel.conf).
@@ -94,6 +99,8 @@ type Book struct {
 	mu      sync.Mutex
 	current uint64
 	groups  map[warden.GroupName]*groupBook
+	// askEvery is the time between two rounds of questions.
+	askEvery time.Duration
 	// met are ids of Wardens by when they last said so; peers are those that
 	// other Wardens are known by for certain, whatever the age.
 	met   map[string]warden.Instant
@@ -123,6 +130,7 @@ type neighbour struct {
 	config  uint64
 	primary warden.NodeID
 	down    warden.Instant // shown as down since; 0: is not
+	said    said           // about the primary, when asked
 }
 
 // last is since when it has given no sign of life.
@@ -147,7 +155,7 @@ func New(o Options) *Book {
 	if o.Switched == nil {
 		o.Switched = func(warden.GroupName, warden.NodeID, uint64) {}
 	}
-	return &Book{o: o, groups: map[warden.GroupName]*groupBook{}, met: map[string]warden.Instant{}, peers: map[string]bool{}}
+	return &Book{o: o, askEvery: askEvery, groups: map[warden.GroupName]*groupBook{}, met: map[string]warden.Instant{}, peers: map[string]bool{}}
 }
 
 // Watch begins to know a group; hellos about others are ignored. For a group

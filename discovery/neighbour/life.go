@@ -3,6 +3,7 @@ package neighbour
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spineldb/warden/warden"
@@ -11,8 +12,13 @@ import (
 // tickEvery is how often silence is looked for.
 const tickEvery = 500 * time.Millisecond
 
-// Run ticks until ctx ends.
+// Run ticks and asks until ctx ends, and returns when nothing is under way.
 func (b *Book) Run(ctx context.Context) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	if b.o.Ask != nil {
+		asking.Go(func() { b.keepAsking(ctx) })
+	}
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	for {
@@ -92,6 +98,8 @@ func (b *Book) Entries(name warden.GroupName) []warden.PeerView {
 		if n.down != 0 {
 			v.Down, v.DownAgo = true, now.Sub(n.down)
 		}
+		a := b.counting(n, now)
+		v.SaysDown, v.Vote, v.VoteEpoch = a.Down, warden.WardenID(a.Leader), warden.Epoch(a.Epoch)
 		views = append(views, v)
 	}
 	return views
@@ -145,13 +153,20 @@ func (b *Book) event(g *groupBook, name string, level warden.Level, payload stri
 	})
 }
 
+// primary is the address of a group's primary: before the first agreement of
+// Wardens nothing is served while it is down, and then it is the one that
+// Sentinels named last. The caller holds b.mu.
+func (b *Book) primary(g *groupBook) warden.NodeID {
+	if at := b.o.Primary(g.name); at != "" {
+		return at
+	}
+	return g.claim.at
+}
+
 // masterDetails names the group as Sentinel does. The caller holds b.mu, so
 // Primary must not wait for the Book.
 func (b *Book) masterDetails(g *groupBook) string {
-	at := b.o.Primary(g.name)
-	if at == "" {
-		at = g.claim.at
-	}
+	at := b.primary(g)
 	return "master " + string(g.name) + " " + at.Host() + " " + at.Port()
 }
 

@@ -54,18 +54,12 @@ func (b *Book) Down(ctx context.Context, primary warden.NodeID, epoch uint64, ca
 }
 
 // groupAt is the group whose primary is at an address, the first of them by
-// name; empty when there is none. Before the first agreement of Wardens nothing
-// is served while the primary is down: then the address counts that Sentinels
-// named last.
+// name; empty when there is none.
 func (b *Book) groupAt(primary warden.NodeID) (found warden.GroupName) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name, g := range b.groups {
-		at := b.o.Primary(name)
-		if at == "" {
-			at = g.claim.at
-		}
-		if at == primary && (found == "" || name < found) {
+		if b.primary(g) == primary && (found == "" || name < found) {
 			found = name
 		}
 	}
