@@ -95,7 +95,7 @@ func (s *State) whyNotBirth(c Config, m warden.Message, r warden.VoteRequest, si
 func (s *State) whyNotReason(c Config, r warden.VoteRequest, sight Sight) string {
 	t := s.Reg.Chosen
 	if sight.Beside && (r.Reason == warden.ReasonFailover || r.Reason == warden.ReasonForced ||
-		r.Reason == warden.ReasonSwitchover || r.Reason == warden.ReasonRepair) {
+		r.Reason == warden.ReasonSwitchover || r.Reason == warden.ReasonRepair || r.Reason == warden.ReasonSync) {
 		return "real Sentinels decide about this group"
 	}
 	switch r.Reason {
@@ -118,7 +118,7 @@ func (s *State) whyNotReason(c Config, r warden.VoteRequest, sight Sight) string
 		if sight.PrimaryDown {
 			return fmt.Sprintf("this Warden finds %s down", t.Primary)
 		}
-	case warden.ReasonRepair, warden.ReasonJoin:
+	case warden.ReasonRepair, warden.ReasonJoin, warden.ReasonSync:
 		if sight.Odown {
 			return fmt.Sprintf("%s is objectively down", t.Primary)
 		}

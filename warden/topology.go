@@ -76,8 +76,12 @@ type Topology struct {
 	// Sync are the sets by which the primary may report commits as done: none in
 	// a group without quorum durability, one, or while that changes the one
 	// before and the new one.
-	Sync     []SyncSet `json:"sync,omitempty"`
-	Settings Settings  `json:"settings"`
+	Sync []SyncSet `json:"sync,omitempty"`
+	// Floor is what the newest primary began with in a group with quorum
+	// durability: writes that were acknowledged before may lie anywhere below
+	// it, and nobody who has less is promoted.
+	Floor    Fork     `json:"floor"`
+	Settings Settings `json:"settings"`
 	// Leader and LeaderRun wrote this topology.
 	Leader    WardenID `json:"leader"`
 	LeaderRun Run      `json:"leader_run"`
@@ -106,7 +110,7 @@ func (t Topology) Equal(u Topology) bool { return sameTopology(&t, &u) }
 func sameTopology(t, u *Topology) bool {
 	return t.Version == u.Version && t.Phase == u.Phase && t.Birth == u.Birth && t.Group == u.Group &&
 		t.Primary == u.Primary && t.Previous == u.Previous && sameList(t.Wardens, u.Wardens) &&
-		sameList(t.Lineage, u.Lineage) && slices.EqualFunc(t.Sync, u.Sync, SyncSet.Equal) && t.Settings == u.Settings && t.Leader == u.Leader &&
+		sameList(t.Lineage, u.Lineage) && slices.EqualFunc(t.Sync, u.Sync, SyncSet.Equal) && t.Floor == u.Floor && t.Settings == u.Settings && t.Leader == u.Leader &&
 		t.LeaderRun == u.LeaderRun && t.Reason == u.Reason && t.Replaces == u.Replaces
 }
 
@@ -120,6 +124,32 @@ func (t Topology) Lists(w WardenID) bool { return slices.Contains(t.Wardens, w) 
 
 // Majority is the number of listed Wardens that is more than half.
 func (t Topology) Majority() int { return len(t.Wardens)/2 + 1 }
+
+// NewestSync is the sync set that is in force, or comes into force; none: the zero
+// value, which promises nothing.
+func (t Topology) NewestSync() SyncSet {
+	if n := len(t.Sync); n > 0 {
+		return t.Sync[n-1]
+	}
+	return SyncSet{}
+}
+
+// MemberName is the name that a node carries as a member of one of the sync
+// sets; "" if it is none.
+func (t Topology) MemberName(id NodeID) string {
+	for i := len(t.Sync) - 1; i >= 0; i-- {
+		if name := t.Sync[i].Name(id); name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// Promises reports whether commits may have been reported as done because
+// members had them.
+func (t Topology) Promises() bool {
+	return slices.ContainsFunc(t.Sync, func(s SyncSet) bool { return s.K > 0 })
+}
 
 // WithLineage returns a copy that also knows the given replication ids.
 func (t Topology) WithLineage(ids ...string) Topology {

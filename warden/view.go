@@ -68,12 +68,14 @@ type NodeView struct {
 	GoodAgo      Duration `json:"good_ago_ns"`
 	AnsweredAgo  Duration `json:"answered_ago_ns"`
 	// WaitingFor is the age of the oldest unanswered look, 0 when none.
-	WaitingFor    Duration `json:"waiting_ns"`
-	RoleFor       Duration `json:"role_for_ns"`
-	Lag           int64    `json:"lag"`
-	Foreign       bool     `json:"foreign,omitempty"`
-	Promoted      bool     `json:"promoted,omitempty"`
-	Reconfiguring string   `json:"reconfiguring,omitempty"` // "sent", "inprog", "done"
+	WaitingFor Duration `json:"waiting_ns"`
+	RoleFor    Duration `json:"role_for_ns"`
+	Lag        int64    `json:"lag"`
+	Foreign    bool     `json:"foreign,omitempty"`
+	// Stranded: no order can bring it behind the primary; it needs a rejoin.
+	Stranded      bool   `json:"needs_rejoin,omitempty"`
+	Promoted      bool   `json:"promoted,omitempty"`
+	Reconfiguring string `json:"reconfiguring,omitempty"` // "sent", "inprog", "done"
 	// Rebooted: its process is another one than before and has not answered
 	// well yet. ScriptKilled: SCRIPT KILL was tried in this SDOWN.
 	Rebooted     bool `json:"rebooted,omitempty"`

@@ -209,6 +209,9 @@ func stateCell(n warden.NodeView, down, all int) cell {
 	if n.Foreign {
 		c = cell{c.text + ", foreign data", terminal.Bad}
 	}
+	if n.Stranded {
+		c = cell{c.text + ", needs rejoin", terminal.Bad}
+	}
 	if n.Reconfiguring != "" && n.Reconfiguring != "done" {
 		c = cell{c.text + ", re-pointing", terminal.Warn}
 	}

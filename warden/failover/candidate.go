@@ -39,6 +39,10 @@ type Ask struct {
 	// DownFor and DownAfter bound how old a replica's data may be.
 	DownFor, DownAfter warden.Duration
 	AnyAge             bool
+	// Sealed: only sealed members (groups with quorum durability), and none that
+	// has less than Floor.
+	Sealed bool
+	Floor  warden.Fork
 	// MaxLag is how many bytes of Had, the position that Old was last seen at in
 	// the line HadLine, a candidate may lack; 0: any number.
 	MaxLag, Had int64
@@ -165,6 +169,8 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 	switch {
 	case l.Node == a.Old && !a.OldToo:
 		return "it is the primary to be replaced"
+	case a.Sealed && l.Done && !l.Sealed:
+		return "it is no sealed member"
 	case !l.Done:
 		return "did not answer in time"
 	case o.Health != warden.HealthGood:
@@ -195,12 +201,21 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 		return "it is in the middle of a full copy"
 	case a.Linked && (o.Upstream != a.Old || !o.LinkUp):
 		return "it has no standing link to the primary"
+	case a.Sealed && a.lacks(l):
+		return fmt.Sprintf("it may lack acknowledged writes: it has less than %d of %s", a.Floor.End, a.Floor.Lineage)
 	case a.MaxLag > 0 && !a.AnyAge && o.Lineage == a.HadLine && a.Had-o.Position > a.MaxLag:
 		return fmt.Sprintf("it lacks %d bytes, more than maximum_lag_on_failover", a.Had-o.Position)
 	case !a.Linked && !a.AnyAge && o.LinkDown > a.DownFor+10*a.DownAfter:
 		return fmt.Sprintf("its link has been down for %s, its data is too old", o.LinkDown)
 	}
 	return ""
+}
+
+// lacks reports whether a node has less than the newest primary began with.
+func (a Ask) lacks(l Look) bool {
+	floor := slices.Index(a.Lineage, a.Floor.Lineage)
+	rank := lineageRank(a, l)
+	return a.Floor.Lineage != "" && (rank < floor || l.Seen.Lineage == a.Floor.Lineage && l.Seen.Position < a.Floor.End)
 }
 
 // replaced reports whether a primary was replaced in an earlier change: it

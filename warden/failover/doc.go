@@ -16,7 +16,13 @@
 //	publishing  {done, candidate} must be chosen, learned, served
 //	repointing  every other node behind the new primary, some at a time
 //
-// and, beside that road: affirming (a leader's first step for anything that
+// In groups with quorum durability, resolving and sealing stand in the place of
+// looking (or, in a switchover, before deciding): {sealing} is chosen, then
+// enough members of every sync set are made to receive from nobody (seal.go).
+// The sync set itself is changed by widening, naming, arming and narrowing
+// (syncset.go).
+//
+// And, beside that road: affirming (a leader's first step for anything that
 // needs no new primary), inspecting (a promotion that another leader began),
 // reclaiming (the old primary, before going back to it), changing (list or
 // settings), going-back (nothing was ordered, or it was surely not done).

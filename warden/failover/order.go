@@ -33,6 +33,10 @@ func (r *run) actionDone(d ActionDone) {
 		r.promoteDone(p, d)
 	case warden.ActFollow:
 		r.followDone(p, d)
+	case warden.ActSeal:
+		r.sealDone(p, d)
+	case warden.ActWait:
+		r.waitDone(p, d)
 	case warden.ActFence:
 		r.fenceDone(p, d)
 	case warden.ActRejoin:
@@ -54,7 +58,11 @@ func (r *run) lookDone(p pending, d ActionDone) {
 	case Draining:
 		if d.Observation.Position >= s.target {
 			r.say("%s has everything up to %d", s.Candidate, s.target)
-			r.decide()
+			if r.binding() {
+				r.resolve()
+			} else {
+				r.decide()
+			}
 		}
 	case CatchingUp:
 		if d.Observation.Position >= s.target {
@@ -89,6 +97,9 @@ func (r *run) claimDone(p pending, d ActionDone) {
 		case serves(&o):
 			s.confirmed = o
 			r.publish(r.sc.Base.Reason)
+		case s.sealed && !o.Sealed:
+			r.say("%s is not sealed any more", p.node)
+			r.look()
 		case !r.recorded(o):
 			r.decideAnew(o)
 		case s.furthest != "":
@@ -256,7 +267,12 @@ func (r *run) poll(node warden.NodeID) {
 func (r *run) catchUp() {
 	s := r.s
 	n := r.sc.node(s.furthest)
-	if r.now.Sub(s.StageAt) > catchUpLimit || n == nil || n.Down {
+	if over := r.now.Sub(s.StageAt) > catchUpLimit || n == nil || n.Down; over && s.sealed {
+		r.say("%s did not catch up from %s, which has acknowledged writes", s.Candidate, s.furthest)
+		s.excluded = append(s.excluded, s.Candidate)
+		r.look()
+		return
+	} else if over {
 		r.say("%s did not catch up from %s, going on without", s.Candidate, s.furthest)
 		r.enter(Fencing)
 		return
@@ -397,6 +413,9 @@ func (r *run) promote() {
 
 func (r *run) promoteDone(p pending, d ActionDone) {
 	s := r.s
+	if s.Stage == Repointing && d.Result.Outcome != warden.Done {
+		r.later(p.node)
+	}
 	if s.Stage != Promoting || p.node != s.Candidate {
 		return
 	}

@@ -65,7 +65,7 @@ func Faults(c Config, t warden.Topology, nodes []Sighting, since warden.Instant)
 			continue
 		}
 		ft := Fault{Node: n.ID, Foreign: !r.mayFollow(n), Primary: n.Seen.Role == warden.RolePrimary, Rejoin: Stranded(p.Seen, n.Seen)}
-		if ft.Rejoin && !ft.Foreign && (!c.RejoinCommand || member(&t, n.ID)) {
+		if ft.Rejoin && !ft.Foreign && (!c.RejoinCommand || t.MemberName(n.ID) != "") {
 			continue // a member leaves its sync set before it is built anew
 		}
 		out = append(out, ft)

@@ -54,6 +54,9 @@ const (
 	freshLimit    = 2 * warden.Second
 	maxReport     = 80
 	maxPromotions = 3
+	sealLimit     = 1500 * warden.Millisecond
+	namingLimit   = 3 * warden.Second
+	waitLimit     = 5 * warden.Second
 )
 
 // lookLimit is the deadline of a fresh look.
@@ -83,6 +86,12 @@ const (
 	Repointing Stage = "repointing"
 	Changing   Stage = "changing"
 	GoingBack  Stage = "going-back"
+	Resolving  Stage = "resolving"
+	Sealing    Stage = "sealing"
+	Widening   Stage = "widening"
+	Naming     Stage = "naming"
+	Arming     Stage = "arming"
+	Narrowing  Stage = "narrowing"
 )
 
 // Want is what this leader was elected for.
@@ -142,6 +151,8 @@ type Look struct {
 	Asked warden.Instant
 	Done  bool
 	Seen  warden.Observation
+	// Sealed: nothing can reach it any more.
+	Sealed bool
 }
 
 type pending struct {
@@ -163,8 +174,8 @@ type Retry struct {
 	Failures int
 }
 
-// State is the mind's memory; all of it is of the current attempt but Retry
-// and the reports.
+// State is the mind's memory; all of it is of the current attempt but Retry,
+// Absent and the reports.
 type State struct {
 	Stage     Stage
 	Epoch     warden.Epoch
@@ -176,6 +187,7 @@ type State struct {
 	Looks     []Look
 	Syncing   []syncing
 
+	sealed     bool // enough members were sealed, and Looks are theirs
 	below      bool // the fence command was run
 	slow       bool // something took its time since the candidate was looked at
 	fenced     bool // the old primary was ordered to follow, whatever came of it
@@ -196,6 +208,8 @@ type State struct {
 
 	nextID uint64
 	Retry  []Retry
+	// Absent are members of the sync set that the primary does not stream to.
+	Absent []Absence
 	// Report is the story of the running attempt, Last of the one before, and
 	// Moved of the last one that was to move the primary, with what took it up.
 	Report []string

@@ -17,7 +17,7 @@ func Step(c Config, s State, sc Scene, e Event, now warden.Instant) (State, Effe
 		if s.Stage != Idle {
 			r.say("leadership lost while %s", s.Stage)
 			s.remember()
-			s = State{nextID: s.nextID, Retry: s.Retry, Last: s.Last, Moved: s.Moved}
+			s = State{nextID: s.nextID, Retry: s.Retry, Absent: s.Absent, Last: s.Last, Moved: s.Moved}
 		}
 		return s, f
 	}
@@ -40,7 +40,7 @@ func Step(c Config, s State, sc Scene, e Event, now warden.Instant) (State, Effe
 // begin starts what this leader was elected for.
 func (r *run) begin() {
 	w, b := r.sc.Want, r.sc.Base
-	*r.s = State{nextID: r.s.nextID, Retry: r.s.Retry, Last: r.s.Last, Moved: r.s.Moved, Epoch: r.sc.Epoch, Want: w, Since: r.now}
+	*r.s = State{nextID: r.s.nextID, Retry: r.s.Retry, Absent: r.s.Absent, Last: r.s.Last, Moved: r.s.Moved, Epoch: r.sc.Epoch, Want: w, Since: r.now}
 	s := r.s
 	r.say("elected in epoch %d for %s by %s", r.sc.Epoch, w.Reason, shorts(r.sc.Voters))
 	if !b.IsZero() {
@@ -56,7 +56,11 @@ func (r *run) begin() {
 		r.propose(Affirming, b.Reason, nil)
 	case (w.Reason == warden.ReasonFailover || w.Reason == warden.ReasonForced) && b.Primary == w.Primary:
 		s.Old = w.Primary
-		r.look()
+		if r.binding() {
+			r.resolve()
+		} else {
+			r.look()
+		}
 	case b.Phase == warden.PhasePromoting:
 		r.propose(Affirming, b.Reason, nil)
 	case w.Reason == warden.ReasonAdopt && b.Primary != w.Primary:
@@ -105,6 +109,9 @@ func (r *run) advance() {
 		r.finish(warden.VerdictUnknown, "timeout", "failover_timeout is over: another leader goes on")
 		return
 	}
+	if r.keepWrites() {
+		return
+	}
 	switch s.Stage {
 	case Affirming:
 		if r.sc.Chosen {
@@ -147,6 +154,7 @@ func (r *run) advance() {
 	case GoingBack:
 		if r.sc.Chosen {
 			r.note("-failover-abort", "", s.cancel)
+			r.unseal()
 			verdict := warden.VerdictRefused
 			if s.unsure {
 				verdict = warden.VerdictUnknown
@@ -160,7 +168,8 @@ func (r *run) advance() {
 // nobody may while the group is paused.
 func orders(reason warden.Reason) bool {
 	switch reason {
-	case warden.ReasonFailover, warden.ReasonForced, warden.ReasonSwitchover, warden.ReasonAdopt, warden.ReasonRepair, warden.ReasonResume:
+	case warden.ReasonFailover, warden.ReasonForced, warden.ReasonSwitchover, warden.ReasonAdopt, warden.ReasonRepair,
+		warden.ReasonResume, warden.ReasonSync:
 		return true
 	}
 	return false
@@ -178,7 +187,14 @@ func (r *run) affirmed() {
 		r.enter(Inspecting)
 		return
 	}
+	if b.Phase == warden.PhaseSealing && w.Reason != warden.ReasonJoin && w.Reason != warden.ReasonForget {
+		s.Old = b.Primary
+		r.goBack("members were being sealed for a failover that is not needed any more")
+		return
+	}
 	switch w.Reason {
+	case warden.ReasonSync:
+		r.arrange()
 	case warden.ReasonSwitchover:
 		if b.Primary != w.Primary {
 			r.finish(warden.VerdictRefused, "changed", fmt.Sprintf("the primary is %s by now", b.Primary))
@@ -220,7 +236,7 @@ func (r *run) changed() {
 // look asks every node for a fresh look, all at once.
 func (r *run) look() {
 	s := r.s
-	s.Looks = nil
+	s.Looks, s.sealed = nil, false
 	s.pending = slices.DeleteFunc(s.pending, func(p pending) bool { return p.kind == warden.ActLook })
 	r.enter(Looking)
 	for _, n := range r.sc.Nodes {
@@ -256,9 +272,13 @@ func (r *run) looking() {
 // choose decides whom to promote, or that there is nobody.
 func (r *run) choose() {
 	s, b := r.s, r.sc.Base
-	switchover := s.Want.Reason == warden.ReasonSwitchover && !s.demoted && s.Old == s.Want.Primary
+	switchover := s.Want.Reason == warden.ReasonSwitchover && !s.demoted && s.Old == s.Want.Primary && !s.held
 	if s.inspected && r.oldServes() {
 		r.enter(Reclaiming)
+		return
+	}
+	if r.binding() && !s.sealed && !switchover {
+		r.resolve()
 		return
 	}
 	oldToo := s.demoted || s.inspected
@@ -272,7 +292,11 @@ func (r *run) choose() {
 	}
 	// How long the replicas have been without a primary is not known to one
 	// who takes over; an operator who forces a failover has decided about it.
-	ask.AnyAge = s.inspected || s.Want.Reason == warden.ReasonForced
+	ask.AnyAge = s.inspected || s.sealed || s.Want.Reason == warden.ReasonForced
+	ask.Sealed, ask.Floor = s.sealed, r.sc.Base.Floor
+	if s.held {
+		ask.To = s.Candidate // it has everything, and was told to be the one
+	}
 	if switchover {
 		if l := r.lookAt(s.Old); l == nil || !good(*l) || l.Seen.Role != warden.RolePrimary {
 			r.finish(warden.VerdictRefused, "no-primary", fmt.Sprintf("%s does not answer as a primary: a switchover needs it alive, use failover", s.Old))
@@ -286,8 +310,19 @@ func (r *run) choose() {
 	for _, line := range ch.Reasons {
 		r.say("%s", line)
 	}
+	if lacks := ""; s.sealed && ch.Candidate != "" {
+		if lacks = r.keeps(ch); lacks != "" {
+			r.say("%s", lacks)
+			r.unresolve(lacks)
+			return
+		}
+	}
 	if ch.Candidate == "" {
 		r.note("-failover-abort-no-good-slave", "", "")
+		if s.sealed {
+			r.unresolve("no sealed member can be promoted")
+			return
+		}
 		r.finish(warden.VerdictRefused, "no-good-replica", "no replica can be promoted")
 		return
 	}
@@ -358,6 +393,7 @@ func (r *run) decide() {
 			*t = t.WithLineage(l.Seen.LineageBefore, l.Seen.Lineage)
 		}
 		t.Phase, t.Primary, t.Previous = warden.PhasePromoting, s.Candidate, previous
+		r.inherit(t)
 	})
 }
 
@@ -407,6 +443,9 @@ func (r *run) publish(reason warden.Reason) {
 	s := r.s
 	r.propose(Publishing, reason, func(t *warden.Topology) {
 		*t = t.WithLineage(s.confirmed.LineageBefore, s.confirmed.Lineage)
+		if t.Primary != s.Candidate {
+			r.inherit(t) // adopted
+		}
 		t.Phase, t.Primary = warden.PhaseDone, s.Candidate
 		if s.Old != s.Candidate {
 			t.Previous = s.Old

@@ -1,27 +1,243 @@
 package failover
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
+
 	"github.com/spineldb/warden/warden"
 )
 
-// member reports whether a node is in one of the topology's sync sets.
-func member(t *warden.Topology, id warden.NodeID) bool { return memberName(t, id) != "" }
+// Absence is since when a member has not been seen streaming from the primary.
+type Absence struct {
+	Name  string
+	Since warden.Instant
+}
 
-// memberName is the name that a node carries as a member, newest first; "" if
-// it is none.
-func memberName(t *warden.Topology, id warden.NodeID) string {
-	for i := len(t.Sync) - 1; i >= 0; i-- {
-		if name := t.Sync[i].Name(id); name != "" {
-			return name
+// NoteMembers notes which members the primary p, just looked at, streams to.
+func NoteMembers(s *State, t *warden.Topology, p *warden.Observation, now warden.Instant) {
+	if !t.Promises() || p.Role != warden.RolePrimary {
+		s.Absent = nil
+		return
+	}
+	var absent []Absence
+	for _, m := range t.NewestSync().Members {
+		if streams(p, m.Name) {
+			continue
+		}
+		since := now
+		for _, a := range s.Absent {
+			if a.Name == m.Name {
+				since = a.Since
+			}
+		}
+		absent = append(absent, Absence{m.Name, since})
+	}
+	s.Absent = absent
+}
+
+func streams(p *warden.Observation, name string) bool {
+	return slices.ContainsFunc(p.Replicas, func(r warden.Replica) bool { return r.Name == name && r.Online })
+}
+
+// WantsSync reports whether the sync set, or what the primary waits for, is not
+// as it should be.
+func WantsSync(c Config, s *State, t warden.Topology, nodes []Sighting, now warden.Instant) bool {
+	r := &run{c: c, s: s, sc: Scene{Nodes: nodes, Base: t}, now: now}
+	if t.Phase != warden.PhaseDone || !c.Durable && len(t.Sync) == 0 || r.heldBack(t.Primary) || r.waits() == nil {
+		return false
+	}
+	next, changes := r.nextSync()
+	return len(t.Sync) == 2 || changes || *r.waits() != next.Rule(t.Primary).String()
+}
+
+// waits is what the agreed primary waits for; nil while that is not known.
+func (r *run) waits() *string {
+	p := r.sc.node(r.sc.Base.Primary)
+	if p == nil || !p.Good || p.Down || !serves(p.Seen) {
+		return nil
+	}
+	return &p.Seen.Waits
+}
+
+// nextSync is the sync set that the sight of the nodes asks for, and whether it
+// is another one than the newest.
+func (r *run) nextSync() (warden.SyncSet, bool) {
+	now := r.sc.Base.NewestSync()
+	if !r.c.Durable {
+		return warden.SyncSet{}, len(r.sc.Base.Sync) > 0
+	}
+	keep, gone := r.lasting(now)
+	next := warden.SyncSet{K: max(r.c.SyncStandbys, 1), Members: keep}
+	for _, n := range r.spares(now) {
+		if size := r.c.SyncGroupSize; size > 0 && len(next.Members) >= size {
+			break
+		}
+		name := warden.MemberName(r.sc.Base.Group, n.ID, warden.Version{Epoch: max(r.s.Epoch, r.sc.Base.Epoch), Step: r.sc.Base.Step})
+		next.Members = append(next.Members, warden.Member{Node: n.ID, Name: name})
+	}
+	switch {
+	case len(next.Members) >= next.K:
+	case now.K == 0:
+		// Nothing is promised yet, or any more: that begins when it can be kept.
+		return now, false
+	case r.c.SyncStrict:
+		// Rather block than promise less: who is gone fills the places.
+		next.Members = append(next.Members, gone[:min(next.K-len(next.Members), len(gone))]...)
+		next.K = max(min(next.K, now.K), 1)
+	default:
+		next.K = len(next.Members)
+	}
+	slices.SortFunc(next.Members, func(a, b warden.Member) int { return cmp.Compare(a.Node, b.Node) })
+	return next, !next.Equal(now)
+}
+
+// lasting divides the members into those that stay, and those gone for longer
+// than is waited for, the longest last.
+func (r *run) lasting(now warden.SyncSet) (keep, gone []warden.Member) {
+	p := r.sc.node(r.sc.Base.Primary)
+	since := func(m warden.Member) warden.Instant {
+		for _, a := range r.s.Absent {
+			if a.Name == m.Name {
+				return a.Since
+			}
+		}
+		return r.now
+	}
+	for _, m := range now.Members {
+		n := r.sc.node(m.Node)
+		out := m.Node == r.sc.Base.Primary || n != nil && n.Good && (n.Seen.NoSync || p != nil && Stranded(p.Seen, n.Seen))
+		if out || r.now.Sub(since(m)) > r.c.MemberTimeout {
+			gone = append(gone, m)
+		} else {
+			keep = append(keep, m)
 		}
 	}
-	return ""
+	slices.SortStableFunc(gone, func(a, b warden.Member) int { return cmp.Compare(since(b), since(a)) })
+	return keep, gone
+}
+
+// spares are the nodes that could join, the closest behind the primary first.
+func (r *run) spares(now warden.SyncSet) []*Sighting {
+	p := r.sc.node(r.sc.Base.Primary)
+	var out []*Sighting
+	for i := range r.sc.Nodes {
+		n := &r.sc.Nodes[i]
+		if n.ID == r.sc.Base.Primary || !n.Good || n.Down || n.Seen.NoSync || n.Seen.Sealed || !n.Seen.LinkUp || now.Name(n.ID) != "" ||
+			n.Seen.Lineage != p.Seen.Lineage || !n.Belongs || !r.follows(p, n) {
+			continue
+		}
+		out = append(out, n)
+	}
+	slices.SortStableFunc(out, func(a, b *Sighting) int { return cmp.Compare(b.Seen.Position, a.Seen.Position) })
+	return out
+}
+
+// arrange begins to change the sync set, goes on with a change that another
+// leader began, or only makes the primary wait as it should.
+func (r *run) arrange() {
+	b := &r.sc.Base
+	if len(b.Sync) == 2 {
+		r.say("the sync set was being changed: %s to %s", b.Sync[0], b.Sync[1])
+		r.enter(Naming)
+		return
+	}
+	next, changes := r.nextSync()
+	if !changes {
+		r.enter(Naming)
+		return
+	}
+	before := b.NewestSync()
+	r.say("the sync set is to change: %s to %s", before, next)
+	r.propose(Widening, warden.ReasonSync, func(t *warden.Topology) { t.Sync = []warden.SyncSet{before, next} })
+}
+
+// naming gives the members their names, and waits until they are seen under
+// them: whoever joins is to count from the first commit on.
+func (r *run) naming() {
+	s, b := r.s, &r.sc.Base
+	p := r.sc.node(b.Primary)
+	if r.waits() == nil {
+		r.finish(warden.VerdictUnknown, "primary-lost", fmt.Sprintf("%s does not answer as the primary: the sync set stays as it is", b.Primary))
+		return
+	}
+	late := r.now.Sub(s.StageAt) > namingLimit
+	ready := true
+	for _, m := range b.NewestSync().Members {
+		n := r.sc.node(m.Node)
+		if n == nil || !n.Good || n.Down || n.Seen.Role != warden.RoleReplica || r.heldBack(n.ID) {
+			continue
+		}
+		named := n.Seen.Member == m.Name && n.Seen.Upstream == b.Primary && n.Seen.Waits != ""
+		switch {
+		case r.waiting(warden.ActFollow, m.Node):
+			ready = false
+		case !named && !slices.Contains(s.excluded, m.Node):
+			ready = false
+			s.excluded = append(s.excluded, m.Node) // asked once
+			r.follow(m.Node, b.Primary, orderLimit)
+		case !named || !streams(p.Seen, m.Name):
+			ready = ready && late
+		}
+	}
+	if ready || late && !r.anyWaiting(warden.ActFollow) {
+		r.enter(Arming)
+	}
+}
+
+func (r *run) anyWaiting(kind warden.ActionKind) bool {
+	return slices.ContainsFunc(r.s.pending, func(p pending) bool { return p.kind == kind })
+}
+
+// arming makes the primary wait by the newest set.
+func (r *run) arming() {
+	s, b := r.s, &r.sc.Base
+	switch {
+	case r.waiting(warden.ActWait, b.Primary):
+	case r.waits() == nil, s.promotions >= maxPromotions:
+		r.later(b.Primary)
+		r.finish(warden.VerdictUnknown, "not-confirmed", fmt.Sprintf("it could not be confirmed that %s waits for %s", b.Primary, b.NewestSync()))
+	case r.now >= s.pollAt:
+		s.promotions++
+		r.act(warden.ActWait, b.Primary, "", waitLimit)
+		a := &r.f.Act[len(r.f.Act)-1]
+		for _, set := range b.Sync {
+			a.Rules = append(a.Rules, *set.Rule(b.Primary))
+		}
+		if len(a.Rules) == 0 {
+			a.Rules = []warden.SyncRule{{}}
+		}
+	}
+}
+
+// waitDone: the primary waits by the newest set, or it is not sure.
+func (r *run) waitDone(p pending, d ActionDone) {
+	s := r.s
+	if s.Stage != Arming {
+		return
+	}
+	if d.Result.Outcome != warden.Done {
+		r.say("%s: waiting for %s is %s %s", p.node, r.sc.Base.NewestSync(), d.Result.Outcome, d.Result.Why)
+		s.pollAt = r.now.Add(retryClaim)
+		return
+	}
+	r.say("%s waits for %s", p.node, r.sc.Base.NewestSync())
+	if len(r.sc.Base.Sync) < 2 {
+		r.finish(warden.VerdictDone, "", "")
+		return
+	}
+	r.propose(Narrowing, warden.ReasonSync, func(t *warden.Topology) {
+		t.Sync = t.Sync[1:]
+		if t.Sync[0].K == 0 && !r.c.Durable {
+			t.Sync = nil
+		}
+	})
 }
 
 // called reports whether a replica carries the name it has to: a member its
 // own, everybody else none.
 func (r *run) called(t *warden.Topology, n *Sighting) bool {
-	return n.Seen.Member == memberName(t, n.ID)
+	return n.Seen.Member == t.MemberName(n.ID)
 }
 
 // enlist gives the order to follow what belongs to a member: its name, and the
@@ -31,6 +247,6 @@ func (r *run) enlist(a *warden.Action) {
 	if len(t.Sync) == 0 {
 		return
 	}
-	a.Name = memberName(t, a.Node)
-	a.Sync = t.Sync[len(t.Sync)-1].Rule(a.Node)
+	a.Name = t.MemberName(a.Node)
+	a.Sync = t.NewestSync().Rule(a.Node)
 }

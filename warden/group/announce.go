@@ -16,7 +16,10 @@ func served(c *Config, s *State) warden.NodeID {
 	if s.el.Reg.Superseded {
 		return "" // the others agreed on something newer without this Warden
 	}
-	if t := s.el.Reg.Chosen; !t.IsZero() {
+	if t := &s.el.Reg.Chosen; !t.IsZero() {
+		if c.NameConfirmed && t.Phase == warden.PhasePromoting {
+			return ""
+		}
 		return t.Primary
 	}
 	id, says := provisional(c, s)
@@ -186,6 +189,12 @@ func (p *step) changes(had, t warden.Topology) {
 		p.announce("+paused", warden.LevelWarning, "", "")
 	case !t.Settings.Paused && had.Settings.Paused:
 		p.announce("+resumed", warden.LevelWarning, "", "")
+	}
+	if len(t.Sync) == 1 && !(len(had.Sync) == 1 && had.Sync[0].Equal(t.Sync[0])) {
+		p.announce("+sync-set", warden.LevelNotice, "", t.Sync[0].String())
+	}
+	if p.c.Durable && had.NewestSync().K > 0 && t.NewestSync().K == 0 {
+		p.announce("-sync-degraded", warden.LevelWarning, "", "too few members are left: acknowledged writes are on the primary alone")
 	}
 	for _, id := range t.Wardens {
 		if !had.Lists(id) {

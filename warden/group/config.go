@@ -50,6 +50,10 @@ type Config struct {
 	// operator's command waits for a leader. 0 is the default of each.
 	LookEvery, TiltTrigger, TiltPeriod, ElectionTimeout warden.Duration
 
+	// NameConfirmed: while a promotion is unconfirmed clients are told of no
+	// primary. Else of the candidate, which refuses writes until then.
+	NameConfirmed bool
+
 	// Durable: acknowledged writes are kept by a sync set (quorum durability):
 	// by SyncStandbys of its members besides the primary. SyncGroupSize is how
 	// many members are wanted (0: all that can be); one that is gone for longer

@@ -46,6 +46,17 @@ func Explain(c Config, s State, now warden.Instant) []string {
 	for _, id := range s.foreign {
 		say("%s holds data of another lineage and is left alone: empty it, or name it in nodes.", id)
 	}
+	for _, id := range s.stranded {
+		say("%s needs a rejoin: no order can bring it behind %s (pg_rewind or pg_basebackup, or a rejoin_command).", id, t.Primary)
+	}
+	switch {
+	case len(t.Sync) == 2:
+		say("Acknowledged writes are kept by %s; that is being changed to %s.", t.Sync[0], t.Sync[1])
+	case t.Promises():
+		say("Acknowledged writes are kept by %s.", t.Sync[0])
+	case p.c.Durable:
+		say("Acknowledged writes are kept by nobody but the primary: too few replicas stream from it.")
+	}
 	p.explainWant(say, t)
 	for _, line := range s.fo.Report {
 		say("now: %s", line)

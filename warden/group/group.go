@@ -59,6 +59,7 @@ type State struct {
 	lastMove  warden.Instant
 	wouldSaid election.Want
 	foreign   []warden.NodeID
+	stranded  []warden.NodeID
 	knockBad  []warden.NodeID
 	marked    warden.Epoch
 	led       warden.Epoch // newest epoch led here, 0 once its sessions are dropped
@@ -216,9 +217,22 @@ func (p *step) route(e Event) {
 		p.sentinelsWatch(e.IDs)
 	}
 	p.monitor(me)
+	p.streams(me)
 	p.members()
 	p.commandTimes()
 	p.elect(ee, fe)
+}
+
+// streams notes to which members of the sync set the primary streams.
+func (p *step) streams(e monitor.Event) {
+	l, ok := e.(monitor.Looked)
+	t := &p.s.el.Reg.Chosen
+	if !ok || l.Node != t.Primary || l.Observation.Health != warden.HealthGood || len(t.Sync) == 0 {
+		return
+	}
+	fo := *p.s.fo
+	failover.NoteMembers(&fo, t, l.Observation, p.now)
+	p.s.fo = &fo
 }
 
 // newPeer announces a Warden heard for the first time.

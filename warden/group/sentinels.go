@@ -52,7 +52,7 @@ func (p *step) leftToSentinels(w election.Want) election.Want {
 	case warden.ReasonFailover:
 		p.wouldHave(w, p.sentinelsDecide())
 		return election.Want{}
-	case warden.ReasonRepair:
+	case warden.ReasonRepair, warden.ReasonSync:
 		return election.Want{}
 	}
 	return w

@@ -57,7 +57,7 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 // sentinelState is a stage under the name Sentinel's clients know.
 func sentinelState(st failover.Stage) string {
 	switch st {
-	case failover.Inspecting, failover.Reclaiming, failover.Looking, failover.Holding, failover.Draining:
+	case failover.Inspecting, failover.Reclaiming, failover.Looking, failover.Holding, failover.Draining, failover.Resolving, failover.Sealing:
 		return "select_slave"
 	case failover.Deciding, failover.Claiming, failover.CatchingUp, failover.Fencing, failover.Demoting:
 		return "send_slaveof_noone"
@@ -75,7 +75,7 @@ func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView 
 		Node: n.ID, Primary: n.ID == primary, Observation: o, ObservedAgo: age(now, n.SeenAt), Down: n.Down, Why: p.why(n),
 		Disconnected: n.Health == warden.HealthSilent || n.Health == warden.HealthRefused || n.Health == "",
 		GoodAgo:      age(now, n.GoodAt), AnsweredAgo: age(now, n.AnsweredAt), RoleFor: age(now, n.RoleSince),
-		Foreign: slices.Contains(s.foreign, n.ID),
+		Foreign: slices.Contains(s.foreign, n.ID), Stranded: slices.Contains(s.stranded, n.ID),
 	}
 	if n.Down {
 		v.DownAgo = now.Sub(n.DownAt)

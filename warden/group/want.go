@@ -28,7 +28,7 @@ func monitorConfig(c *Config, s *State, m *monitor.Config) {
 	*m = monitor.Config{
 		DownAfter: c.DownAfter, CrashAfter: c.CrashAfter, LifeLimit: c.FailoverTimeout, Quorum: c.Quorum, Witness: c.ReplicaWitness,
 		SentinelLife: c.SentinelLife, RebootDownAfter: c.RebootDownAfter, TiltTrigger: c.TiltTrigger, TiltPeriod: c.TiltPeriod,
-		Self: c.Self, Birth: t.Birth, Primary: t.Primary, Confirmed: t.Phase == warden.PhaseDone, Voters: t.Wardens, Lineage: t.Lineage,
+		Self: c.Self, Birth: t.Birth, Primary: t.Primary, Confirmed: t.Phase != warden.PhasePromoting, Voters: t.Wardens, Lineage: t.Lineage,
 	}
 	if c.SentinelLife {
 		m.LifeLimit = forEver // Sentinel never tires of a server that loads
@@ -141,7 +141,10 @@ func (p *step) failoverConfig() failover.Config {
 		named = append(named, p.c.Primary)
 	}
 	return failover.Config{Self: p.c.Self, NewBirth: p.c.NewBirth, Quorum: p.c.Quorum, DownAfter: p.c.DownAfter,
-		FailoverTimeout: p.c.FailoverTimeout, ParallelSyncs: p.c.ParallelSyncs, PriorityFirst: p.c.PriorityFirst, HandsOff: p.besideSentinels(), Named: named}
+		FailoverTimeout: p.c.FailoverTimeout, ParallelSyncs: p.c.ParallelSyncs, PriorityFirst: p.c.PriorityFirst, HandsOff: p.besideSentinels(), Named: named,
+		MaxLag: p.c.MaxLag, FenceCommand: p.c.FenceCommand, RejoinCommand: p.c.RejoinCommand, FenceRequired: p.c.FenceRequired,
+		CommandTimeout: p.c.CommandTimeout, Durable: p.c.Durable, SyncStandbys: p.c.SyncStandbys, SyncGroupSize: p.c.SyncGroupSize,
+		MemberTimeout: p.c.MemberTimeout, SyncStrict: p.c.SyncStrict}
 }
 
 func (p *step) sight() election.Sight {
@@ -260,6 +263,9 @@ func (p *step) wantChange(t warden.Topology) election.Want {
 	if p.needsRepair(t) {
 		return election.Want{Reason: warden.ReasonRepair}
 	}
+	if failover.WantsSync(p.failoverConfig(), s.fo, t, p.sightings(), p.now) {
+		return election.Want{Reason: warden.ReasonSync}
+	}
 	return election.Want{}
 }
 
@@ -267,6 +273,7 @@ func (p *step) wantChange(t warden.Topology) election.Want {
 // primary's replication id is not written down yet.
 func (p *step) needsRepair(t warden.Topology) bool {
 	p.admitted(t)
+	p.strand(t)
 	if !p.suspicious(t) {
 		return p.unrecorded(t)
 	}
@@ -283,11 +290,43 @@ func (p *step) needsRepair(t warden.Topology) bool {
 // suspicious is a quick look for what Faults would judge: most Steps end here.
 func (p *step) suspicious(t warden.Topology) bool {
 	for _, n := range p.s.mon.Nodes {
-		if n.ID != t.Primary && !n.Down && n.Health == warden.HealthGood && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != t.Primary) {
+		switch {
+		case n.Down || n.Health != warden.HealthGood:
+		case n.ID == t.Primary && n.Seen.ReadOnly:
+			return true
+		case n.ID != t.Primary && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != t.Primary || n.Seen.Member != t.MemberName(n.ID)):
 			return true
 		}
 	}
 	return false
+}
+
+// strand says which nodes no order can bring behind the primary, once, and when
+// they are behind it after all.
+func (p *step) strand(t warden.Topology) {
+	s := p.s
+	primary := s.mon.Find(t.Primary)
+	if primary == nil || primary.SeenAt == 0 || !primary.Seen.NoDemote {
+		return
+	}
+	for _, n := range s.mon.Nodes {
+		if n.ID == t.Primary || n.Health != warden.HealthGood || n.SeenAt < s.learnedAt {
+			continue
+		}
+		was, is := slices.Contains(s.stranded, n.ID), failover.Stranded(primary.Seen, n.Seen)
+		switch {
+		case is && !was:
+			s.stranded = append(slices.Clip(s.stranded), n.ID)
+			why := "its data left the primary's line"
+			if n.Seen.NeedsRejoin {
+				why = "it was a primary and is fenced"
+			}
+			p.announce("+needs-rejoin", warden.LevelWarning, n.ID, why)
+		case was && !is:
+			s.stranded = slices.DeleteFunc(slices.Clone(s.stranded), func(id warden.NodeID) bool { return id == n.ID })
+			p.announce("-needs-rejoin", warden.LevelNotice, n.ID, "")
+		}
+	}
 }
 
 // unrecorded reports whether the primary has a replication id that is not
@@ -325,6 +364,9 @@ func (p *step) adoptable() warden.NodeID {
 	s := p.s
 	t := s.el.Reg.Chosen
 	id := warden.NodeID("")
+	if p.c.Durable && t.Promises() {
+		return "" // it has to be looked at sealed: by a failover
+	}
 	if n := s.mon.Find(t.Primary); n != nil && t.Phase == warden.PhaseDone && n.SeenAt > s.learnedAt &&
 		n.Health == warden.HealthGood && n.Seen.Role == warden.RoleReplica {
 		b := s.mon.Find(n.Seen.Upstream)

@@ -39,7 +39,7 @@ func (o *orders) carry(l *lane, j job) group.ActionDone {
 		// knows: what is still on its way there is discarded with it, and the
 		// next order claims anew.
 		l.drop()
-	case j.action.Kind == group.ActClaim:
+	case j.action.Kind == group.ActClaim || j.action.Kind == group.ActSeal:
 		done.Observation, done.Asked = o.over(ctx, l)
 	case j.action.Kind == group.ActPromote:
 		// The promotion may have used up its deadline; the look that confirms

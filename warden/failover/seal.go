@@ -1,0 +1,199 @@
+package failover
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// binding reports whether acknowledged writes are promised to survive: then
+// nobody is promoted before enough members are sealed. An operator who takes
+// durability = "quorum" from the configuration gives the promise up.
+func (r *run) binding() bool { return r.c.Durable && r.sc.Base.Promises() }
+
+// keepWrites is advance for the stages that groups with quorum durability have
+// beside the others, and reports whether this is one of them.
+func (r *run) keepWrites() bool {
+	switch r.s.Stage {
+	case Resolving:
+		r.resolved()
+	case Sealing:
+		r.sealing()
+	case Widening:
+		if r.sc.Chosen {
+			r.enter(Naming)
+		}
+	case Naming:
+		r.naming()
+	case Arming:
+		r.arming()
+	case Narrowing:
+		if r.sc.Chosen {
+			r.finish(warden.VerdictDone, "", "")
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// resolve has it agreed that members are sealed (S3). Beside a promotion that
+// may have happened the topology says so already: it is not done.
+func (r *run) resolve() {
+	s := r.s
+	s.Looks, s.sealed = nil, false
+	reason := s.Want.Reason
+	if r.sc.Base.Phase != warden.PhaseDone {
+		reason = r.sc.Base.Reason
+	}
+	r.propose(Resolving, reason, func(t *warden.Topology) {
+		if t.Phase == warden.PhaseDone {
+			t.Phase = warden.PhaseSealing
+		}
+	})
+}
+
+// resolved: the sealing is chosen, if enough still find the primary down.
+func (r *run) resolved() {
+	s := r.s
+	if r.sc.Chosen {
+		s.StageAt = r.now
+	} else if r.sc.Proposing || r.proposed {
+		return
+	}
+	if s.Want.Reason == warden.ReasonFailover && !s.ordered && r.sc.Downs < r.c.Quorum {
+		if r.sc.Answered < len(r.sc.Base.Wardens) && r.now.Sub(s.StageAt) < opinionWait {
+			return
+		}
+		r.unresolve(fmt.Sprintf("only %d of %d Wardens still find %s down", r.sc.Downs, r.c.Quorum, s.Old))
+		return
+	}
+	r.enter(Sealing)
+}
+
+// unresolve gives the sealing up. A promotion that may have happened stays the
+// topology's word.
+func (r *run) unresolve(why string) {
+	if r.sc.Base.Phase == warden.PhasePromoting {
+		r.finish(warden.VerdictRefused, "not-sealed", why)
+		return
+	}
+	r.goBack(why)
+}
+
+// sealing seals the members, all at once, until enough of every set are.
+func (r *run) sealing() {
+	s := r.s
+	for _, id := range r.sealable() {
+		if r.lookAt(id) == nil {
+			s.Looks = append(s.Looks, Look{Node: id})
+			s.ordered = true
+			r.act(warden.ActSeal, id, "", sealLimit)
+		}
+	}
+	short := r.short()
+	switch {
+	case short == "":
+		r.say("enough members are sealed")
+		s.sealed = true
+		r.choose()
+	case !r.anyWaiting(warden.ActSeal):
+		r.say("%s", short)
+		r.note("-seal-failed", "", short)
+		r.unresolve(short)
+	}
+}
+
+// sealable are the members of all sets, without the primary to be replaced.
+func (r *run) sealable() []warden.NodeID {
+	var out []warden.NodeID
+	for _, set := range r.sc.Base.Sync {
+		for _, m := range set.Members {
+			if !slices.Contains(out, m.Node) && m.Node != r.s.Old {
+				out = append(out, m.Node)
+			}
+		}
+	}
+	return out
+}
+
+// short says which set has too few sealed members, "" when every one has enough.
+func (r *run) short() string {
+	for _, set := range r.sc.Base.Sync {
+		n := 0
+		for _, m := range set.Members {
+			if l := r.lookAt(m.Node); l != nil && l.Sealed {
+				n++
+			}
+		}
+		if n < set.Seals() {
+			return fmt.Sprintf("%d of %d members are sealed and %d are needed (%s): acknowledged writes could be lost", n, len(set.Members), set.Seals(), set)
+		}
+	}
+	return ""
+}
+
+// sealDone: a member was sealed, or not. One that is a primary by now, made so
+// by somebody else, receives from nobody either.
+func (r *run) sealDone(p pending, d ActionDone) {
+	l := r.lookAt(p.node)
+	if r.s.Stage != Sealing || l == nil {
+		return
+	}
+	o := d.Observation
+	seen := d.Result.Outcome == warden.Done && o.Health == warden.HealthGood
+	*l = Look{Node: p.node, Asked: d.Asked, Done: true, Seen: o,
+		Sealed: seen && (o.Role == warden.RolePrimary || o.Role == warden.RoleReplica && o.Sealed)}
+	if !l.Sealed {
+		r.say("%s is not sealed: %s", p.node, why(d))
+	}
+}
+
+// keeps reports whether the choice has everything that was acknowledged: what
+// any sealed member has, or can take it over first.
+func (r *run) keeps(ch Choice) string {
+	best := r.lookAt(ch.Candidate)
+	for i := range r.s.Looks {
+		x := &r.s.Looks[i]
+		if !x.Sealed || x.Node == ch.Candidate || x.Node == ch.Furthest {
+			continue
+		}
+		ask := Ask{Lineage: r.sc.Lineage}
+		mine, its := lineageRank(ask, *best), lineageRank(ask, *x)
+		if its > mine || its == mine && x.Seen.Position > max(best.Seen.Position, ch.FurthestPosition) || ch.Already && Diverged(&best.Seen, &x.Seen) {
+			return fmt.Sprintf("%s has acknowledged writes that %s may lack", x.Node, ch.Candidate)
+		}
+	}
+	return ""
+}
+
+// inherit is what the candidate's topology says of acknowledged writes: who
+// keeps those it will take, and what it has of those before.
+func (r *run) inherit(t *warden.Topology) {
+	if !r.c.Durable {
+		t.Sync, t.Floor = nil, warden.Fork{}
+		return
+	}
+	if len(t.Sync) == 0 {
+		return
+	}
+	next := t.NewestSync().Without(r.s.Candidate)
+	if !r.c.SyncStrict {
+		next.K = min(next.K, len(next.Members))
+	}
+	t.Sync = []warden.SyncSet{next}
+	if l := r.lookAt(r.s.Candidate); l != nil && r.s.sealed {
+		t.Floor = warden.Fork{Lineage: l.Seen.Lineage, End: max(l.Seen.Position, r.s.target)}
+	}
+}
+
+// unseal lets the members receive again, from the primary that stays. What it
+// does not reach is found and mended later.
+func (r *run) unseal() {
+	for _, l := range r.s.Looks {
+		if l.Sealed && l.Seen.Role == warden.RoleReplica && l.Node != r.sc.Base.Primary {
+			r.follow(l.Node, r.sc.Base.Primary, orderLimit)
+		}
+	}
+}
