@@ -34,6 +34,7 @@ type remembered map[warden.GroupName]neighbour.Memory
 func (d *daemon) startNeighbours(o opening) error {
 	dir := directory{d.shell, d}
 	ctx, cancel := context.WithCancel(context.Background())
+	lines := d.linesToSentinels()
 	d.neighbours = neighbour.New(neighbour.Options{
 		ID: d.shownID(), Judge: neighbour.Judging(dir), Clock: d.shell.Now,
 		Primary: func(name warden.GroupName) warden.NodeID {
@@ -42,7 +43,7 @@ func (d *daemon) startNeighbours(o opening) error {
 		},
 		Save:     func(ctx context.Context, _ warden.GroupName, _ uint64) error { return o.keeper.Vote(ctx) },
 		Risen:    func(warden.GroupName) { o.keeper.Mark() },
-		Announce: d.sayOfSentinels, Changed: d.shell.SentinelsWatch,
+		Announce: d.sayOfSentinels, Changed: d.shell.SentinelsWatch, Ask: lines.Ask,
 		Switched: func(name warden.GroupName, to warden.NodeID, _ uint64) { d.switched(ctx, name, to) },
 	})
 	d.sentinels = o.sentinels
@@ -52,11 +53,28 @@ func (d *daemon) startNeighbours(o opening) error {
 	wg.Go(func() { d.neighbours.Run(ctx) })
 	d.onStop("neighbours", func(context.Context) error {
 		cancel()
+		lines.Close() // which ends the questions that are under way
 		wg.Wait()
 		d.switching.Wait()
 		return nil
 	})
 	return nil
+}
+
+// linesToSentinels log in as Sentinels do to each other, with what is configured
+// at that moment.
+func (d *daemon) linesToSentinels() *neighbour.Lines {
+	o := neighbour.LinesOptions{ID: d.shownID(), Source: d.source, Credentials: func() (user, password string) {
+		s := d.steward.current()
+		if s.Password == "" {
+			return "", string(s.RequirePass)
+		}
+		return s.User, string(s.Password)
+	}}
+	if d.nodesByTLS {
+		o.TLS = d.certificates.Client()
+	}
+	return neighbour.NewLines(o)
 }
 
 // followWardens keeps the book told of who is a Warden. Gossip runs already.
@@ -123,6 +141,7 @@ func (d *daemon) tellWardens() {
 
 // watchNeighbours makes the book know the groups of a setup and no others.
 func (d *daemon) watchNeighbours(s setup) {
+	d.neighbours.SetAskPeriod(span(d.steward.given(), timerAsk))
 	for _, m := range s.Masters {
 		memory := d.sentinels[m.Name]
 		memory.DownAfter = m.DownAfter

@@ -21,8 +21,9 @@ type setup struct {
 	ResolveNames, AnnounceNames bool
 	// DenyScripts: no client may name a script to run.
 	DenyScripts bool
-	// User and Password are what Sentinels log in to one another with. Wardens
-	// have the gossip key for that, so these are only kept and shown.
+	// User and Password are what Sentinels log in to one another with, and we to
+	// them. Wardens have the gossip key for that; with a sentinel.conf it is made
+	// from the Password at the start.
 	User     string
 	Password config.Secret
 	// Loglevel is one of debug, verbose, notice, warning, nothing.

@@ -21,6 +21,7 @@ import (
 // other means.
 const (
 	timerPing     = "PING-PERIOD"
+	timerAsk      = "ASK-PERIOD"
 	timerPublish  = "PUBLISH-PERIOD"
 	timerDown     = "DEFAULT-DOWN-AFTER"
 	timerTimeout  = "DEFAULT-FAILOVER-TIMEOUT"
@@ -36,7 +37,7 @@ var timerDefaults = []struct {
 	name string
 	ms   int64
 }{
-	{"INFO-PERIOD", 10000}, {timerPing, 1000}, {"ASK-PERIOD", 1000}, {timerPublish, 2000},
+	{"INFO-PERIOD", 10000}, {timerPing, 1000}, {timerAsk, 1000}, {timerPublish, 2000},
 	{timerDown, 30000}, {timerTimeout, 180000}, {timerTrigger, 2000}, {timerTilt, 30000},
 	{"SLAVE-RECONF-TIMEOUT", 10000}, {"MIN-LINK-RECONNECT-PERIOD", 15000}, {timerElection, 10000},
 	{timerRuntime, 60000}, {timerRetry, 30000},
@@ -153,7 +154,8 @@ func (s *steward) Parameters() []resp.Setting {
 
 // SetParameters changes parameters, all of them or none.
 func (s *steward) SetParameters(ctx context.Context, parameters []resp.Setting) error {
-	return s.change(ctx, func(next *setup) error {
+	old := s.current()
+	err := s.change(ctx, func(next *setup) error {
 		next.Changes = next.Changes.clone()
 		if next.Changes.Parameters == nil {
 			next.Changes.Parameters = map[string]string{}
@@ -166,6 +168,13 @@ func (s *steward) SetParameters(ctx context.Context, parameters []resp.Setting) 
 		}
 		return nil
 	})
+	if now := s.current(); err == nil && now.DropIn && now.Password != old.Password {
+		// Changed here alone and at once, the key would part this Warden from
+		// the others.
+		s.log.Warn("sentinel-pass was changed: it is used toward Sentinels from now on, and toward Wardens after a restart, " +
+			"as the key between them is made from it. Change it on all Wardens, then restart them one by one")
+	}
+	return err
 }
 
 // setParameter changes one parameter of SENTINEL CONFIG.
