@@ -10,6 +10,7 @@ import (
 	"github.com/spineldb/warden/adapters/postgres"
 	redis "github.com/spineldb/warden/adapters/spineldb"
 	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/discovery/script"
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/group"
 	"github.com/spineldb/warden/warden/shell"
@@ -59,7 +60,7 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 		if every := millis(timers, timerPublish); every > 0 {
 			g.HelloInterval = every
 		}
-		out = append(out, shell.GroupOptions{Config: g, Adapter: d.adapter(m), Known: m.Known, Floor: m.Floor})
+		out = append(out, shell.GroupOptions{Config: g, Adapter: d.adapter(m), Commands: d.commands(m), Known: m.Known, Floor: m.Floor})
 	}
 	return out
 }
@@ -93,4 +94,12 @@ func (d *daemon) bare(c clothes) warden.Adapter {
 		o.TLS = d.certificates.Client()
 	}
 	return redis.New(o)
+}
+
+// commands are the operator's programs for a group, nil where there are none.
+func (d *daemon) commands(m config.Master) warden.Commands {
+	if m.FenceCommand == nil && m.RejoinCommand == nil {
+		return nil // and not a pointer that is nil
+	}
+	return script.NewCommands(script.CommandOptions{Fence: m.FenceCommand, Rejoin: m.RejoinCommand, Logger: d.log})
 }

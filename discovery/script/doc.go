@@ -17,4 +17,14 @@
 //
 // What happens to scripts is reported as events: -script-error and
 // -script-timeout for everybody, +script-child and -script-child for the log.
+//
+// Commands are the other kind of an operator's programs, those that a change of
+// the primary waits for (fence_command, rejoin_command). They run at once, one
+// run each, get PATH, HOME, WARDEN_GROUP, WARDEN_NODE, WARDEN_NEW_PRIMARY and
+// WARDEN_EPOCH as their whole environment, and the end of what they write goes
+// to the log. Exit code 0 is Done, any other Refused. A command that is late is
+// sent SIGTERM and, half a second later, SIGKILL with its whole process group;
+// whether it has done its work is then Unknown. What a command leaves behind in
+// its process group ends with it; a service that it starts has to lead a session
+// of its own, as pg_ctl and systemd see to, and to write elsewhere.
 package script

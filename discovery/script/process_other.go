@@ -13,6 +13,9 @@ func command(args []string) *exec.Cmd { return &exec.Cmd{Path: args[0], Args: ar
 // end kills the script. What it started goes on: there are no process groups.
 func end(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
 
+// ask can only do what end does.
+func ask(cmd *exec.Cmd) { end(cmd) }
+
 // outcome is the exit code of a process. No signal kills one here.
 func outcome(state *os.ProcessState) (code, signal int) { return state.ExitCode(), 0 }
 

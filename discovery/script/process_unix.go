@@ -19,6 +19,9 @@ func command(args []string) *exec.Cmd {
 // end kills the process group that the script leads.
 func end(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 
+// ask asks the process group that the script leads to end.
+func ask(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+
 // outcome is the exit code of a process, and the signal that killed it or 0.
 func outcome(state *os.ProcessState) (code, signal int) {
 	status, ok := state.Sys().(syscall.WaitStatus)

@@ -38,10 +38,11 @@ type orders struct {
 	ctx     context.Context
 	wg      sync.WaitGroup
 
-	mu      sync.Mutex
-	adapter warden.Adapter
-	lanes   map[laneKey]*lane
-	pending int
+	mu       sync.Mutex
+	adapter  warden.Adapter
+	commands warden.Commands // nil: none
+	lanes    map[laneKey]*lane
+	pending  int
 }
 
 // laneKey names a session: one node, claimed for one epoch.
@@ -88,6 +89,19 @@ func (o *orders) adopt(a warden.Adapter) {
 	o.adapter = a
 }
 
+// instruct uses other commands for what begins from now on; nil: none.
+func (o *orders) instruct(c warden.Commands) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.commands = c
+}
+
+func (o *orders) instructed() warden.Commands {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.commands
+}
+
 // begin starts one action and returns at once. The end comes as an ActionDone
 // event, except of ActDrop.
 func (o *orders) begin(a group.Action) {
@@ -109,6 +123,10 @@ func (o *orders) begin(a group.Action) {
 	case a.Kind == group.ActUnblock:
 		o.pending++
 		o.wg.Go(func() { o.unblockNow(j) })
+	case a.Kind == group.ActFence || a.Kind == group.ActRejoin:
+		o.pending++
+		commands := o.commands
+		o.wg.Go(func() { o.command(commands, j) })
 	default:
 		o.pending++
 		o.enqueue(laneKey{a.Node, a.Epoch}, j)
@@ -139,6 +157,27 @@ func (o *orders) unblockNow(j job) {
 		done.Result = refused("the node is not watched")
 	case err != nil:
 		done.Result = refused(err.Error())
+	}
+	o.finish(done)
+}
+
+// command is ActFence and ActRejoin: a program of the operator, which runs
+// beside everything else and is no order over a session.
+func (o *orders) command(commands warden.Commands, j job) {
+	ctx, cancel := context.WithDeadline(o.ctx, j.due)
+	defer cancel()
+	a := j.action
+	done := group.ActionDone{ID: a.ID}
+	call := warden.Call{Group: o.group, Node: a.Node, Primary: a.Target, Epoch: a.Epoch}
+	switch why := o.late(ctx, a); {
+	case why != "":
+		done.Result = refused(why)
+	case commands == nil:
+		done.Result = refused("no command is configured for it")
+	case a.Kind == group.ActFence:
+		done.Result = commands.Fence(ctx, call)
+	default:
+		done.Result = commands.Rejoin(ctx, call)
 	}
 	o.finish(done)
 }

@@ -26,8 +26,9 @@ type shown struct {
 
 // change is a new configuration for a running group.
 type change struct {
-	config  group.Config
-	adapter warden.Adapter
+	config   group.Config
+	adapter  warden.Adapter
+	commands warden.Commands
 }
 
 // loop runs one group. The fields in the first block belong to its goroutine;
@@ -68,6 +69,7 @@ func newLoop(o *env, m *mender, g GroupOptions, reg warden.Register) *loop {
 	l.watch = newWatch(o, l.name, g.Adapter, l.introduction, l.inbox.put)
 	l.watch.helloEvery.Store(int64(g.Config.HelloInterval))
 	l.orders = newOrders(o, l.name, g.Adapter, l.watch, l.inbox.put)
+	l.orders.commands = g.Commands
 	l.publish(l.mind)
 	return l
 }
@@ -151,6 +153,7 @@ func (l *loop) due() warden.Instant {
 func (l *loop) apply(c change) {
 	l.config = c.config
 	l.watch.helloEvery.Store(int64(c.config.HelloInterval))
+	l.orders.instruct(c.commands)
 	if c.adapter != nil {
 		l.watch.adopt(c.adapter)
 		l.orders.adopt(c.adapter)

@@ -85,6 +85,9 @@ type Options struct {
 type GroupOptions struct {
 	Config  group.Config
 	Adapter warden.Adapter
+	// Commands are the operator's programs; nil: there are none. Another value at
+	// Reconfigure counts for those that begin after it.
+	Commands warden.Commands
 	// Known are nodes met in an earlier life of which the register knows
 	// nothing; Floor is an epoch that counts as promised already (sentinel.conf
 	// remembers both). They matter when the group is started, not later.

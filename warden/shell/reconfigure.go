@@ -45,7 +45,7 @@ func (s *Shell) Reconfigure(ctx context.Context, groups []GroupOptions) error {
 	for _, g := range kept {
 		l := have[g.Config.Group]
 		g.Config = s.env.complete(g.Config, l.shown.Load().config.NewBirth)
-		l.replace(change{config: g.Config, adapter: g.Adapter})
+		l.replace(change{config: g.Config, adapter: g.Adapter, commands: g.Commands})
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (s *Shell) revive(gone map[warden.GroupName]*loop, before map[warden.GroupN
 				continue
 			}
 		}
-		loops, err := s.prepare([]GroupOptions{{Config: l.shown.Load().config, Adapter: l.watch.current()}})
+		loops, err := s.prepare([]GroupOptions{{Config: l.shown.Load().config, Adapter: l.watch.current(), Commands: l.orders.instructed()}})
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -1,0 +1,260 @@
+package script
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spineldb/warden/warden"
+)
+
+const (
+	// grace is how long a command has between the request to end and its death.
+	grace = 500 * time.Millisecond
+	// dying is how long a killed process may take to be gone, and lastWords how
+	// long is waited for the rest of the output of a command that is over.
+	dying     = 50 * time.Millisecond
+	lastWords = 250 * time.Millisecond
+	// maxOutput is how much of a command's output is kept, the end of it, and
+	// maxQuoted how much of that is told, both in bytes.
+	maxOutput = 8 << 10
+	maxQuoted = 200
+	// usualPath is where programs are when our own environment does not say.
+	usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+)
+
+// CommandOptions configure Commands.
+type CommandOptions struct {
+	// Fence and Rejoin are programs with their arguments; empty: there is none.
+	Fence, Rejoin []string
+	// Logger gets what the commands write, once they are over. Default: none.
+	Logger *slog.Logger
+}
+
+// Commands runs an operator's commands; see the package comment. It implements
+// warden.Commands.
+type Commands struct {
+	options CommandOptions
+	log     *slog.Logger
+}
+
+var _ warden.Commands = (*Commands)(nil)
+
+// NewCommands makes Commands. It starts nothing.
+func NewCommands(o CommandOptions) *Commands {
+	return &Commands{options: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
+}
+
+// Fence runs the fence command. See warden.Commands.
+func (c *Commands) Fence(ctx context.Context, call warden.Call) warden.Result {
+	return c.run(ctx, "fence_command", c.options.Fence, call)
+}
+
+// Rejoin runs the rejoin command. See warden.Commands.
+func (c *Commands) Rejoin(ctx context.Context, call warden.Call) warden.Result {
+	return c.run(ctx, "rejoin_command", c.options.Rejoin, call)
+}
+
+// environment is all that a command is told.
+func environment(call warden.Call) []string {
+	env := []string{"PATH=" + cmp.Or(os.Getenv("PATH"), usualPath)}
+	if home, ok := os.LookupEnv("HOME"); ok {
+		env = append(env, "HOME="+home)
+	}
+	return append(env, "WARDEN_GROUP="+string(call.Group), "WARDEN_NODE="+string(call.Node),
+		"WARDEN_NEW_PRIMARY="+string(call.Primary), "WARDEN_EPOCH="+strconv.FormatUint(uint64(call.Epoch), 10))
+}
+
+// run carries a command out. It returns within the deadline of ctx.
+func (c *Commands) run(ctx context.Context, name string, words []string, call warden.Call) warden.Result {
+	refused := func(format string, args ...any) warden.Result {
+		return warden.Result{Outcome: warden.Refused, Why: name + ": " + fmt.Sprintf(format, args...)}
+	}
+	if len(words) == 0 {
+		return refused("there is none: set it in warden.toml")
+	}
+	if ctx.Err() != nil {
+		return refused("no time is left to run it")
+	}
+	began := time.Now()
+	p, err := startCommand(words, environment(call))
+	if err != nil {
+		c.log.Warn("cannot execute command", "command", name, "path", words[0], "error", err)
+		return refused("cannot execute %s: %v", words[0], err)
+	}
+	killed := p.await(ctx)
+	text, dropped := p.output(killed)
+	result := p.result(ctx, name, killed, text)
+	c.log.Info("command is over", "command", name, "group", string(call.Group), "node", string(call.Node), "epoch", uint64(call.Epoch),
+		"outcome", string(result.Outcome), "why", result.Why, "took", time.Since(began), "output", text, "output_left_out", dropped)
+	return result
+}
+
+// process is a command that runs.
+type process struct {
+	cmd  *exec.Cmd
+	pipe *os.File // where its output arrives
+	tail tail
+	over chan struct{} // closed when it was reaped
+	said chan struct{} // closed when nothing more arrives
+}
+
+// startCommand starts a command in a process group of its own, with both its
+// outputs in one pipe.
+func startCommand(words, env []string) (*process, error) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer write.Close()
+	p := &process{cmd: command(words), pipe: read, over: make(chan struct{}), said: make(chan struct{})}
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, write, write
+	if err := p.cmd.Start(); err != nil {
+		read.Close()
+		return nil, err
+	}
+	go func() {
+		defer close(p.said)
+		p.tail.fill(read)
+	}()
+	go func() {
+		defer close(p.over)
+		_ = p.cmd.Wait() // how it ended is in the state
+	}()
+	return p, nil
+}
+
+// await waits for the end of the command, which it brings about a little before
+// the deadline of ctx, or when ctx is cancelled. It reports whether it did.
+// What the command left behind in its process group dies with it.
+func (p *process) await(ctx context.Context) (killed bool) {
+	limit := grace
+	late := make(<-chan time.Time)
+	if due, ok := ctx.Deadline(); ok {
+		// A short command leaves less time to say good-bye.
+		limit = min(limit, time.Until(due)/4)
+		timer := time.NewTimer(time.Until(due) - limit - 2*dying)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-p.over:
+	case <-late:
+		killed = true
+	case <-ctx.Done():
+		killed = true
+	}
+	if killed {
+		ask(p.cmd)
+		select {
+		case <-p.over:
+		case <-time.After(limit):
+		}
+	}
+	// If the process is reaped and nothing is left of its group, the id could be
+	// another's by now in theory; see job.kill.
+	end(p.cmd)
+	if killed {
+		select { // it ends at once, unless it hangs in the kernel
+		case <-p.over:
+		case <-time.After(dying):
+		}
+	}
+	return killed
+}
+
+// output is the end of what the command wrote, made safe to show, and how many
+// bytes before it were left out. Nobody hears what comes later: what was
+// started to stay should not have its output here.
+func (p *process) output(killed bool) (text string, dropped int64) {
+	patience := time.After(lastWords)
+	if killed {
+		patience = time.After(dying)
+	}
+	select {
+	case <-p.said:
+	case <-patience:
+	}
+	_ = p.pipe.Close() // ends the reading
+	<-p.said
+	return p.tail.text()
+}
+
+// result says how a command ended.
+func (p *process) result(ctx context.Context, name string, killed bool, text string) warden.Result {
+	last := ""
+	if text != "" {
+		lines := strings.Split(text, "\n")
+		last = lines[len(lines)-1]
+		if len(last) > maxQuoted {
+			last = strings.ToValidUTF8(last[:maxQuoted], "") + "..."
+		}
+		last = ": " + last
+	}
+	select {
+	case <-p.over:
+	default:
+		return warden.Result{Outcome: warden.Unknown, Why: name + " does not die although it was killed: look for process " + strconv.Itoa(p.cmd.Process.Pid) + last}
+	}
+	code, signal := outcome(p.cmd.ProcessState)
+	switch {
+	case !killed && signal == 0 && code == 0:
+		return warden.Result{Outcome: warden.Done}
+	case !killed && signal == 0:
+		return warden.Result{Outcome: warden.Refused, Why: fmt.Sprintf("%s ended with exit code %d%s", name, code, last)}
+	case !killed:
+		return warden.Result{Outcome: warden.Unknown, Why: fmt.Sprintf("%s died of signal %d%s", name, signal, last)}
+	case ctx.Err() == context.Canceled:
+		return warden.Result{Outcome: warden.Unknown, Why: name + " was ended with this Warden or its group" + last}
+	}
+	return warden.Result{Outcome: warden.Unknown, Why: name + " took too long and was killed: raise command_timeout if it needs more time" + last}
+}
+
+// tail keeps the end of what it is filled with.
+type tail struct {
+	mu      sync.Mutex
+	kept    []byte
+	dropped int64
+}
+
+// fill reads until nothing more comes.
+func (t *tail) fill(from *os.File) {
+	part := make([]byte, 4<<10)
+	for {
+		n, err := from.Read(part)
+		t.add(part[:n])
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (t *tail) add(part []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kept = append(t.kept, part...)
+	if over := len(t.kept) - maxOutput; over > 0 {
+		t.kept = append(t.kept[:0], t.kept[over:]...)
+		t.dropped += int64(over)
+	}
+}
+
+// text is what was kept, without what terminals and logs would take for orders.
+func (t *tail) text() (string, int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	shown := strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || strconv.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(string(t.kept), "?"))
+	return strings.TrimSpace(shown), t.dropped
+}
