@@ -53,6 +53,8 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 			TiltPeriod: millis(timers, timerTilt), ElectionTimeout: millis(timers, timerElection),
 			Durable: m.Durable, SyncStandbys: m.SyncStandbys, SyncGroupSize: m.SyncGroupSize, MemberTimeout: m.MemberTimeout,
 			SyncStrict: m.SyncStrict, MaxLag: m.MaxLag,
+			// Clients of PostgreSQL give up at a server that takes no writes yet.
+			NameConfirmed: m.Adapter == config.AdapterPostgres,
 			FenceCommand: m.FenceCommand != nil, RejoinCommand: m.RejoinCommand != nil, FenceRequired: m.FenceRequired,
 			CommandTimeout: m.CommandTimeout,
 			CrashPoint:     point,
