@@ -43,6 +43,8 @@ type Ask struct {
 	// has less than Floor.
 	Sealed bool
 	Floor  warden.Fork
+	// Spared, of equals, is promoted: it keeps nothing for others.
+	Spared warden.NodeID
 	// MaxLag is how many bytes of Had, the position that Old was last seen at in
 	// the line HadLine, a candidate may lack; 0: any number.
 	MaxLag, Had int64
@@ -133,6 +135,12 @@ func (a Ask) better(x, y contender) int {
 	standing := cmp.Compare(already(x), already(y))
 	priority := cmp.Compare(x.look.Seen.Priority, y.look.Seen.Priority)
 	line := cmp.Compare(y.rank, x.rank)
+	if a.Spared != "" && position == 0 && (x.look.Node == a.Spared) != (y.look.Node == a.Spared) {
+		position = 1
+		if x.look.Node == a.Spared {
+			position = -1
+		}
+	}
 	if a.PriorityFirst {
 		return cmp.Or(line, standing, priority, position, byRun(x, y), cmp.Compare(x.look.Node, y.look.Node))
 	}

@@ -33,6 +33,12 @@ const (
 //	          unknown, superseded; happened: it was done all the same
 //	choosing  slow: proposals are not chosen until choosing fast
 //	lose      the lead is lost
+//	postgres  the nodes behave as PostgreSQL does: a primary is fenced instead of
+//	          demoted, replicas whose data left the primary's line never stream.
+//	          rejoin, fence, fence-required: the operator gave such commands;
+//	          max-lag=. durable: quorum durability, k=, size=, lax, gone-after=,
+//	          and the sets in force as sync=b,c (two of them: sync=b;b,c),
+//	          with floor= (a position of L1)
 //	pass 1s   time goes by
 //	report    the story of the attempt, or of the last one
 //	nodes     what the nodes are
@@ -70,6 +76,7 @@ type due struct {
 }
 
 type stageplay struct {
+	pg       bool
 	c        Config
 	state    State
 	scene    Scene
@@ -139,6 +146,7 @@ func (s *stageplay) replicate() {
 
 // monitor is what the other mind saw of the nodes by now.
 func (s *stageplay) monitor() {
+	s.stream()
 	for _, n := range s.servers {
 		if n.o.Health == warden.HealthGood {
 			n.seen, n.seenAt = n.o, s.now
@@ -168,6 +176,7 @@ func (s *stageplay) think(e Event) {
 	var f Effects
 	s.state, f = Step(s.c, s.state, s.scene, e, s.now)
 	s.scene.Chosen = false
+	s.stream()
 	for _, n := range f.Notes {
 		s.say("%s  %s %s", n.Name, n.Node, n.Text)
 	}
@@ -226,6 +235,7 @@ func brief(t warden.Topology) string {
 	case warden.ReasonPause, warden.ReasonUnpause:
 		text += fmt.Sprintf(", paused %v", t.Settings.Paused)
 	}
+	text += sets(t)
 	return text
 }
 
@@ -243,7 +253,7 @@ func (s *stageplay) act(a warden.Action) {
 	switch a.Kind {
 	case warden.ActLook, warden.ActClaim:
 	case warden.ActFollow:
-		s.say("orders %s to follow %s", a.Node, a.Target)
+		s.say("orders %s to follow %s%s", a.Node, a.Target, as(a.Name))
 	default:
 		s.say("orders %s: %s", a.Node, a.Kind)
 	}
@@ -264,7 +274,7 @@ func (s *stageplay) act(a warden.Action) {
 			s.happen(a, n)
 		}
 		d := ActionDone{ID: a.ID, Result: result, Asked: asked}
-		if n != nil && (a.Kind == warden.ActLook || result.Outcome == warden.Done && (a.Kind == warden.ActClaim || a.Kind == warden.ActPromote)) {
+		if n != nil && (a.Kind == warden.ActLook || result.Outcome == warden.Done && (a.Kind == warden.ActClaim || a.Kind == warden.ActPromote || a.Kind == warden.ActSeal)) {
 			d.Observation = n.o
 		}
 		if a.Kind == warden.ActHold && n != nil {
@@ -289,6 +299,9 @@ func (s *stageplay) outcome(a warden.Action, n *server) (warden.Result, bool) {
 }
 
 func (s *stageplay) happen(a warden.Action, n *server) {
+	if s.pg && s.happenPostgres(a, n) {
+		return
+	}
 	switch a.Kind {
 	case warden.ActPromote:
 		if n.o.Role != warden.RolePrimary {

@@ -277,8 +277,8 @@ func (r *run) catchUp() {
 		r.enter(Fencing)
 		return
 	}
-	if !s.ordered {
-		s.ordered = true
+	if !s.told {
+		s.told, s.ordered = true, true
 		r.act(warden.ActFollow, s.Candidate, s.furthest, orderLimit)
 		return
 	}
@@ -343,8 +343,8 @@ func (r *run) demote() {
 	s := r.s
 	switch {
 	case r.waiting(warden.ActFollow, s.Old) || r.waiting(warden.ActClaim, s.Old):
-	case !s.ordered:
-		s.ordered = true
+	case !s.told:
+		s.told, s.ordered = true, true
 		r.act(warden.ActFollow, s.Old, s.Candidate, orderLimit)
 	case r.now.Sub(s.StageAt) > demoteWait:
 		s.unsure = true
@@ -413,8 +413,8 @@ func (r *run) promote() {
 
 func (r *run) promoteDone(p pending, d ActionDone) {
 	s := r.s
-	if s.Stage == Repointing && d.Result.Outcome != warden.Done {
-		r.later(p.node)
+	if s.Stage == Repointing {
+		r.later(p.node) // it is looked at before it is told again
 	}
 	if s.Stage != Promoting || p.node != s.Candidate {
 		return

@@ -24,24 +24,33 @@ type Fault struct {
 }
 
 // Stranded reports whether no order can bring n behind the primary p: it was a
-// primary and is fenced, or it holds what the primary's line never had.
+// primary and is fenced, or it is a replica that holds what the primary's line
+// never had. A primary that is not fenced has to be fenced first.
 func Stranded(p, n *warden.Observation) bool {
-	return n.Role == warden.RolePrimary && n.NeedsRejoin || Diverged(p, n)
+	if n.Role == warden.RolePrimary {
+		return n.NeedsRejoin
+	}
+	return Diverged(p, n)
 }
 
 // Diverged reports whether a node of a database whose replicas never take a
 // whole copy by themselves is past the point where the line of the primary p
-// left its own, or is on a line that p's did not grow out of.
+// left its own, or is on a line that p's did not grow out of. Lines that two
+// nodes began for themselves may bear one name; where they forked tells them apart.
 func Diverged(p, n *warden.Observation) bool {
-	if !p.NoDemote || p.Role != warden.RolePrimary || len(p.Forks) == 0 || n.Lineage == "" || n.Lineage == p.Lineage {
+	if !p.NoDemote || p.Role != warden.RolePrimary || len(p.Forks) == 0 || n.Lineage == "" {
 		return false
 	}
-	for _, f := range p.Forks {
-		if f.Lineage == n.Lineage {
-			return n.Position > f.End
-		}
+	at := slices.IndexFunc(p.Forks, func(f warden.Fork) bool { return f.Lineage == n.Lineage })
+	switch {
+	case at < 0 && n.Lineage != p.Lineage:
+		return true
+	case at >= 0 && n.Position > p.Forks[at].End:
+		return true
+	case at < 0:
+		at = len(p.Forks)
 	}
-	return true
+	return len(n.Forks) > 0 && !slices.Equal(n.Forks, p.Forks[:at])
 }
 
 // Faults are the nodes that are not behind the agreed primary, as far as they

@@ -115,6 +115,9 @@ func (r *run) sealable() []warden.NodeID {
 			}
 		}
 	}
+	if r.s.inspected && r.sc.Base.Phase == warden.PhasePromoting && !slices.Contains(r.s.excluded, r.sc.Base.Primary) {
+		out = append(out, r.sc.Base.Primary) // never promoted: it has everything, and may be taken after all
+	}
 	return out
 }
 

@@ -193,6 +193,8 @@ type State struct {
 	fenced     bool // the old primary was ordered to follow, whatever came of it
 	demoted    bool // the old primary surely follows, or is no primary
 	inspected  bool // the base's promotion is settled
+	told       bool // the order of this stage was given
+	widened    bool // the change of the sync set under way is this attempt's own
 	ordered    bool // an order of this attempt may have changed a node
 	unsure     bool // it is taken back although it is unknown what happened
 	promotions int
@@ -294,7 +296,7 @@ func (r *run) note(name string, node warden.NodeID, text string) {
 }
 
 func (r *run) enter(st Stage) {
-	r.s.Stage, r.s.StageAt, r.s.pollAt = st, r.now, 0
+	r.s.Stage, r.s.StageAt, r.s.pollAt, r.s.told = st, r.now, 0, false
 	switch st {
 	case Looking:
 		r.note("+failover-state-select-slave", "", "")

@@ -294,6 +294,9 @@ func (r *run) choose() {
 	// who takes over; an operator who forces a failover has decided about it.
 	ask.AnyAge = s.inspected || s.sealed || s.Want.Reason == warden.ReasonForced
 	ask.Sealed, ask.Floor = s.sealed, r.sc.Base.Floor
+	if s.sealed && s.inspected {
+		ask.Spared = r.sc.Base.Primary
+	}
 	if s.held {
 		ask.To = s.Candidate // it has everything, and was told to be the one
 	}

@@ -148,6 +148,7 @@ func (r *run) arrange() {
 		return
 	}
 	before := b.NewestSync()
+	r.s.widened = true
 	r.say("the sync set is to change: %s to %s", before, next)
 	r.propose(Widening, warden.ReasonSync, func(t *warden.Topology) { t.Sync = []warden.SyncSet{before, next} })
 }
@@ -181,8 +182,28 @@ func (r *run) naming() {
 		}
 	}
 	if ready || late && !r.anyWaiting(warden.ActFollow) {
-		r.enter(Arming)
+		r.named(p.Seen)
 	}
+}
+
+// named: the members were told their names. A primary that were made to wait
+// for names that too few carry would stop: then the set before stays, if that
+// can still be done.
+func (r *run) named(p *warden.Observation) {
+	next := r.sc.Base.NewestSync()
+	carried := 0
+	for _, m := range next.Members {
+		if streams(p, m.Name) {
+			carried++
+		}
+	}
+	if carried >= next.K || !r.s.widened {
+		r.enter(Arming)
+		return
+	}
+	r.say("%d of %d members stream under their names and %d have to: %s stays", carried, len(next.Members), next.K, r.sc.Base.Sync[0])
+	r.later(r.sc.Base.Primary)
+	r.propose(Narrowing, warden.ReasonSync, func(t *warden.Topology) { t.Sync = t.Sync[:1] })
 }
 
 func (r *run) anyWaiting(kind warden.ActionKind) bool {

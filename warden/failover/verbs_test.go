@@ -16,6 +16,8 @@ func (s *stageplay) listen(w *transcript.Words) ([]string, error) {
 		err = s.group(w)
 	case "node":
 		err = s.node(w)
+	case "postgres":
+		s.postgres(w)
 	case "lead":
 		s.lead(w)
 	case "answer":
@@ -74,6 +76,7 @@ func (s *stageplay) group(w *transcript.Words) error {
 		t = warden.Topology{}
 	}
 	s.scene = Scene{Base: t, Lineage: t.Lineage, DownFor: 2 * warden.Second, Voters: t.Wardens}
+	s.pg = false
 	s.state, s.dues, s.scripts, s.proposal, s.slow, s.claimed = New(), nil, nil, nil, false, ""
 	s.servers = []*server{{id: serving, o: warden.Observation{Health: warden.HealthGood, Role: warden.RolePrimary, Lineage: "L1", Position: 1000, Priority: 100}}}
 	for _, id := range replicas {
@@ -117,6 +120,7 @@ func (s *stageplay) node(w *transcript.Words) error {
 	transcript.Word(w, "lineage", &o.Lineage)
 	transcript.Word(w, "before", &o.LineageBefore)
 	transcript.Number(w, "gains", &n.gains)
+	s.pgNode(w, o)
 	o.Empty, o.Syncing, o.NoFollow, n.slow = w.Has("empty"), w.Has("syncing"), w.Has("no-follow"), w.Has("slow")
 	s.monitor()
 	return nil
@@ -161,6 +165,7 @@ func (s *stageplay) nodes() {
 		if n.held {
 			text += ", writes are held"
 		}
+		text += marks(n.o)
 		s.out = append(s.out, fmt.Sprintf("%s: %s at %d of %s", n.id, text, n.o.Position, n.o.Lineage))
 	}
 }
