@@ -55,7 +55,7 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 			SyncStrict: m.SyncStrict, MaxLag: m.MaxLag,
 			// Clients of PostgreSQL give up at a server that takes no writes yet.
 			NameConfirmed: m.Adapter == config.AdapterPostgres,
-			FenceCommand: m.FenceCommand != nil, RejoinCommand: m.RejoinCommand != nil, FenceRequired: m.FenceRequired,
+			FenceCommand:  m.FenceCommand != nil, RejoinCommand: m.RejoinCommand != nil, FenceRequired: m.FenceRequired,
 			CommandTimeout: m.CommandTimeout,
 			CrashPoint:     point,
 		}
