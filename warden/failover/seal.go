@@ -93,7 +93,12 @@ func (r *run) sealing() {
 		}
 	}
 	short := r.short()
+	if short == "" && s.pollAt == 0 {
+		s.pollAt = r.now.Add(sealGrace)
+	}
 	switch {
+	case short == "" && r.now < s.pollAt && r.sealsComing():
+		// More to choose from, and more members for whom is chosen.
 	case short == "":
 		r.say("enough members are sealed")
 		s.sealed = true
@@ -103,6 +108,14 @@ func (r *run) sealing() {
 		r.note("-seal-failed", "", short)
 		r.unresolve(short)
 	}
+}
+
+// sealsComing reports whether a member that answered lately is being sealed.
+func (r *run) sealsComing() bool {
+	return slices.ContainsFunc(r.s.pending, func(p pending) bool {
+		n := r.sc.node(p.node)
+		return p.kind == warden.ActSeal && n != nil && n.Good && !n.Down && !n.Refusing
+	})
 }
 
 // sealable are the members of all sets, without the primary to be replaced.

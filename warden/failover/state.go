@@ -55,6 +55,7 @@ const (
 	maxReport     = 80
 	maxPromotions = 3
 	sealLimit     = 1500 * warden.Millisecond
+	sealGrace     = 50 * warden.Millisecond // for members beyond those needed
 	namingLimit   = 3 * warden.Second
 	waitLimit     = 5 * warden.Second
 )
