@@ -54,6 +54,7 @@ var rings = []ring{
 	{"cmd/spineldb/certificate", 5, "a part of the command: TLS from files that change"},
 	{"cmd/spineldb/config", 5, "a part of the command: warden.toml"},
 	{"cmd/spineldb/demo", 5, "a part of the command: a failover to watch"},
+	{"cmd/spineldb/doctor", 5, "a part of the command: looks at live nodes"},
 	{"cmd/spineldb/duration", 5, "a part of the command: reads durations"},
 	{"cmd/spineldb/exit", 5, "a part of the command: exit codes"},
 	{"cmd/spineldb/journal", 5, "a part of the command: Sentinel's log"},

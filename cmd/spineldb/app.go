@@ -104,6 +104,7 @@ func (p *program) commands() []*cli.Command {
 		{Name: "forget", Usage: "take a Warden that is gone off a group's list", ArgsUsage: "[GROUP] WARDEN-ID", Flags: order, Action: p.forget},
 		{Name: "recover", Usage: "go on after a majority of Wardens was lost for ever", ArgsUsage: "[GROUP] --lost ID,ID", Flags: recovery, Action: p.recovery},
 		{Name: "ckquorum", Usage: "ask whether a failover could be agreed now", ArgsUsage: "[GROUP]", Flags: plain, Action: p.ckquorum},
+		p.doctorCommand(),
 		{Name: "version", Usage: "print the version", Flags: []cli.Flag{jsonFlag()}, Action: p.version},
 		{Name: "demo", Usage: "show a failover on this machine", SkipFlagParsing: true, Action: p.runDemo},
 	}

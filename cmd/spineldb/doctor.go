@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/spineldb/warden/cmd/spineldb/certificate"
+	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/cmd/spineldb/doctor"
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/remote"
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
+	"github.com/spineldb/warden/warden"
+)
+
+// checkup is what `doctor --json` prints.
+type checkup struct {
+	Worst doctor.Severity `json:"worst"`
+	// Configuration is what reading the file warned of.
+	Configuration []doctor.Finding     `json:"configuration"`
+	Groups        []doctor.GroupReport `json:"groups"`
+	// Wardens is what the running Wardens say; null where none were asked.
+	Wardens []judgement `json:"wardens"`
+}
+
+// doctorCommand is built here because two of its flags are its own.
+func (p *program) doctorCommand() *cli.Command {
+	flags := append(p.connectionFlags(10*time.Second),
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, EnvVars: []string{"WARDEN_CONFIG"}, DefaultText: defaultConfigFile, Usage: "look at the nodes of this `FILE`, as the Warden does that runs with it"},
+		&cli.BoolFlag{Name: "all", EnvVars: []string{"WARDEN_ALL"}, Usage: "show what is in order, too"})
+	return &cli.Command{
+		Name: "doctor", Usage: "look at live nodes and say what to change", ArgsUsage: "[GROUP]", Flags: flags, Action: p.doctor,
+		Description: "Without --server the nodes of a configuration file are looked at, by the role and\n" +
+			"password in it. With --server the running Wardens are asked for what is not right;\n" +
+			"with both, both. Nothing is changed anywhere. Exit codes: 0 nothing worse than\n" +
+			"notes, 1 warnings or errors, 2 usage, 3 nothing reachable.",
+	}
+}
+
+// doctor is the action of `doctor [GROUP]`.
+func (p *program) doctor(c *cli.Context) error {
+	named, t, err := groupAndTarget(c)
+	if err != nil {
+		return err
+	}
+	found := checkup{Worst: doctor.OK, Configuration: []doctor.Finding{}, Groups: []doctor.GroupReport{}}
+	asksWardens := c.IsSet("server")
+	looks := c.IsSet("config") || !asksWardens
+	if looks {
+		if err := found.examine(c, named, t.Timeout); err != nil {
+			return err
+		}
+	}
+	if asksWardens {
+		err := found.ask(c.Context, t, named)
+		if looks && exit.Code(err) == exit.Unreachable {
+			found.Configuration = append(found.Configuration, unwatched(err))
+		} else if err != nil {
+			return err
+		}
+	}
+	found.sum()
+	if t.json {
+		err = p.printJSON(found)
+	} else {
+		_, err = fmt.Fprint(p.out, p.renderCheckup(found, c.Bool("all")))
+	}
+	switch {
+	case err != nil:
+		return err
+	case !found.reached():
+		return exit.With(exit.Unreachable, "no node and no Warden answered: run this on a host of a Warden")
+	case found.Worst.Worse(doctor.Note):
+		return exit.Silently(exit.Refused)
+	}
+	return nil
+}
+
+// examine looks at the nodes of a configuration file.
+func (f *checkup) examine(c *cli.Context, named string, limit time.Duration) error {
+	file := c.String("config")
+	if file == "" {
+		file = defaultConfigFile
+	}
+	conf, err := config.Load(file)
+	if err != nil {
+		return exit.WrongUsage("%v", err)
+	}
+	for _, w := range conf.Warnings {
+		f.Configuration = append(f.Configuration, doctor.Finding{Severity: doctor.Warning, Check: "configuration", Found: w})
+	}
+	masters := conf.Masters
+	if named != "" {
+		masters = slices.DeleteFunc(slices.Clone(masters), func(m config.Master) bool { return string(m.Name) != named })
+		if len(masters) == 0 {
+			return exit.WrongUsage("there is no group %q in %s", wording.Shown(named), file)
+		}
+	}
+	groups := make([]doctor.Group, len(masters))
+	for i, m := range masters {
+		if groups[i], err = patient(conf, m); err != nil {
+			return err
+		}
+	}
+	f.Groups = make([]doctor.GroupReport, len(groups))
+	var wait sync.WaitGroup
+	for i, g := range groups {
+		wait.Go(func() { f.Groups[i] = doctor.Examine(c.Context, g, limit) })
+	}
+	wait.Wait()
+	return nil
+}
+
+// patient is a group as the doctor wants it.
+func patient(conf config.Config, m config.Master) (doctor.Group, error) {
+	p := m.Postgres
+	g := doctor.Group{
+		Name: m.Name, Adapter: m.Adapter, Nodes: append([]warden.NodeID{m.Primary}, m.Nodes...), Quorum: m.Quorum, Wardens: m.Wardens,
+		Durable: m.Durable, SyncStandbys: m.SyncStandbys, Fence: len(m.FenceCommand) > 0, Rejoin: len(m.RejoinCommand) > 0,
+		Login: doctor.Login{
+			User: m.AuthUser, Password: string(m.AuthPassword), Database: p.Database, Passfile: p.Passfile,
+			SSLMode: p.SSLMode, SSLRootCert: p.SSLRootCert, SSLCert: p.SSLCert, SSLKey: p.SSLKey, Renames: m.Renames,
+		},
+		ReplicationUser: p.ReplicationUser, ReplicationPassword: p.ReplicationPassword != "",
+	}
+	for _, node := range g.Nodes {
+		if tags, ok := m.Tags[node]; ok && tags.NoFailover {
+			g.Excluded = append(g.Excluded, node)
+		}
+	}
+	if m.Adapter != config.AdapterPostgres && conf.TLS.Nodes {
+		keeper, err := certificate.Open(conf.TLS, nil)
+		if err != nil {
+			return g, exit.WrongUsage("read certificates: %v", err)
+		}
+		g.Login.TLS = keeper.Client()
+	}
+	return g, nil
+}
+
+// ask has the running Wardens say what is not right.
+func (f *checkup) ask(ctx context.Context, t target, named string) error {
+	reports, err := t.Survey(ctx)
+	if err != nil {
+		return err
+	}
+	f.Wardens = []judgement{}
+	for _, name := range remote.GroupsOf(reports) {
+		if named == "" || string(name) == named {
+			f.Wardens = append(f.Wardens, judge(name, reports))
+		}
+	}
+	if named != "" && len(f.Wardens) == 0 {
+		return exit.WrongUsage("the Wardens watch no group %q", wording.Shown(named))
+	}
+	return nil
+}
+
+// unwatched is the finding that no Warden answers.
+func unwatched(err error) doctor.Finding {
+	return doctor.Finding{Severity: doctor.Error, Check: "wardens", Found: "no Warden could be asked: " + err.Error(),
+		Why: "nobody watches these nodes, as far as can be seen from here", Remedy: "start them; or correct --server, --user and the password"}
+}
+
+// sum finds the worst of all.
+func (f *checkup) sum() {
+	worse := func(s doctor.Severity) {
+		if s.Worse(f.Worst) {
+			f.Worst = s
+		}
+	}
+	for _, c := range f.Configuration {
+		worse(c.Severity)
+	}
+	for _, g := range f.Groups {
+		worse(g.Worst())
+	}
+	for _, j := range f.Wardens {
+		switch {
+		case !j.Agreed:
+			worse(doctor.Error)
+		case len(j.Problems) > 0:
+			worse(doctor.Warning)
+		}
+	}
+}
+
+// reached reports whether anybody answered.
+func (f *checkup) reached() bool {
+	return f.Wardens != nil || slices.ContainsFunc(f.Groups, func(g doctor.GroupReport) bool { return g.Reached() > 0 })
+}
+
+var severityTones = map[doctor.Severity]terminal.Tone{doctor.OK: terminal.Good, doctor.Warning: terminal.Warn, doctor.Error: terminal.Bad}
+
+func (p *program) renderCheckup(f checkup, all bool) string {
+	var b strings.Builder
+	if len(f.Configuration) > 0 {
+		b.WriteString(p.paint(terminal.Bold, "configuration") + "\n")
+		for _, c := range f.Configuration {
+			p.renderFinding(&b, c)
+		}
+	}
+	for _, g := range f.Groups {
+		fmt.Fprintf(&b, "%s  %s, %s: %s\n", p.paint(terminal.Bold, string(g.Group)), g.Adapter, counted(len(g.Nodes), "node"), summary(g))
+		for _, c := range g.Findings {
+			if all || c.Severity != doctor.OK {
+				p.renderFinding(&b, c)
+			}
+		}
+	}
+	for _, j := range f.Wardens {
+		verdict := "agreed"
+		if !j.Agreed {
+			verdict = "not agreed"
+		}
+		fmt.Fprintf(&b, "%s  as the Wardens see it: %s, primary %s\n", p.paint(terminal.Bold, string(j.Group)), verdict, orDash(string(j.Primary)))
+		for _, problem := range j.Problems {
+			b.WriteString("  " + p.paint(terminal.Warn, "warning") + "  " + wording.Shown(problem) + "\n")
+		}
+	}
+	return b.String()
+}
+
+func counted(n int, word string) string { return fmt.Sprintf("%d %s", n, wording.Plural(n, word)) }
+
+// summary counts the findings of a group.
+func summary(g doctor.GroupReport) string {
+	var parts []string
+	for _, s := range []doctor.Severity{doctor.Error, doctor.Warning, doctor.Note} {
+		if n := g.Count(s); n > 0 {
+			parts = append(parts, counted(n, string(s)))
+		}
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("all %d checks in order", g.Count(doctor.OK))
+	}
+	return strings.Join(append(parts, fmt.Sprintf("%d checks in order", g.Count(doctor.OK))), ", ")
+}
+
+// renderFinding prints what was found, why it matters and what to do.
+func (p *program) renderFinding(b *strings.Builder, f doctor.Finding) {
+	where := string(f.Node)
+	if where != "" {
+		where += "  "
+	}
+	fmt.Fprintf(b, "  %s%s  %s%s\n", p.paint(severityTones[f.Severity], string(f.Severity)), strings.Repeat(" ", len(doctor.Warning)-len(f.Severity)), wording.Shown(where), wording.Shown(f.Found))
+	for _, part := range [][2]string{{"why", f.Why}, {"do ", f.Remedy}} {
+		for line := range strings.Lines(part[1]) {
+			fmt.Fprintf(b, "           %s  %s\n", p.paint(terminal.Faint, part[0]), wording.Shown(strings.TrimSuffix(line, "\n")))
+			part[0] = "   "
+		}
+	}
+}
