@@ -73,8 +73,8 @@ type Traits struct {
 	// PositionDrifts: the position also moves without any write.
 	PositionDrifts bool
 	// NeedsRejoin: a primary cannot be made a replica by an order. Follow
-	// takes writes away from it and says so in a note: during a hold the order
-	// is done, else it is refused.
+	// takes writes away from it and says so in a note; from then on the node
+	// says so itself.
 	NeedsRejoin bool
 }
 

@@ -164,7 +164,7 @@ func switchesOver(t *testing.T, h Harness) {
 	}
 	followers := []warden.Session{sibSession}
 	if h.Traits.NeedsRejoin {
-		staysFenced(t, old, demoted)
+		staysFenced(t, old, oldSession, demoted)
 	} else {
 		awaitEqual(t, candidate, old)
 		followers = append(followers, oldSession)
@@ -182,8 +182,11 @@ func switchesOver(t *testing.T, h Harness) {
 
 // staysFenced: an old primary that needs a rejoin says so, and takes no writes
 // although the hold was released.
-func staysFenced(t *testing.T, old Server, demoted warden.Result) {
+func staysFenced(t *testing.T, old Server, session warden.Session, demoted warden.Result) {
 	t.Helper()
+	if o := session.Look(within(t)); o.Role != warden.RolePrimary || !o.NoDemote || !o.ReadOnly || !o.NeedsRejoin {
+		t.Errorf("the old primary: %+v, want a primary that takes no writes and needs a rejoin", o)
+	}
 	if !slices.ContainsFunc(demoted.Notes, func(n string) bool { return strings.HasPrefix(n, "needs-rejoin: ") }) {
 		t.Errorf("demotion: %+v, want a note of the rejoin that is needed", demoted)
 	}

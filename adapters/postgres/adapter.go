@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/spineldb/warden/warden"
@@ -10,6 +12,10 @@ import (
 
 // Options are the same for all nodes of a group.
 type Options struct {
+	// Nodes are those known from the start, by which a standby's slot and name
+	// tell where it listens. Nodes that are opened or followed are known as well.
+	Nodes []warden.NodeID
+
 	// User logs in to the nodes. Passwords come from Password, else from the
 	// first line of PasswordFile, else from Passfile (.pgpass format), else from
 	// where libpq would look (PGPASSWORD, ~/.pgpass). Files are read anew for
@@ -75,12 +81,37 @@ func (o Options) withDefaults() Options {
 }
 
 // Adapter drives PostgreSQL nodes. Safe for concurrent use.
-type Adapter struct{ opts Options }
+type Adapter struct {
+	opts Options
+
+	mu    sync.Mutex
+	nodes []warden.NodeID // known so far
+}
 
 var _ warden.Adapter = (*Adapter)(nil)
 
 // New makes an adapter. It opens nothing.
-func New(o Options) *Adapter { return &Adapter{opts: o.withDefaults()} }
+func New(o Options) *Adapter {
+	return &Adapter{opts: o.withDefaults(), nodes: slices.Clone(o.Nodes)}
+}
+
+// learn remembers nodes, by which a standby tells where it listens.
+func (a *Adapter) learn(nodes ...warden.NodeID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, n := range nodes {
+		if !slices.Contains(a.nodes, n) {
+			a.nodes = append(a.nodes, n)
+		}
+	}
+}
+
+// known are all nodes known so far.
+func (a *Adapter) known() []warden.NodeID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.nodes)
+}
 
 // within gives ctx a deadline if it has none.
 func (a *Adapter) within(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -92,6 +123,7 @@ func (a *Adapter) within(ctx context.Context) (context.Context, context.CancelFu
 
 // Open starts watching a node. See warden.Adapter.
 func (a *Adapter) Open(node warden.NodeID, events warden.LinkEvents) warden.Link {
+	a.learn(node)
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &link{
 		adapter: a, node: node, events: events,

@@ -28,7 +28,15 @@ type wire struct {
 	raw  net.Conn // below TLS
 	// over: closed by us.
 	over atomic.Bool
-	able abilities
+
+	// For looks; they belong to whoever looks.
+	able     abilities
+	lookText string
+	past     struct { // the newest history file that was read
+		timeline int64
+		history  string
+	}
+	sealed bool // by this session, which ends when anybody else claims the node
 }
 
 // abilities is what was found out about server and role; asked again on every
@@ -37,6 +45,7 @@ type abilities struct {
 	probed  bool
 	monitor bool // pg_monitor: without it most of what we look at is empty
 	history bool // may read timeline history files
+	files   bool // may see what ALTER SYSTEM has written
 }
 
 // dialing is what one connection is for.

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -15,13 +16,12 @@ const maxName = 63
 
 // Follow makes a standby stream from primary, and waits a while for the stream
 // to stand; if it does not, a note says so. A node that is a primary cannot be
-// made a standby by SQL: it is fenced. During a hold, in a switchover, that is
-// what the order is for, so the result is Done with the note "needs-rejoin";
-// else it is Refused with the same word, and the node stays fenced. f.Avoid has no
-// meaning here: a standby never takes a full copy by itself. Readers on a
-// standby keep their sessions.
+// made a standby by SQL: it is fenced, and the note "needs-rejoin" says what is
+// left to do. f.Avoid has no meaning here: a standby never takes a full copy by
+// itself. Readers on a standby keep their sessions.
 func (s *session) Follow(ctx context.Context, f warden.Following) warden.Result {
 	primary := f.Primary
+	s.adapter.learn(s.node, primary)
 	if primary == s.node || primary.Host() == "" || primary.Port() == "0" {
 		return refused(fmt.Errorf("follow: %s cannot follow %q", s.node, primary))
 	}
@@ -35,23 +35,13 @@ func (s *session) Follow(ctx context.Context, f warden.Following) warden.Result 
 		return refused(fmt.Errorf("follow %s: not ordered: %w", s.node, err))
 	}
 	if r.yes(0) {
-		return s.repoint(ctx, primary)
+		return s.repoint(ctx, f)
 	}
 	return s.demote(ctx, primary)
 }
 
 // demote is Follow on a primary.
 func (s *session) demote(ctx context.Context, primary warden.NodeID) warden.Result {
-	timers := 0
-	all, err := s.wardens(ctx)
-	if err != nil {
-		return refused(fmt.Errorf("follow %s: not ordered: %w", s.node, err))
-	}
-	for _, o := range all {
-		if o.kind == markHold && o.epoch == s.claim.Epoch {
-			timers++
-		}
-	}
 	notes, err := s.fence(ctx, primary)
 	if err != nil {
 		if res := s.verdict("fence", err); res.Outcome == warden.Refused {
@@ -59,16 +49,13 @@ func (s *session) demote(ctx context.Context, primary warden.NodeID) warden.Resu
 		}
 		return unknown(fmt.Errorf("fence %s: it may be fenced: %w", s.node, err))
 	}
-	const rejoin = "needs-rejoin: %s is fenced (read-only by default, sessions ended); SQL cannot make a primary a standby: run pg_rewind or pg_basebackup, standby.signal and start it behind %s"
-	text := fmt.Sprintf(rejoin, s.node, primary)
-	if timers > 0 {
-		return warden.Result{Outcome: warden.Done, Notes: append(notes, text)}
-	}
-	return warden.Result{Outcome: warden.Refused, Why: text, Notes: notes}
+	return warden.Result{Outcome: warden.Done, Notes: append(notes, fmt.Sprintf("needs-rejoin: %s is fenced (read-only by default, sessions ended); "+
+		"SQL cannot make a primary a standby: run pg_rewind or pg_basebackup, standby.signal and start it behind %s", s.node, primary))}
 }
 
 // repoint is Follow on a standby.
-func (s *session) repoint(ctx context.Context, primary warden.NodeID) warden.Result {
+func (s *session) repoint(ctx context.Context, f warden.Following) warden.Result {
+	primary := f.Primary
 	r, err := s.wire.one(ctx, "SELECT current_setting('primary_conninfo'), current_setting('primary_slot_name')")
 	if err != nil {
 		return refused(fmt.Errorf("follow %s: not ordered: read primary_conninfo: %w", s.node, err))
@@ -78,7 +65,7 @@ func (s *session) repoint(ctx context.Context, primary warden.NodeID) warden.Res
 		return refused(fmt.Errorf("follow %s: not ordered: primary_conninfo: %w", s.node, err))
 	}
 	slot, notes := s.adapter.prepareSlot(ctx, s.node, primary)
-	text := s.adapter.streamFrom(have, s.node, primary).String()
+	text := s.adapter.streamFrom(have, s.node, f).String()
 	if res := s.verdict("follow", s.set(ctx, "primary_conninfo", text)); res.Outcome != warden.Done {
 		return res
 	}
@@ -95,16 +82,20 @@ func (s *session) repoint(ctx context.Context, primary warden.NodeID) warden.Res
 	return warden.Result{Outcome: warden.Done, Notes: notes}
 }
 
-// streamFrom is the connection string of node for streaming from primary: what
-// it has, with the address changed and with what the options say.
-func (a *Adapter) streamFrom(have conninfo, node, primary warden.NodeID) conninfo {
+// streamFrom is the connection string of node for streaming: what it has, with
+// the address changed and with what the options say. It calls itself by its
+// member's name, else by its address, which then tells where it listens.
+func (a *Adapter) streamFrom(have conninfo, node warden.NodeID, f warden.Following) conninfo {
 	o := a.opts
-	c := have.with("hostaddr", "").with("host", primary.Host()).with("port", primary.Port())
+	name := cmp.Or(f.Name, string(node))
+	if len(name) > maxName {
+		name = "" // rather none than a part of one
+	}
+	c := have.with("hostaddr", "").with("host", f.Primary.Host()).with("port", f.Primary.Port()).with("application_name", name)
 	for _, s := range []setting{
-		{"user", o.ReplicationUser}, {"password", o.ReplicationPassword}, {"passfile", o.ReplicationPassfile},
-		{"sslmode", o.SSLMode}, {"application_name", string(node)},
+		{"user", o.ReplicationUser}, {"password", o.ReplicationPassword}, {"passfile", o.ReplicationPassfile}, {"sslmode", o.SSLMode},
 	} {
-		if s.value != "" && (s.key != "application_name" || len(s.value) <= maxName) {
+		if s.value != "" {
 			c = c.with(s.key, s.value)
 		}
 	}

@@ -82,7 +82,7 @@ func (l *link) Look(ctx context.Context) warden.Observation {
 	}
 	defer l.watch.leave()
 	if l.ctx.Err() != nil {
-		return warden.Observation{Health: warden.HealthSilent, Detail: errClosed.Error(), Priority: 100}
+		return unfit(warden.HealthSilent, errClosed.Error())
 	}
 	kept := l.watch.wire != nil
 	o, err := l.lookOnce(ctx)
@@ -110,7 +110,7 @@ func (l *link) lookOnce(ctx context.Context) (o warden.Observation, err error) {
 		l.watch.wire = w
 		l.tellLocal(w.local())
 	}
-	o, err = l.watch.wire.look(ctx, l.node, l.wanted())
+	o, err = l.adapter.look(ctx, l.watch.wire, l.node, l.wanted())
 	if err != nil {
 		l.watch.drop()
 	}

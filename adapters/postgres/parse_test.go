@@ -151,7 +151,8 @@ func TestStreamFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := New(Options{ReplicationPassfile: "/etc/pass"}).streamFrom(have, "10.0.0.2:5432", "[::1]:7")
+	a := New(Options{ReplicationPassfile: "/etc/pass"})
+	c := a.streamFrom(have, "10.0.0.2:5432", warden.Following{Primary: "[::1]:7"})
 	for key, want := range map[string]string{
 		"host": "::1", "hostaddr": "", "port": "7", "user": "r", "password": "p", "passfile": "/etc/pass",
 		"keepalives": "1", "application_name": "10.0.0.2:5432", "sslmode": "prefer",
@@ -159,6 +160,17 @@ func TestStreamFrom(t *testing.T) {
 		if got := c.get(key); got != want {
 			t.Errorf("%s is %q, want %q", key, got, want)
 		}
+	}
+	if c.member() != "" {
+		t.Errorf("an address is taken for the member %q", c.member())
+	}
+	c = a.streamFrom(c, "10.0.0.2:5432", warden.Following{Primary: "[::1]:7", Name: "g_n_1.1"})
+	if c.member() != "g_n_1.1" {
+		t.Errorf("member %q", c.member())
+	}
+	long := warden.NodeID(strings.Repeat("h", 63) + ":1")
+	if c = a.streamFrom(c, long, warden.Following{Primary: "[::1]:7"}); c.get("application_name") != "" {
+		t.Errorf("a member's name stays: %q", c)
 	}
 }
 
@@ -205,22 +217,41 @@ func TestSlotName(t *testing.T) {
 	}
 }
 
-// Goal: where a standby listens is what it says, else a guess that is no lie.
-func TestListenAddress(t *testing.T) {
-	for _, c := range []struct {
-		name, addr string
-		want       warden.NodeID
+// Goal: where a standby listens is what it says, or what its slot or its name
+// says, else a guess that is no lie.
+func TestListens(t *testing.T) {
+	known := []warden.NodeID{"10.0.0.1:5432", "10.0.0.3:6001", "10.0.0.4:6000", "10.0.0.4:6001", "[fe80::5]:7"}
+	member := func(node warden.NodeID) string {
+		return warden.MemberName("my-group", node, warden.Version{Epoch: 7, Step: 2})
+	}
+	long := warden.NodeID(strings.Repeat("h", 60) + ":1")
+	for name, c := range map[string]struct {
+		r    receiver
+		want warden.NodeID
 	}{
-		{"10.0.0.2:6000", "10.9.9.9", "10.0.0.2:6000"},
-		{"walreceiver", "10.0.0.2", "10.0.0.2:5432"},
-		{"walreceiver", "::1", "[::1]:5432"},
-		{"walreceiver", "10.0.0.1", ""}, // that would be the primary
-		{"walreceiver", "", ""},         // over a socket of the host
-		{"pg_receivewal", "10.0.0.2", ""},
+		"name is an address":      {receiver{Name: "10.0.0.2:6000", Addr: "10.9.9.9", Slot: slotName("10.0.0.3:6001")}, "10.0.0.2:6000"},
+		"guess":                   {receiver{Name: "walreceiver", Addr: "10.0.0.2"}, "10.0.0.2:5432"},
+		"guess, IPv6":             {receiver{Name: "walreceiver", Addr: "::1"}, "[::1]:5432"},
+		"the primary itself":      {receiver{Name: "walreceiver", Addr: "10.0.0.1"}, ""},
+		"over a socket":           {receiver{Name: "walreceiver"}, ""},
+		"no server":               {receiver{Name: "pg_receivewal", Addr: "10.0.0.2"}, ""},
+		"slot":                    {receiver{Name: "x", Slot: slotName("10.0.0.4:6001"), Addr: "10.9.9.9"}, "10.0.0.4:6001"},
+		"slot before name":        {receiver{Name: member("10.0.0.4:6000"), Slot: slotName("10.0.0.4:6001")}, "10.0.0.4:6001"},
+		"slot of nobody we know":  {receiver{Name: "x", Slot: "warden_x", Addr: "10.0.0.2"}, "10.0.0.2:5432"},
+		"member":                  {receiver{Name: member("10.0.0.4:6001"), Addr: "10.9.9.9"}, "10.0.0.4:6001"},
+		"member, IPv6":            {receiver{Name: member("[fe80::5]:7"), Addr: "10.9.9.9"}, "[fe80::5]:7"},
+		"a name we did not make":  {receiver{Name: strings.Replace(member("10.0.0.4:6001"), "my", "your", 1), Addr: "10.0.0.2"}, "10.0.0.2:5432"},
+		"a name that was cut":     {receiver{Name: member(long), Addr: "10.0.0.2"}, "10.0.0.2:5432"},
+		"one known at the host":   {receiver{Name: "x", Addr: "10.0.0.3"}, "10.0.0.3:6001"},
+		"two known at the host":   {receiver{Name: "x", Addr: "10.0.0.4"}, "10.0.0.4:5432"},
+		"the primary's own host":  {receiver{Name: "x", Addr: "10.0.0.1"}, ""},
+		"underscores and numbers": {receiver{Name: "_1_2.3", Addr: "10.0.0.2"}, "10.0.0.2:5432"},
 	} {
-		if got := listenAddress("10.0.0.1:5432", c.name, c.addr); got != c.want {
-			t.Errorf("%q from %q listens at %q, want %q", c.name, c.addr, got, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := c.r.listens("10.0.0.1:5432", append(known, long)); got != c.want {
+				t.Errorf("%+v listens at %q, want %q", c.r, got, c.want)
+			}
+		})
 	}
 }
 
@@ -230,14 +261,19 @@ func TestBefore(t *testing.T) {
 		timeline int64
 		history  string
 		want     string
+		forks    string
 	}{
-		{1, "", ""},
-		{2, "", "s/1"},
-		{5, "1\t0/3000060\tno recovery target specified\n\n3\t0/5000000\treason\n", "s/3"},
-		{5, "# nonsense\n9 0/1 x\n", "s/4"},
+		{1, "", "", "[]"},
+		{2, "", "s/1", "[]"},
+		{5, "1\t0/3000060\tno recovery target specified\n\n3\t2/5000000\treason\n", "s/3", "[{s/1 50331744} {s/3 8673820672}]"},
+		{5, "# nonsense\n9 0/1 x\n2 x/1 x\n3 1\n", "s/4", "[]"},
 	} {
-		if got := lineage("s", seen{Timeline: c.timeline, History: c.history}.before()); got != c.want {
+		node := seen{System: "s", Timeline: c.timeline, History: c.history}
+		if got := lineage("s", node.before()); got != c.want {
 			t.Errorf("before timeline %d with %q: %q, want %q", c.timeline, c.history, got, c.want)
+		}
+		if got := fmt.Sprint(node.forks()); got != c.forks {
+			t.Errorf("forks of timeline %d with %q: %s, want %s", c.timeline, c.history, got, c.forks)
 		}
 	}
 }

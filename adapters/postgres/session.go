@@ -215,10 +215,10 @@ func (s *session) Promote(ctx context.Context, _ *warden.SyncRule) warden.Result
 func (s *session) Look(ctx context.Context) warden.Observation {
 	ctx, done, over := s.begin(ctx, "look at")
 	if over != nil {
-		return warden.Observation{Health: warden.HealthSilent, Detail: over.Why, Priority: 100}
+		return unfit(warden.HealthSilent, over.Why)
 	}
 	defer done()
-	o, err := s.wire.look(ctx, s.node, "")
+	o, err := s.adapter.look(ctx, s.wire, s.node, "")
 	if err == nil {
 		return o
 	}
