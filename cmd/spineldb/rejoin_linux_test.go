@@ -1,5 +1,4 @@
-// Package examples tests the examples of programs that operators write.
-package examples
+package main
 
 import (
 	"context"
@@ -146,7 +145,7 @@ func (d *duel) rejoin(more ...string) warden.Result {
 }
 
 func (d *duel) rejoinWithin(ctx context.Context, more ...string) warden.Result {
-	path, err := filepath.Abs("rejoin.sh")
+	path, err := filepath.Abs("../../docs/examples/rejoin.sh")
 	if err != nil {
 		d.Fatal(err)
 	}
