@@ -126,8 +126,10 @@ func (r *run) repoint() {
 		if ft.Foreign || r.heldBack(ft.Node) || r.ordered(ft.Node) || r.isSyncing(ft.Node) {
 			continue
 		}
-		if busy >= max(r.c.ParallelSyncs, 1) {
-			return
+		// To fence a primary is no copying: it does not wait for its turn.
+		fencing := ft.Primary && !ft.Rejoin && r.sc.node(ft.Node).Seen.NoDemote
+		if busy >= max(r.c.ParallelSyncs, 1) && !fencing {
+			continue
 		}
 		busy++
 		if ft.Held || ft.Rejoin {
