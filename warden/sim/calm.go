@@ -55,7 +55,7 @@ func (w *World) recoverable() bool {
 		return s.up && s.role == warden.RolePrimary && w.ofLineage(s)
 	}
 	p := w.serverAt(t.Primary)
-	if p.up && w.ofLineage(p) && !p.empty() && knows(t, p) {
+	if p.up && w.ofLineage(p) && !p.empty() && knows(t, p) && (p.role == warden.RolePrimary || !w.kind.postgres()) {
 		return true
 	}
 	for _, s := range w.servers {
@@ -108,9 +108,11 @@ func (w *World) settledNow() {
 		w.fail("L2", "the primary %s does not serve", primary.name)
 	} else if primary.role != warden.RolePrimary {
 		w.fail("L2", "%s should be the primary and is a replica of %s", primary.name, short(primary.upstream))
+	} else if primary.pg.readOnly {
+		w.fail("L2", "the primary %s takes no writes, fenced for %q", primary.name, short(primary.pg.fencedBy))
 	}
 	for _, s := range w.servers {
-		if s != primary && s.serving() && w.canFollow(s, t) && !w.forgotten(s) && (s.role != warden.RoleReplica || s.upstream != t.Primary) {
+		if s != primary && s.serving() && w.canFollow(s, t) && !w.forgotten(s) && !w.fencedOnly(s, primary) && (s.role != warden.RoleReplica || s.upstream != t.Primary) {
 			w.fail("L2", "%s should follow %s and is a %s of %q", s.name, primary.name, s.role, short(s.upstream))
 		}
 	}
@@ -149,7 +151,7 @@ func (w *World) mayFailOver() bool {
 	}
 	for _, s := range w.servers {
 		if w.eligible(s, t) && s.link == linkUp && s.upstream == t.Primary {
-			return true
+			return w.enoughMembers(t)
 		}
 	}
 	return false
@@ -204,7 +206,7 @@ func (w *World) crashLeader() {
 // primary and that takes writes.
 func (w *World) writable() *server {
 	for _, s := range w.servers {
-		if !s.serving() || s.role != warden.RolePrimary || w.now < s.heldUntil {
+		if !s.serving() || s.role != warden.RolePrimary || w.now < s.heldUntil || !w.takesCommits(s) {
 			continue
 		}
 		n := 0

@@ -36,8 +36,11 @@ import (
 //	SW   at the end of a switchover: every acknowledged write is on the new
 //	     primary.
 //
-// S8 belongs to quorum durability, which the model databases do not have. L1,
-// L2 and L3 are in calm.go.
+//	S8   (PostgreSQL with quorum durability) at every acknowledged commit:
+//	     enough members of a sync set in force have it, and so has whoever was
+//	     promoted since. At every promotion and adoption: it has them all.
+//
+// L1, L2 and L3 are in calm.go.
 type contracts struct {
 	world  *World
 	ledger ledger
@@ -51,6 +54,7 @@ type contracts struct {
 	forked    [endpoints]forkPoint
 	alone     []standing // S10: how the servers stood when the last Warden stopped
 	aloneFrom warden.Instant
+	durable   durability
 }
 
 // besideGrace is how long what was begun before Sentinels came may go on.
@@ -177,10 +181,13 @@ func (c *contracts) looked(p *process, server int, began warden.Instant, seen *w
 		return // an older look that was answered late proves nothing about now
 	}
 	p.seen.looked[server] = began
+	if c.world.kind.postgres() {
+		c.sees(p, s, began, seen)
+	}
 	// A primary whose replication ids this Warden has no record of proves
 	// nothing to it: it may be anybody (S7), and is rightly held for lost.
 	known := slices.Contains(p.disk.kept.Chosen.Lineage, seen.Lineage) || slices.Contains(p.disk.kept.Chosen.Lineage, seen.LineageBefore)
-	if seen.Health == warden.HealthGood && seen.Role == warden.RolePrimary && c.world.ofLineage(s) && !s.odd && !seen.Empty && known {
+	if seen.Health == warden.HealthGood && seen.Role == warden.RolePrimary && !seen.NeedsRejoin && c.world.ofLineage(s) && !s.odd && !seen.Empty && known {
 		p.seen.good[server] = c.world.now
 		return
 	}

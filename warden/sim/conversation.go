@@ -191,7 +191,13 @@ func (c *Conversation) group(a words) error {
 	if err != nil {
 		return err
 	}
-	w := newWorld(rand.New(rand.NewPCG(1, 1)), config, nodes)
+	kind := KindRedis
+	if name := a.named["database"]; name != "" {
+		if kind = kindNames[name]; kind == KindDrawn {
+			return fmt.Errorf("no kind of database %q", name)
+		}
+	}
+	w := newWorld(kind, rand.New(rand.NewPCG(1, 1)), config, nodes)
 	c.world, c.quiet = w, slices.Contains(a.plain, "agreed")
 	w.tell, w.tap = c.hear, c.holdBack
 	for i, s := range w.servers {

@@ -31,7 +31,8 @@ const (
 	linkUp
 )
 
-// server is a model of a Redis-protocol server at one address.
+// server is a model of a database server at one address: of the Redis protocol,
+// or with pg of PostgreSQL.
 type server struct {
 	world *World
 	index int
@@ -64,7 +65,13 @@ type server struct {
 		offset         int64
 		replid, before string
 		beforeEnd      int64
+
+		pg       postgres
+		role     warden.Role
+		upstream warden.NodeID
 	}
+
+	pg postgres
 
 	heldUntil warden.Instant
 	claims    []*claim
@@ -78,9 +85,10 @@ type server struct {
 	excludedAt warden.Instant
 	// strangeSince is since when its data is not the group's, or none.
 	strangeSince warden.Instant
-	odd          bool // came back with less or other data than it had
-	met          bool // some Warden watched it once
-	touched      int  // counts what others than Wardens did to it
+	restored     warden.Instant // when somebody last gave it older data
+	odd          bool           // came back with less or other data than it had
+	met          bool           // some Warden watched it once
+	touched      int            // counts what others than Wardens did to it
 }
 
 // history is the tree of everything ever written.
@@ -121,13 +129,22 @@ func (w *World) furnish() {
 	first := w.servers[0]
 	first.branch = w.history.grow(-1, 0)
 	first.offset, first.replid, first.runID = 100, w.freshID("repl-"), w.freshID("server-")
+	if w.kind.postgres() {
+		first.establish()
+	}
 	w.history.first = first.replid
 	for _, s := range w.servers[1:] {
 		s.runID = w.freshID("server-")
 		if s.upstream == first.id {
 			s.copyFrom(first)
+			if w.kind.postgres() {
+				s.inherit(first)
+			}
 			s.link, s.linkSince, s.synced = linkUp, w.now, true
 		}
+	}
+	if w.kind.postgres() {
+		w.joinStreams()
 	}
 	for _, s := range w.servers {
 		s.remember()
@@ -180,19 +197,27 @@ func (s *server) copyFrom(u *server) {
 func (s *server) remember() {
 	s.snapshot.branch, s.snapshot.offset = s.branch, s.offset
 	s.snapshot.replid, s.snapshot.before, s.snapshot.beforeEnd = s.replid, s.before, s.beforeEnd
+	s.snapshot.role, s.snapshot.upstream, s.snapshot.pg = s.role, s.upstream, s.pg
 }
 
 // pulse moves data: clients write, replicas receive.
 func (w *World) pulse() {
 	w.after(pulse, w.beat)
 	// Replicas receive what was written one pulse ago: replication lags.
-	for _, s := range w.servers {
-		if s.up && !s.hung && s.role == warden.RoleReplica {
-			w.replicate(s)
+	if w.kind.postgres() {
+		w.stream()
+		for i := range w.clients {
+			w.clients[i].commit(w)
 		}
-	}
-	for i := range w.clients {
-		w.clients[i].write(w)
+	} else {
+		for _, s := range w.servers {
+			if s.up && !s.hung && s.role == warden.RoleReplica {
+				w.replicate(s)
+			}
+		}
+		for i := range w.clients {
+			w.clients[i].write(w)
+		}
 	}
 	if w.now%(5*warden.Instant(warden.Second)) < warden.Instant(pulse) {
 		for _, s := range w.servers {
@@ -288,12 +313,15 @@ func (w *World) observe(s *server) *warden.Observation {
 				o.LinkDown = -1
 			}
 		}
-	} else {
+	} else if !w.kind.postgres() {
 		for _, r := range w.servers {
 			if r.up && r.role == warden.RoleReplica && r.upstream == s.id && r.link != linkNone && r.replid == s.replid {
 				o.Replicas = append(o.Replicas, warden.Replica{Node: r.id, Online: r.link == linkUp, Position: r.offset})
 			}
 		}
+	}
+	if w.kind.postgres() {
+		s.behold(o)
 	}
 	if w.sabotage.Observe != nil {
 		w.sabotage.Observe(s, o)
@@ -304,6 +332,7 @@ func (w *World) observe(s *server) *warden.Observation {
 // client writes to whom the Wardens name.
 type client struct {
 	at *server
+	session
 }
 
 func (c *client) write(w *World) {

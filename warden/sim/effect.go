@@ -41,6 +41,7 @@ func (c *contracts) takesEffect(o *order) {
 		c.promotes(o, s)
 		return
 	}
+	c.divergent(o, s)
 	if !w.ofLineage(s) && !s.empty() && !s.named && !w.extinct() && o.began.Sub(s.strangeSince) > 2*warden.Second {
 		w.fail("S7", "%s is foreign and is made to follow %s", s.name, short(a.Target))
 	}
@@ -69,9 +70,15 @@ func (c *contracts) promotes(o *order, s *server) {
 	if s.role == warden.RolePrimary {
 		return
 	}
+	c.keeps(s, "is promoted")
+	c.olderLine(o, s)
 	// What the leader could know when it gave the order, not what became of the
 	// node while the order was on its way.
-	if ago := o.began.Sub(s.excludedAt); s.priority == 0 && ago > 3*warden.Second {
+	grace := 3 * warden.Second
+	if w.base.FenceCommand {
+		grace += w.base.CommandTimeout // it was decided before
+	}
+	if ago := o.began.Sub(s.excludedAt); s.priority == 0 && ago > grace {
 		w.fail("S7", "%s is promoted and had been excluded for %s when that was ordered", s.name, ago)
 	}
 	if w.ofLineage(s) && !s.empty() || o.began.Sub(s.strangeSince) < 200*warden.Millisecond {
@@ -91,7 +98,7 @@ func (c *contracts) answered(cmd *command) {
 	t := cmd.p.disk.kept.Newest()
 	s := c.world.serverAt(t.Primary)
 	f := &c.forked[s.index]
-	if t.Reason != warden.ReasonSwitchover || !f.set || f.at < cmd.at {
+	if t.Reason != warden.ReasonSwitchover || !f.set || f.at < cmd.at || s.restored >= cmd.at {
 		return // it was the primary already, or something else came between
 	}
 	if acked := c.world.history.branches[f.parent].acked; acked > f.offset {

@@ -367,6 +367,9 @@ func (w *World) breakNode(k faultKind) bool {
 	if !s.up {
 		return false
 	}
+	if w.kind.postgres() && w.breakPostgres(k, s) {
+		return true
+	}
 	switch k {
 	case crashNode:
 		w.crashAndReturn(s, withRecent)
@@ -386,7 +389,7 @@ func (w *World) breakNode(k faultKind) bool {
 		if !s.serving() || s.role != warden.RoleReplica {
 			return false
 		}
-		s.promote()
+		s.promoteByHand()
 		s.touched++
 	case excludeReplica:
 		s.priority, s.excludedAt = 0, w.now
@@ -417,7 +420,7 @@ func (w *World) heal() {
 			continue
 		}
 		s.wake()
-		s.priority = 100
+		s.priority, s.pg.paused = 100, false
 		s.start(withRecent)
 	}
 	for _, p := range w.processes {

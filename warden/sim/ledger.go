@@ -215,6 +215,9 @@ func (l *ledger) choose(e *entry) {
 	}
 	l.chosen = slices.Insert(l.chosen, i, e)
 	l.checkForgotten(e)
+	if i == len(l.chosen)-1 {
+		l.world.check.changed(&e.topology)
+	}
 }
 
 // mayFollow reports whether a Birth may be agreed on after the one before: when
@@ -242,15 +245,17 @@ func (l *ledger) mayFollow(t *warden.Topology) bool {
 // restarted so often since that nobody can tell its data from a stranger's, or
 // came back with the data of before its promotion.
 func (l *ledger) checkForgotten(e *entry) {
+	replaced := []warden.NodeID{e.topology.Previous} // on the way from there to here
 	for a := e.parent; a != nil; a = a.parent {
 		if a.topology.Phase != warden.PhasePromoting {
 			return
 		}
 		s := l.world.serverAt(a.topology.Primary)
 		if s.promotedBy == a.topology.Epoch && !s.odd && s.role == warden.RolePrimary && l.world.ofLineage(s) && knows(&e.topology, s) &&
-			e.topology.Primary != s.id && e.topology.Previous != s.id {
+			e.topology.Primary != s.id && !slices.Contains(replaced, s.id) {
 			l.world.fail("S4", "%s forgets that %s was promoted in epoch %d", l.world.topologyText(e.topology), s.name, s.promotedBy)
 		}
+		replaced = append(replaced, a.topology.Previous)
 	}
 }
 

@@ -14,7 +14,7 @@ func (s *server) claim(p *process, epoch warden.Epoch, w *World) (*claim, warden
 	if w.now < s.readyAt {
 		return nil, warden.Result{Outcome: warden.Refused, Why: "LOADING"}
 	}
-	newest, marked := warden.Epoch(0), false
+	newest, marked := s.pg.epoch, s.pg.epoch > 0
 	for i, m := range s.marks {
 		if s.linked[i] {
 			newest, marked = max(newest, m), true
@@ -46,6 +46,12 @@ func (s *server) claim(p *process, epoch warden.Epoch, w *World) (*claim, warden
 		s.claims[n] = c
 		n++
 	}
+	if w.kind.postgres() {
+		s.pg.epoch = epoch
+		if s.role == warden.RoleReplica {
+			s.pg.readOnly, s.pg.fencedBy = false, "" // of an earlier life as a primary
+		}
+	}
 	c := &claim{process: p, server: s, epoch: epoch, alive: true}
 	s.claims = append(s.claims[:n], c)
 	return c, warden.Result{Outcome: warden.Done}
@@ -75,6 +81,9 @@ func (w *World) obey(o *order) warden.Result {
 		if w.trace != nil {
 			w.note(s.name, "obeys %s: %s", o.p.name, o.sentence())
 		}
+	}
+	if w.kind.postgres() {
+		return w.obeyPostgres(o)
 	}
 	switch o.a.Kind {
 	case group.ActPromote:
@@ -144,6 +153,9 @@ func (s *server) crash() {
 	s.up, s.hung, s.waiting = false, false, nil
 	s.touched++
 	s.heldUntil = 0
+	if s.world.kind.postgres() {
+		s.stops()
+	}
 	s.unlink()
 	s.hangUp()
 }
@@ -178,15 +190,19 @@ const (
 // start brings the server back.
 func (s *server) start(how returning) {
 	w := s.world
-	if s.up {
+	if s.up || s.pg.mending {
 		return
 	}
 	s.up, s.hung, s.shy, s.runID = true, false, false, w.freshID("server-")
 	s.readyAt = w.now.Add(loadingTime)
 	s.link, s.linkSince, s.synced = linkNone, w.now.Add(-reconnect), false
 	s.odd, s.touched = s.odd || how != withRecent, s.touched+1
+	if w.kind.postgres() {
+		defer s.starts(how)
+	}
 	switch how {
 	case withOld:
+		s.restored = w.now
 		k := &s.snapshot
 		s.branch, s.offset, s.replid, s.before, s.beforeEnd = k.branch, k.offset, k.replid, k.before, k.beforeEnd
 	case withNothing, asAnother:
@@ -200,6 +216,9 @@ func (s *server) start(how returning) {
 			return
 		}
 		s.remember()
+	}
+	if w.kind.postgres() {
+		return // its files say what it was
 	}
 	if s.forgetful {
 		// Started as the configuration file of the first day says.

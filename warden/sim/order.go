@@ -27,6 +27,8 @@ type order struct {
 	over  *claim
 	sent  bool // the order itself, not only the claim, has left
 	ended bool
+	// done says of an order that takes its time how it ended, if it has.
+	done func() (warden.Result, bool)
 }
 
 // act begins an action.
@@ -55,6 +57,10 @@ func (p *process) act(a group.Action) {
 		return
 	}
 	p.world.check.ordered(p, &a)
+	if a.Kind == group.ActFence || a.Kind == group.ActRejoin {
+		o.runCommand()
+		return
+	}
 	o.begin()
 }
 
@@ -91,6 +97,9 @@ func (o *order) end(r warden.Result, seen warden.Observation, asked warden.Insta
 	}
 	o.ended = true
 	w := o.p.world
+	if r.Outcome != warden.Done {
+		o.p.seen.refused[o.s.index] = w.now
+	}
 	if w.tell != nil || w.trace != nil {
 		w.say(o.p.name, "%s: %s%s", o.sentence(), r.Outcome, because(r.Why))
 	}
@@ -226,6 +235,16 @@ func (o *order) arrive() {
 		return
 	}
 	r := w.obey(o)
+	if r.Outcome == "" {
+		o.await()
+		return
+	}
+	o.answer(r)
+}
+
+// answer carries the result back, with a look over the session.
+func (o *order) answer(r warden.Result) {
+	w := o.p.world
 	if w.storming && o.sent && w.chance(0.03) {
 		w.faults[answerLost]++
 		return

@@ -23,11 +23,13 @@ type postgres struct {
 	timeline int
 	forks    []warden.Fork // the lines its own grew out of; replaced, never changed
 
-	member   string // in the file: what it calls itself to its upstream
-	rule     warden.SyncRule
-	fencedBy warden.NodeID // in the file: for whose sake it was fenced
-	readOnly bool          // in the file: by a fence or a hold
-	epoch    warden.Epoch  // in the file: the newest that claimed it
+	member string // in the file: what it calls itself to its upstream
+	// lastName is what it last called itself where it received something.
+	lastName string
+	rule     warden.SyncRule // in the file: synchronous_standby_names
+	fencedBy warden.NodeID   // in the file: for whose sake it was fenced
+	readOnly bool            // in the file: by a fence or a hold
+	epoch    warden.Epoch    // in the file: the newest that claimed it
 
 	receiver struct {
 		from *server // nil: there is none
@@ -114,7 +116,9 @@ func (s *server) finishPromotion() {
 	s.newTimeline()
 	s.promotedBy, s.odd = s.pg.promotedBy, false
 	s.unlink()
-	s.world.check.promoted(s)
+	if s.promotedBy != 0 {
+		s.world.check.promoted(s)
+	}
 }
 
 // endReceiver ends the receiver of a standby. What it has sent is on its way.
@@ -130,6 +134,11 @@ func (s *server) endSessions() { s.pg.sessions++ }
 func (s *server) stops() {
 	s.endReceiver()
 	s.endSessions()
+	for i := range s.world.clients {
+		if c := &s.world.clients[i]; c.at == s {
+			c.at, c.waits = nil, 0
+		}
+	}
 	s.pg.senders, s.pg.promotesAt, s.pg.paused = nil, 0, false
 	if s.pg.turnsAt != 0 {
 		s.pg.turnsAt = s.world.now
@@ -139,17 +148,26 @@ func (s *server) stops() {
 // starts is what a start does: what is in the file counts from now on.
 func (s *server) starts(how returning) {
 	w := s.world
-	s.pg.turnsAt, s.pg.armedAt = 0, 0
-	s.pg.readBy = s.readyAt.Add(w.between(0, reading))
 	switch how {
 	case withOld:
-		s.pg.timeline, s.pg.forks = s.snapshot.timeline, s.snapshot.forks
-		s.role, s.upstream, s.pg.member = s.snapshot.role, s.snapshot.upstream, s.snapshot.member
+		s.role, s.upstream, s.pg = s.snapshot.role, s.snapshot.upstream, s.snapshot.pg.filed(s.pg.sessions)
 		s.relabel()
+		if s.role == warden.RolePrimary {
+			s.newTimeline() // as a recovery to a point in time ends
+		}
 	case asAnother:
 		s.pg = postgres{sessions: s.pg.sessions}
 		s.establish()
+		s.remember()
 	}
+	s.pg.turnsAt, s.pg.armedAt = 0, 0
+	s.pg.readBy = s.readyAt.Add(w.between(0, reading))
+}
+
+// filed is what the files say, without what runs.
+func (p postgres) filed(sessions uint64) postgres {
+	return postgres{system: p.system, timeline: p.timeline, forks: p.forks, member: p.member, lastName: p.lastName, rule: p.rule,
+		fencedBy: p.fencedBy, readOnly: p.readOnly, epoch: p.epoch, branched: p.branched, sessions: sessions}
 }
 
 // behold fills in what is peculiar to PostgreSQL.
@@ -167,6 +185,12 @@ func (s *server) behold(o *warden.Observation) {
 		}
 		return
 	}
+	if s.pg.promotesAt != 0 {
+		// Still in recovery, but no order can stop it any more. The adapter has to
+		// see that: who took it for a standby would promote another beside it.
+		*o = *promoting
+		return
+	}
 	o.Syncing = false
 	o.Member, o.Sealed = s.pg.member, s.sealed()
 	if u := s.pg.receiver.from; u != nil {
@@ -180,6 +204,9 @@ func (s *server) behold(o *warden.Observation) {
 		o.Position -= min(o.Position/2, 100) // what it has replayed so far
 	}
 }
+
+// promoting is what a standby answers whose promotion is under way.
+var promoting = &warden.Observation{Health: warden.HealthLoading, Detail: "promotion is under way"}
 
 // sealed: nothing can arrive any more, whatever becomes of it.
 func (s *server) sealed() bool {

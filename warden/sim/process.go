@@ -90,6 +90,8 @@ type evidence struct {
 	beside    warden.Instant // since when it knows that Sentinels watch too, 0: they do not
 	served    warden.NodeID
 	version   warden.Version
+	lines     [endpoints]sight          // what it saw of the data of PostgreSQL
+	refused   [endpoints]warden.Instant // when an order of its own was last not done
 }
 
 // addProcess makes a Warden that has not been started.

@@ -25,4 +25,7 @@ type Sabotage struct {
 	DeafToClaims bool
 	// HoldNothing: a hold is answered and not done. HoldForEver: it never ends.
 	HoldNothing, HoldForEver bool
+	// TrustSettings: a seal is done when the setting is empty, whatever the
+	// receiver does.
+	TrustSettings bool
 }

@@ -19,6 +19,8 @@ const (
 // Options of one run.
 type Options struct {
 	Seed uint64
+	// Kind of the databases; the zero value lets the seed decide.
+	Kind Kind
 	// Trace receives every line of what happens; nil: nothing is formatted.
 	Trace    func(line string)
 	Sabotage Sabotage
@@ -31,6 +33,7 @@ type Options struct {
 // Report is how a run went.
 type Report struct {
 	Seed      uint64
+	Kind      Kind
 	Violation *Violation // nil: every promise was kept
 	Steps     int
 	// Faults counts what went wrong, by kind, each only if it had an effect.
@@ -48,7 +51,7 @@ type Report struct {
 func RunSeed(o Options) (r Report) {
 	rng := rand.New(rand.NewPCG(o.Seed, 0x5eed))
 	w := drawWorld(rng, o)
-	r.Seed = o.Seed
+	r.Seed, r.Kind = o.Seed, w.kind
 	defer func() {
 		// A mind that panics broke a promise too; the seed must be told.
 		if broken := recover(); broken != nil {
@@ -97,7 +100,12 @@ func drawWorld(rng *rand.Rand, o Options) *World {
 	if rng.IntN(3) == 0 {
 		c.Nodes = nodes[1:]
 	}
-	w := newWorld(rng, c, nodes)
+	kind, luck := fate(o)
+	postgresConfig(kind, luck, &c)
+	if kind == KindQuorum && len(nodes) < 3 && luck.IntN(8) != 0 {
+		nodes = append(nodes, "c:6379") // two are too few for most that is promised
+	}
+	w := newWorld(kind, rng, c, nodes)
 	w.trace, w.sabotage, w.only = o.Trace, o.Sabotage, o.Only
 	w.weather = weather{least: warden.Millisecond, most: 3 * warden.Millisecond}
 	for i, s := range w.servers {
@@ -106,6 +114,9 @@ func drawWorld(rng *rand.Rand, o Options) *World {
 	}
 	for i := range 2 {
 		w.clients = append(w.clients, client{at: w.servers[i*rng.IntN(2)]})
+	}
+	if kind.postgres() {
+		w.clients = append(w.clients, client{at: w.servers[0], session: session{tough: true}})
 	}
 	for i := range wardens {
 		p := w.addProcess("w"+itoa(uint64(i+1)), drawID(rng))

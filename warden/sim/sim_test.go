@@ -93,7 +93,7 @@ var keptSeeds = []uint64{6597, 6955, 21898, 32107, 32381, 32841}
 // TestKeptSeeds runs them again.
 func TestKeptSeeds(t *testing.T) {
 	for _, seed := range keptSeeds {
-		if r := RunSeed(Options{Seed: seed}); r.Violation != nil {
+		if r := RunSeed(Options{Seed: seed, Kind: KindRedis}); r.Violation != nil {
 			t.Error(explainFailure(seed, r.Violation))
 		}
 	}

@@ -46,7 +46,7 @@ func (w *World) hearStandbys(u *server) {
 		}
 		s := x.to
 		alive := s.up && s.pg.receiver.from == u && s.pg.receiver.life == x.life
-		if w.passes(serverBase+s.index, serverBase+u.index) && !s.hung {
+		if w.passes(serverBase+s.index, serverBase+u.index) {
 			x.heardAt = w.now
 			if x.onItsWay > x.flushed {
 				x.flushed = x.onItsWay
@@ -142,7 +142,7 @@ func (w *World) connect(s *server) {
 	}
 	s.goOn(u)
 	life := w.id()
-	s.pg.receiver.from, s.pg.receiver.life, s.pg.receiver.name = u, life, s.pg.member
+	s.pg.receiver.from, s.pg.receiver.life, s.pg.receiver.name, s.pg.lastName = u, life, s.pg.member, s.pg.member
 	s.link, s.linkSince, s.synced = linkUp, w.now, true
 	u.pg.senders = append(u.pg.senders, sender{to: s, life: life, name: s.pg.member, rule: u.pg.rule,
 		flushed: s.offset, onItsWay: s.offset, heardAt: w.now})

@@ -49,6 +49,9 @@ func (w *World) topologyText(t warden.Topology) string {
 	if t.Settings.Paused {
 		text += " paused"
 	}
+	for _, set := range t.Sync {
+		text += " [" + syncText(set) + "]"
+	}
 	return text + fmt.Sprintf(" (%s, by %s, wardens %s)", t.Reason, w.nameOf(t.Leader), w.names(t.Wardens))
 }
 
@@ -125,4 +128,13 @@ func (w *World) traceEvent(p *process, e group.Event) {
 	default:
 		w.note(p.name, "< %T %v", e, e)
 	}
+}
+
+// syncText says a sync set in short: how many of whom.
+func syncText(s warden.SyncSet) string {
+	names := make([]string, len(s.Members))
+	for i, m := range s.Members {
+		names[i] = short(m.Node)
+	}
+	return itoa(uint64(s.K)) + " of " + strings.Join(names, ",")
 }

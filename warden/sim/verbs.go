@@ -261,9 +261,9 @@ func (c *Conversation) outsider(a words) error {
 		return err
 	}
 	if target := a.named["follows"]; target != "" {
-		s.follow(node(target))
+		s.followByHand(node(target))
 	} else {
-		s.promote()
+		s.promoteByHand()
 	}
 	return nil
 }
@@ -310,6 +310,8 @@ func (c *Conversation) write(a words) error {
 		c.hear(s.name, "refuses the write: read only replica")
 	case c.world.now < s.heldUntil:
 		c.hear(s.name, "lets the write wait")
+	case c.world.kind.postgres():
+		c.commit(s, n)
 	default:
 		s.offset += n
 		c.world.history.branches[s.branch].acked = s.offset
@@ -403,6 +405,7 @@ func (c *Conversation) nodes(words) error {
 		case s.hung:
 			text += ", hung"
 		}
+		text += s.statePostgres()
 		if c.world.now < s.heldUntil {
 			text += ", writes held"
 		}

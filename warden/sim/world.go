@@ -36,6 +36,7 @@ type weather struct {
 
 // World is one simulated quorum with its databases.
 type World struct {
+	kind      Kind
 	rng       *rand.Rand
 	now       warden.Instant
 	queue     queue
@@ -79,10 +80,10 @@ func (v *Violation) Error() string {
 	return fmt.Sprintf("%s broken at %s: %s", v.Contract, v.At.Sub(origin), v.What)
 }
 
-// newWorld makes a world of n servers, all following the first, and no
+// newWorld makes a world of servers of a kind, all following the first, and no
 // Wardens yet.
-func newWorld(rng *rand.Rand, c group.Config, servers []warden.NodeID) *World {
-	w := &World{rng: rng, now: origin, base: c}
+func newWorld(kind Kind, rng *rand.Rand, c group.Config, servers []warden.NodeID) *World {
+	w := &World{kind: kind, rng: rng, now: origin, base: c}
 	w.weather = weather{least: warden.Millisecond, most: warden.Millisecond}
 	w.check.world, w.check.ledger = w, newLedger(w)
 	for i, id := range servers {
