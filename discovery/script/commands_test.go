@@ -102,7 +102,7 @@ func (e *errand) gone(file string) {
 // Goal: a command is told what it has to know, and nothing else of ours.
 func TestCommandEnvironment(t *testing.T) {
 	t.Setenv("WARDEN_PASSWORD", "secret")
-	t.Setenv("HOME", "/home/of/warden")
+	t.Setenv("HOME", "/srv/of-warden")
 	e := newErrand(t, `/usr/bin/env >env; echo "$#:$1:$2" >args; test -t 0 || cat >input; echo all is well`)
 	expect(t, e.run(t.Context(), patience, "a b", "$HOME;c"), warden.Done)
 	// What shells add by themselves is not ours.
@@ -111,7 +111,7 @@ func TestCommandEnvironment(t *testing.T) {
 		return name == "PWD" || name == "OLDPWD" || name == "SHLVL" || name == "_"
 	})
 	slices.Sort(env)
-	want := []string{"HOME=/home/of/warden", "PATH=" + os.Getenv("PATH"), "WARDEN_EPOCH=7", "WARDEN_GROUP=orders",
+	want := []string{"HOME=/srv/of-warden", "PATH=" + os.Getenv("PATH"), "WARDEN_EPOCH=7", "WARDEN_GROUP=orders",
 		"WARDEN_NEW_PRIMARY=[2001:db8::2]:5432", "WARDEN_NODE=10.0.0.1:5432"}
 	if !slices.Equal(env, want) {
 		t.Errorf("environment\n got %q\nwant %q", env, want)
