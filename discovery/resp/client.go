@@ -55,6 +55,9 @@ type clientInfo struct {
 }
 
 func (s *Server) newClient(conn net.Conn, id int64) *client {
+	if s.lobby != nil {
+		conn = s.lobby.adopt(conn)
+	}
 	now := time.Now()
 	c := &client{
 		server: s, conn: conn, id: id, born: now,
@@ -115,7 +118,7 @@ func (c *client) readLoop() {
 func (c *client) note(command string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.info.command, c.info.active, c.info.proto = command, time.Now(), c.w.proto
+	c.info.command, c.info.active, c.info.proto = command, c.now(), c.w.proto
 }
 
 func (c *client) snapshot() clientInfo {

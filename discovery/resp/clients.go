@@ -2,7 +2,6 @@ package resp
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -238,15 +237,20 @@ func (c *client) marks(i clientInfo) string {
 // descriptor is the number of the connection's socket, -1 where there is none
 // to be had.
 func (c *client) descriptor() int {
-	conn := c.conn
-	if inner, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = inner.NetConn()
+	conn := socket(c.conn)
+	if s, ok := conn.(interface{ descriptor() int }); ok {
+		return s.descriptor()
 	}
-	number := -1
 	if s, ok := conn.(syscall.Conn); ok {
-		if raw, err := s.SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { number = int(fd) }) // closed by now: stays -1
-		}
+		return descriptorOf(s)
+	}
+	return -1
+}
+
+func descriptorOf(s syscall.Conn) int {
+	number := -1
+	if raw, err := s.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { number = int(fd) }) // closed by now: stays -1
 	}
 	return number
 }

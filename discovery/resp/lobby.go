@@ -3,23 +3,22 @@ package resp
 import (
 	"bytes"
 	"errors"
+	"time"
 )
 
 // seat is a client's place in the lobby. The lobby's lock guards stay and fd.
 type seat struct {
-	stay stay
-	fd   int32
-	back chan struct{} // gets one word at the end of each stay
-	// receive and send are tried by the lobby, with their result.
-	receive, send func(fd uintptr) bool
-	n             int
-	err           error
-	stays         bool // in the lobby, after this round
+	stay  stay
+	fd    int32
+	back  chan struct{} // gets one word at the end of each stay
+	stays bool          // in the lobby, after this round
+	over  bool          // the connection has ended
 
 	// quick says that the last command was, so the next one may be.
 	quick bool
 	// attended says that the lobby's goroutine stands in for the client's own.
 	attended bool
+	now      time.Time // while attended
 	// arrived is what the lobby has read and nobody has taken yet.
 	arrived []byte
 }
@@ -47,6 +46,8 @@ func (c *client) rest() {
 	}
 	if l.enter(c) {
 		<-c.seat.back
+		l.leave(c)
+		c.quitting = c.quitting || c.seat.over
 	}
 }
 
@@ -61,8 +62,8 @@ func (c *client) mayRest() bool {
 // attend answers the quick requests that have arrived in the lobby. It reports
 // false, and leaves the others to the client's own goroutine, if there are any.
 // The answers are then in the client's writer. It waits for nothing.
-func (c *client) attend(arrived []byte) bool {
-	c.seat.attended, c.seat.arrived = true, arrived
+func (c *client) attend(arrived []byte, now time.Time) bool {
+	c.seat.attended, c.seat.arrived, c.seat.now = true, arrived, now
 	defer func() { c.seat.attended = false }()
 	for at := 0; at < len(arrived); at = len(arrived) - c.reader.br.Buffered() {
 		words, err := c.reader.read(true)
@@ -88,6 +89,14 @@ func (s *Server) quickly(c *client, words []string) bool {
 	}
 	s.answer(c, cmd, name, problem, words)
 	return true
+}
+
+// now is the time, in the lobby that of its round.
+func (c *client) now() time.Time {
+	if c.seat.attended {
+		return c.seat.now
+	}
+	return time.Now()
 }
 
 // idle reports whether nothing is queued and nobody writes to a client that is

@@ -2,6 +2,7 @@ package resp
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"sync"
@@ -49,8 +50,8 @@ func eventsWatched(fd int, events []syscall.EpollEvent) (int, error) {
 
 // transfer reads into p or writes it, what is there or fits now. p is not empty
 // and fd does not block.
-func transfer(call, fd uintptr, p []byte) (int, error) {
-	n, _, err := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+func transfer(call uintptr, fd int32, p []byte) (int, error) {
+	n, _, err := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 	if err != 0 {
 		return 0, err
 	}
@@ -61,7 +62,11 @@ const (
 	lobbyRound = 128 // clients attended to at once
 	// lobbyTurn is how many rounds are made before all others get their turn,
 	// however much the clients ask.
-	lobbyTurn = 64
+	lobbyTurn = 128
+	// lobbyPatience is how often it looks in vain before it waits. So many looks
+	// cost about as much as the waking that they may save, and a client that is
+	// asking in the meantime has nobody to wake.
+	lobbyPatience = 16
 )
 
 func newLobby(s *Server) (*lobby, error) {
@@ -88,20 +93,24 @@ func (l *lobby) run() {
 	events := make([]syscall.EpollEvent, lobbyRound)
 	// It ends by an error: the deadline that end sets.
 	_ = raw.Read(func(uintptr) bool {
-		for turn := 1; l.server.ctx.Err() == nil; turn++ {
-			wait := eventsNow
-			if turn%lobbyTurn == 0 {
+		for rounds, vain := 1, 0; l.server.ctx.Err() == nil; {
+			look := eventsNow
+			if rounds%lobbyTurn == 0 && vain == 0 {
 				runtime.Gosched()
-				wait = eventsWatched
+				look = eventsWatched
 			}
-			n, err := wait(l.fd, events)
-			if err == syscall.EINTR {
-				continue
-			}
-			if n <= 0 || err != nil {
+			n, err := look(l.fd, events)
+			switch {
+			case err == syscall.EINTR:
+			case err != nil || n == 0 && vain == lobbyPatience:
 				return false // wait for more
+			case n == 0:
+				vain++
+			default:
+				vain = 0
+				rounds++
+				l.round(events[:n], time.Now())
 			}
-			l.round(events[:n])
 		}
 		return true
 	})
@@ -120,54 +129,63 @@ func (l *lobby) close() {
 	_ = l.file.Close()
 }
 
+// adopt makes a connection that can be in the lobby of one that cannot, if that
+// is possible.
+func (*lobby) adopt(conn net.Conn) net.Conn {
+	if plain, ok := conn.(*net.TCPConn); ok {
+		return newDetachable(plain)
+	}
+	return conn
+}
+
 // enter takes a client in. It reports false if that is not possible; else the
-// client's goroutine must wait for the word.
+// client's goroutine must wait for the word and then call leave.
 func (l *lobby) enter(c *client) bool {
+	conn, ok := c.conn.(*detachable)
+	if !ok {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.guests == nil || c.direct.raw == nil {
+	if l.guests == nil {
 		return false
 	}
-	if c.seat.back == nil {
-		l.furnish(c)
-	}
-	var err error
-	closed := c.direct.raw.Control(func(fd uintptr) {
-		c.seat.fd = int32(fd)
-		err = syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_ADD, int(fd), &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: c.seat.fd})
-	})
-	if closed != nil || err != nil {
+	fd, ok := conn.detach()
+	if !ok {
 		return false
 	}
-	c.seat.stay = resting
-	l.guests[c.seat.fd] = c
+	s := &c.seat
+	s.fd, s.over = int32(fd), false
+	if err := syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: s.fd}); err != nil {
+		l.leave(c)
+		return false
+	}
+	if s.back == nil {
+		s.back = make(chan struct{}, 1)
+	}
+	s.stay = resting
+	l.guests[s.fd] = c
 	return true
 }
 
-// furnish prepares a client's seat, once, so that a stay allocates nothing.
-func (l *lobby) furnish(c *client) {
-	s := &c.seat
-	s.back = make(chan struct{}, 1)
-	s.receive = func(fd uintptr) bool {
-		s.n, s.err = transfer(syscall.SYS_READ, fd, l.buf[:])
-		return true
-	}
-	s.send = func(fd uintptr) bool {
-		s.n, s.err = transfer(syscall.SYS_WRITE, fd, c.w.buf)
-		return true
+// leave gives a client's connection back to its goroutine, which calls it.
+func (*lobby) leave(c *client) {
+	if conn, ok := c.conn.(*detachable); ok {
+		conn.attach()
+		c.direct, c.armed = newDirect(conn), time.Time{}
 	}
 }
 
 // round attends to all clients of whom there is news. First all are read from
 // and then all are sent to: they are often woken together, and so all at once.
-func (l *lobby) round(news []syscall.EpollEvent) {
+func (l *lobby) round(news []syscall.EpollEvent, now time.Time) {
 	l.attended = l.attended[:0]
 	for _, e := range news {
 		c := l.take(e.Fd)
 		if c == nil {
 			continue
 		}
-		c.seat.stays = l.receive(c)
+		c.seat.stays = l.receive(c, now)
 		l.attended = append(l.attended, c)
 	}
 	for i, c := range l.attended {
@@ -202,19 +220,15 @@ func (l *lobby) put(c *client, stays bool) {
 
 // receive reads what has arrived and has it answered. It reports whether the
 // client may stay.
-func (l *lobby) receive(c *client) bool {
-	// A deadline that was set before and is over ends the stay; the client's
-	// goroutine knows whether it still holds.
-	if c.direct.raw.Read(c.seat.receive) != nil {
-		return false
-	}
-	switch n, err := c.seat.n, c.seat.err; {
+func (l *lobby) receive(c *client, now time.Time) bool {
+	switch n, err := transfer(syscall.SYS_READ, c.seat.fd, l.buf[:]); {
 	case err == syscall.EAGAIN || err == syscall.EINTR:
 		return true
-	case err != nil || n <= 0:
-		return false // the end, which is for the client's goroutine
+	case err != nil || n == 0:
+		c.seat.over = true
+		return false
 	default:
-		return c.attend(l.buf[:n])
+		return c.attend(l.buf[:n], now)
 	}
 }
 
@@ -224,11 +238,12 @@ func (c *client) send() bool {
 	if len(c.w.buf) == 0 {
 		return true
 	}
-	if c.direct.raw.Write(c.seat.send) != nil || c.seat.err != nil {
+	n, err := transfer(syscall.SYS_WRITE, c.seat.fd, c.w.buf)
+	if err != nil {
 		return false
 	}
-	if c.seat.n < len(c.w.buf) {
-		c.w.buf = c.w.buf[c.seat.n:]
+	if n < len(c.w.buf) {
+		c.w.buf = c.w.buf[n:]
 		return false
 	}
 	c.w.buf = recycle(c.w.buf)
@@ -254,14 +269,8 @@ func (l *lobby) release(c *client) {
 
 // dismiss ends a stay. The lock is held.
 func (l *lobby) dismiss(c *client) {
-	// Closed connections are gone from the epoll instance by themselves, and
-	// another one may have the descriptor.
-	if l.guests[c.seat.fd] == c {
-		delete(l.guests, c.seat.fd)
-	}
-	_ = c.direct.raw.Control(func(fd uintptr) {
-		_ = syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_DEL, int(fd), nil)
-	})
+	delete(l.guests, c.seat.fd)
+	_ = syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_DEL, int(c.seat.fd), nil)
 	c.seat.stay = away
 	c.seat.back <- struct{}{} // has room: one word for each stay
 }
