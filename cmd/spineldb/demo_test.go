@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +53,12 @@ func demoCommand(t *testing.T, args ...string) (cmd *exec.Cmd, tmp string) {
 		t.Fatal(err)
 	}
 	tmp = t.TempDir()
+	// PostgreSQL's account, when we are root, has to get in.
+	for _, dir := range []string{tmp, filepath.Dir(tmp)} {
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cmd = exec.Command(self, append([]string{"demo"}, args...)...)
 	cmd.Env = append(os.Environ(), actAsMain+"=1", "TMPDIR="+tmp)
 	cmd.SysProcAttr = demo.ChildAttributes()
@@ -214,6 +221,27 @@ func TestDemoRealServer(t *testing.T) {
 	d.leftNothing(7)
 	if !strings.Contains(d.said(), "the longest wait between two acknowledged writes was") {
 		t.Error("the switchover was not measured")
+	}
+}
+
+// Goal: the same with PostgreSQL, whose old primary the example script brings
+// back. On Linux alone, where servers of PostgreSQL are run.
+func TestDemoPostgres(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Log("the demo runs PostgreSQL on Linux only")
+		return
+	}
+	d := startDemo(t, "--engine=postgres")
+	code, last := d.ended(2 * time.Minute)
+	if code != exit.Done {
+		t.Errorf("exit code %d, errors %q", code, d.errs.String())
+	}
+	d.lostNothing(last, 200)
+	d.leftNothing(7)
+	for _, text := range []string{"A is fenced", "runs rejoin_command for A", "A is back as a replica"} {
+		if !strings.Contains(d.said(), text) {
+			t.Errorf("it did not say %q", text)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	startLimit  = 15 * time.Second
 	changeLimit = 8 * time.Second // beyond down_after
 	rejoinLimit = 10 * time.Second
+	rewindLimit = 40 * time.Second // where the data has to be wound back or copied
 	countLimit  = 10 * time.Second
 	pollEvery   = 10 * time.Millisecond
 )
@@ -64,8 +65,8 @@ func (p *play) run(ctx context.Context) error {
 	if err := p.open(ctx, watching); err != nil {
 		return err
 	}
-	p.writer = newWriter(p.model, p.cast.wardens)
-	defer func() { _ = p.writer.client.Close() }()
+	p.writer = newWriter(p.model, p.cast)
+	defer p.writer.store.close()
 	writing, stopWriting := context.WithCancel(watching)
 	written := make(chan struct{})
 	p.work.Go(func() { defer close(written); p.writer.run(writing) })
@@ -250,7 +251,11 @@ func (p *play) bringBack(ctx context.Context, old *child) error {
 	p.model.died(old.addr, false)
 	p.model.say(time.Now(), "", fmt.Sprintf("%s is started again, as a primary (process %d)", old.name, old.pid()), terminal.Plain)
 	began := time.Now()
-	err := p.until(ctx, rejoinLimit, old.name+" did not come back as a replica", settled)
+	limit := rejoinLimit
+	if old.server != nil {
+		limit = rewindLimit
+	}
+	err := p.until(ctx, limit, old.name+" did not come back as a replica", settled)
 	if err != nil {
 		return err
 	}

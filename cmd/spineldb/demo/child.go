@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/postgreslab"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
 )
@@ -31,9 +32,9 @@ const (
 )
 
 // engines are the kinds of nodes, and the program each one is; "" is this
-// program itself.
+// program itself, or found in another way (PostgreSQL).
 func engines() map[string]string {
-	return map[string]string{"embedded": "", "redis": "redis-server", "valkey": "valkey-server"}
+	return map[string]string{"embedded": "", "redis": "redis-server", "valkey": "valkey-server", enginePostgres: ""}
 }
 
 // child is one process of the cast.
@@ -48,21 +49,25 @@ type child struct {
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
+	// server is a node of PostgreSQL, which is many processes.
+	server *postgreslab.Server
 }
 
 // cast is all processes and the directory they live in.
 type cast struct {
-	dir     string
-	self    string // this program
-	server  string // the program of a node, "" is self
-	nodes   []*child
-	wardens []*child
+	dir    string
+	self   string // this program
+	server string // the program of a node, "" is self
+	// postgres makes the nodes, where they are PostgreSQL's.
+	postgres *postgreslab.Lab
+	nodes    []*child
+	wardens  []*child
 	// lastWords are the last lines of the Wardens' logs, once it has ended.
 	lastWords string
 }
 
 // newCast chooses ports and writes the configurations. end removes them.
-func newCast(engine string) (c *cast, err error) {
+func newCast(ctx context.Context, engine string) (c *cast, err error) {
 	c = &cast{}
 	if program := engines()[engine]; program != "" {
 		if c.server, err = exec.LookPath(program); err != nil {
@@ -84,6 +89,11 @@ func newCast(engine string) (c *cast, err error) {
 		w := c.child(fmt.Sprintf("W%d", i+1), base+castSize+i)
 		w.gossip = base + 2*castSize + i
 		c.wardens = append(c.wardens, w)
+	}
+	if engine == enginePostgres {
+		if err := c.preparePostgres(ctx); err != nil {
+			return nil, errors.Join(err, c.end())
+		}
 	}
 	return c, nil
 }
@@ -144,6 +154,9 @@ quorum = %d
 wardens = %d
 down_after = "%dms"
 `, w.port, w.gossip, strings.Join(join, ", "), groupName, c.nodes[0].port, castSize/2+1, castSize, downAfter.Milliseconds())
+	if c.postgres != nil {
+		text += c.postgresLines()
+	}
 	file := filepath.Join(c.dir, w.name+".toml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write configuration of %s: %w", w.name, err)
@@ -186,6 +199,9 @@ func (c *cast) nodeArgs(n *child) ([]string, error) {
 
 // start starts a child; it may not listen yet.
 func (c *cast) start(d *child) error {
+	if d.server != nil {
+		return d.server.Start()
+	}
 	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open log of %s: %w", d.name, err)
@@ -214,6 +230,9 @@ func (c *cast) start(d *child) error {
 }
 
 func (c *cast) startNode(n *child) (err error) {
+	if n.server != nil {
+		return n.server.Start()
+	}
 	if n.args, err = c.nodeArgs(n); err != nil {
 		return err
 	}
@@ -221,6 +240,9 @@ func (c *cast) startNode(n *child) (err error) {
 }
 
 func (d *child) pid() int {
+	if d.server != nil {
+		return d.server.Pid()
+	}
 	if d.cmd == nil {
 		return 0
 	}
@@ -229,6 +251,9 @@ func (d *child) pid() int {
 
 // running reports whether the process was started and has not ended.
 func (d *child) running() bool {
+	if d.server != nil {
+		return d.server.Pid() != 0
+	}
 	if d.cmd == nil {
 		return false
 	}
@@ -242,6 +267,9 @@ func (d *child) running() bool {
 
 // kill ends the process without warning and returns when it is gone.
 func (d *child) kill(ctx context.Context) error {
+	if d.server != nil {
+		return d.server.Kill()
+	}
 	if err := d.cmd.Process.Kill(); err != nil {
 		return fmt.Errorf("kill %s: %w", d.name, err)
 	}
@@ -257,6 +285,9 @@ func (d *child) kill(ctx context.Context) error {
 func (d *child) end() error {
 	if !d.running() {
 		return nil
+	}
+	if d.server != nil {
+		return d.server.Kill() // there is nothing to save
 	}
 	_ = d.cmd.Process.Signal(syscall.SIGTERM) // unknown on some systems; then killed
 	limit := time.NewTimer(stopLimit)
@@ -288,6 +319,9 @@ func (c *cast) end() error {
 	}
 	if err := os.RemoveAll(c.dir); err != nil {
 		errs = append(errs, fmt.Errorf("remove temporary directory: %w", err))
+	}
+	if c.postgres != nil {
+		errs = append(errs, c.postgres.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -53,7 +53,8 @@ the last instant before a crash can be lost. If one is, the last line says so.
 
 flags:
   --engine NAME       embedded (default; needs nothing), redis or valkey (a real
-                      server, from PATH)
+                      server, from PATH), postgres (real servers in streaming
+                      replication, from PATH or where Debian keeps them)
   --down-after TIME   how long the primary may be silent (default 1s)
   --switchover        then change the primary once more, as planned work
   --keep              leave everything running for you to play with, until Ctrl-C
@@ -113,7 +114,7 @@ func parseFlags(args []string) (options, error) {
 		return o, exit.WrongUsage("demo takes flags only, but %q was given: see spineldb demo --help", wording.Shown(f.Arg(0)))
 	}
 	if _, ok := engines()[o.engine]; !ok {
-		return o, exit.WrongUsage("--engine is %q: choose embedded, redis or valkey", wording.Shown(o.engine))
+		return o, exit.WrongUsage("--engine is %q: choose embedded, redis, valkey or postgres", wording.Shown(o.engine))
 	}
 	span, err := duration.Parse(downAfter)
 	if err != nil {
@@ -132,7 +133,7 @@ func perform(ctx context.Context, o options, out *os.File) error {
 	live := onScreen && !o.plain && os.Getenv("TERM") != "dumb"
 	model := newModel(o.engine, o.downAfter, time.Now())
 	show := &printer{out: out, brush: terminal.Brush(terminal.WantsColour(out) && onScreen)}
-	cast, err := newCast(o.engine)
+	cast, err := newCast(ctx, o.engine)
 	if err != nil {
 		return err
 	}

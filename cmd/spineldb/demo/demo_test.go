@@ -16,7 +16,7 @@ import (
 func TestUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"--nope":             "see spineldb demo --help",
-		"--engine mysql":     "choose embedded, redis or valkey",
+		"--engine mysql":     "choose embedded, redis, valkey or postgres",
 		"--down-after 1":     "lacks a unit",
 		"--down-after 10ms":  "write a time from 100ms to ",
 		"--down-after 1h":    "write a time from 100ms to ",
@@ -38,8 +38,8 @@ func TestUsage(t *testing.T) {
 // never rang would be worth nothing.
 func TestCountsLosses(t *testing.T) {
 	server := miniredis.RunT(t)
-	w := &writer{client: redis.NewClient(&redis.Options{Addr: server.Addr()}), acked: []int{}, unknown: []int{9001, 9002}}
-	defer w.client.Close()
+	w := &writer{store: redisStore{redis.NewClient(&redis.Options{Addr: server.Addr()})}, acked: []int{}, unknown: []int{9001, 9002}}
+	defer w.store.close()
 	for n := 1; n <= 1200; n++ {
 		w.acked = append(w.acked, n)
 		if n != 3 && n != 777 { // never arrived

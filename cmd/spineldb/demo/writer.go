@@ -2,16 +2,9 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"sync/atomic"
 	"time"
-
-	"github.com/redis/go-redis/v9"
-
-	"github.com/spineldb/warden/cmd/spineldb/remote"
 )
 
 const (
@@ -23,15 +16,25 @@ const (
 	retryAfter = 5 * time.Millisecond
 	// answerLimit is how long it waits for an answer. A held write must fit in.
 	answerLimit = 3 * time.Second
-	lookUpSize  = 500 // keys in one question
+	lookUpSize  = 500 // numbers in one question
 )
 
-// writer writes numbers, one after the other, through an ordinary Sentinel
-// client, and remembers which ones were acknowledged.
+// store is where the numbers are written: the primary that the Wardens name.
+type store interface {
+	// write writes one number. sent says of an error that the write may have
+	// arrived all the same.
+	write(ctx context.Context, n int) (sent bool, err error)
+	// find counts how many of the numbers are there.
+	find(ctx context.Context, numbers []int) (int, error)
+	close()
+}
+
+// writer writes numbers, one after the other, through an ordinary client, and
+// remembers which ones were acknowledged.
 type writer struct {
-	client *redis.Client
-	model  *model
-	pace   atomic.Int64
+	store store
+	model *model
+	pace  atomic.Int64
 	// between takes work to be done between two writes.
 	between chan func()
 
@@ -40,26 +43,16 @@ type writer struct {
 	unknown []int
 }
 
-func newWriter(m *model, wardens []*child) *writer {
-	var addrs []string
-	for _, w := range wardens {
-		addrs = append(addrs, string(w.addr))
-	}
+func newWriter(m *model, c *cast) *writer {
 	w := &writer{model: m, between: make(chan func())}
 	w.pace.Store(int64(usualPace))
-	w.client = redis.NewFailoverClient(&redis.FailoverOptions{
-		MasterName: groupName, SentinelAddrs: addrs, Protocol: 2, DisableIdentity: true,
-		DialTimeout: time.Second, ReadTimeout: answerLimit, WriteTimeout: time.Second, ContextTimeoutEnabled: true,
-		// Every failure is to be seen, so nothing is tried again unseen.
-		MaxRetries: -1, DialerRetries: 1, PipelinePoolSize: -1,
-		// After as many failed dials as the pool has room the client tries once
-		// a second only, which would be measured instead of the failover.
-		PoolSize: 1 << 16, MaxConcurrentDials: 4,
-	})
+	if c.postgres != nil {
+		w.store = newPostgresStore(c.wardens)
+	} else {
+		w.store = newRedisStore(c.wardens)
+	}
 	return w
 }
-
-func keyOf(n int) string { return "demo:" + strconv.Itoa(n) }
 
 // run writes until ctx ends.
 func (w *writer) run(ctx context.Context) {
@@ -79,7 +72,7 @@ func (w *writer) run(ctx context.Context) {
 		default:
 		}
 		limit, cancel := context.WithTimeout(finish, answerLimit)
-		err := w.client.Set(limit, keyOf(n), n, 0).Err()
+		sent, err := w.store.write(limit, n)
 		cancel()
 		now := time.Now()
 		if err == nil {
@@ -88,20 +81,12 @@ func (w *writer) run(ctx context.Context) {
 			wait.Reset(time.Duration(w.pace.Load()))
 			continue
 		}
-		sent := wasSent(err)
 		if sent {
 			w.unknown = append(w.unknown, n)
 		}
 		w.model.missed(now, sent)
 		wait.Reset(retryAfter)
 	}
-}
-
-// wasSent reports whether a failed write may have arrived all the same: it was
-// not refused, and not for want of a connection.
-func wasSent(err error) bool {
-	var operation *net.OpError
-	return !remote.IsReply(err) && (!errors.As(err, &operation) || operation.Op != "dial")
 }
 
 // do runs f between two writes, and returns after it.
@@ -141,34 +126,27 @@ func (w *writer) lookUp(ctx context.Context, numbers []int) (found int, err erro
 	for len(numbers) > 0 {
 		part := numbers[:min(lookUpSize, len(numbers))]
 		numbers = numbers[len(part):]
-		keys := make([]string, len(part))
-		for i, n := range part {
-			keys[i] = keyOf(n)
-		}
-		values, err := w.ask(ctx, keys)
+		n, err := w.ask(ctx, part)
 		if err != nil {
 			return found, fmt.Errorf("look up the writes: %w", err)
 		}
-		for i, v := range values {
-			if v == strconv.Itoa(part[i]) {
-				found++
-			}
-		}
+		found += n
 	}
 	return found, nil
 }
 
-// ask reads keys; a connection to a primary that is gone costs a second try.
-func (w *writer) ask(ctx context.Context, keys []string) (values []any, err error) {
+// ask looks for numbers; a connection to a primary that is gone costs a second
+// try.
+func (w *writer) ask(ctx context.Context, numbers []int) (found int, err error) {
 	for range 20 {
-		if values, err = w.client.MGet(ctx, keys...).Result(); err == nil {
-			return values, nil
+		if found, err = w.store.find(ctx, numbers); err == nil {
+			return found, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return 0, ctx.Err()
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return nil, err
+	return 0, err
 }

@@ -22,6 +22,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+
+	"github.com/spineldb/warden/warden"
 )
 
 // Superuser is the role of every lab that may do everything. Nobody needs a
@@ -53,6 +56,11 @@ type Lab struct {
 	options  Options
 	account  *account // nil: as ourselves
 	template string
+
+	mu      sync.Mutex
+	servers map[warden.NodeID]*Server
+	quit    chan struct{} // closed by Close
+	waiter  sync.WaitGroup
 }
 
 // ErrMissing says that there is no PostgreSQL on this machine.
@@ -83,7 +91,7 @@ func Find() (string, error) {
 // Open finds PostgreSQL and makes the first cluster, which takes some seconds.
 // The error names what is missing and what to do.
 func Open(ctx context.Context, o Options) (l *Lab, err error) {
-	l = &Lab{options: o}
+	l = &Lab{options: o, servers: map[warden.NodeID]*Server{}, quit: make(chan struct{})}
 	if l.Bin, err = Find(); err != nil {
 		return nil, err
 	}
@@ -110,11 +118,17 @@ func Open(ctx context.Context, o Options) (l *Lab, err error) {
 	if err := l.fill(ctx); err != nil {
 		return nil, err
 	}
+	if err := l.takeOrders(); err != nil {
+		return nil, err
+	}
 	return l, nil
 }
 
-// Close removes the directory. The servers must have been killed.
+// Close removes the directory. The servers must have been killed. It is called
+// once.
 func (l *Lab) Close() error {
+	close(l.quit)
+	l.waiter.Wait()
 	if err := os.RemoveAll(l.Dir); err != nil {
 		return fmt.Errorf("remove the directory of the servers: %w", err)
 	}

@@ -52,7 +52,7 @@ func (l *Lab) Server(ctx context.Context, name string, addr, upstream warden.Nod
 			return nil, err
 		}
 	}
-	return s, nil
+	return s, l.enrol(s)
 }
 
 func (s *Server) write(file, text string) error {
