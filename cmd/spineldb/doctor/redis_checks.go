@@ -172,7 +172,7 @@ func checkCandidates(_ Group, all []*RedisNode) []Finding {
 
 // checkIsolation looks at what bounds the writes of a primary that only its
 // clients reach.
-func checkIsolation(_ Group, all []*RedisNode) []Finding {
+func checkIsolation(g Group, all []*RedisNode) []Finding {
 	var out []Finding
 	for _, n := range all {
 		count, known := n.Config["min-replicas-to-write"]
@@ -182,8 +182,8 @@ func checkIsolation(_ Group, all []*RedisNode) []Finding {
 			out = append(out, Finding{Severity: Note, Node: n.Node, Found: "min-replicas-to-write is 0",
 				Why:    "a primary that is cut off from everybody but its clients goes on taking writes, which are discarded when it returns",
 				Remedy: "CONFIG SET min-replicas-to-write 1; CONFIG SET min-replicas-max-lag 10; CONFIG REWRITE   # on every node, if refusing writes is better than losing them"})
-		case known && count != "0" && len(all) <= 2:
-			out = append(out, Finding{Severity: Note, Node: n.Node, Found: fmt.Sprintf("min-replicas-to-write is %s, and there are %d nodes", count, len(all)),
+		case known && count != "0" && len(g.Nodes) <= 2:
+			out = append(out, Finding{Severity: Note, Node: n.Node, Found: fmt.Sprintf("min-replicas-to-write is %s, and there are %d nodes", count, len(g.Nodes)),
 				Why: "after a failover the new primary has no replica and refuses writes until the old one has returned", Remedy: "add a replica, or CONFIG SET min-replicas-to-write 0"})
 		}
 	}
