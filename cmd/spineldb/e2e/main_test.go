@@ -57,5 +57,6 @@ func prepareAndRun(m *testing.M) (int, error) {
 		return 0, fmt.Errorf("build spineldb with -race (it needs a C compiler): %w", err)
 	}
 	nextPort.Store(uint32(os.Getpid()) * 97)
-	return m.Run(), nil
+	code := m.Run()
+	return code, closePostgres()
 }

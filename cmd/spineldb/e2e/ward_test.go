@@ -28,6 +28,8 @@ type settings struct {
 	wardens   int // 0: the key is left out
 	nodeLines []string
 	dropIn    bool // with a sentinel.conf, as Redis Sentinel is started
+	// groups writes the blocks of the groups, instead of the usual one.
+	groups func() string
 }
 
 func defaults() settings { return settings{down: downAfter, wardens: 3} }
@@ -91,19 +93,28 @@ func (w *ward) port() string { return warden.NodeID(w.addr).Port() }
 
 // config is the configuration as the lab's settings want it.
 func (w *ward) config() string {
-	s, primary := w.lab.settings, w.lab.nodes[0]
+	s := w.lab.settings
+	if s.groups != nil {
+		return w.head() + s.groups()
+	}
+	primary := w.lab.nodes[0]
 	if s.dropIn {
 		return fmt.Sprintf("bind %s\nport %s\ndir %s\n%s\nsentinel monitor %s %s %s 2\nsentinel down-after-milliseconds %[5]s %[8]d\n"+
 			"sentinel failover-timeout %[5]s 20000\n%[9]s\n",
 			w.host, w.port(), w.dir, s.top, groupName, primary.addr.Host(), primary.addr.Port(), s.down.Milliseconds(), s.group)
 	}
-	text := fmt.Sprintf("host = %q\nport = %s\ngossip_port = %d\ndata_dir = \"data\"\n%s\n[[masters]]\n"+
+	text := w.head() + fmt.Sprintf("[[masters]]\n"+
 		"name = %q\nip = %q\nport = %s\nquorum = 2\ndown_after = \"%s\"\nfailover_timeout = \"20s\"\nhello_interval = \"300ms\"\n%s\n",
-		w.host, w.port(), w.gossip, s.top, groupName, primary.addr.Host(), primary.addr.Port(), s.down, s.group)
+		groupName, primary.addr.Host(), primary.addr.Port(), s.down, s.group)
 	if s.wardens > 0 {
 		text += "wardens = " + strconv.Itoa(s.wardens) + "\n"
 	}
 	return text
+}
+
+// head is what stands before the groups.
+func (w *ward) head() string {
+	return fmt.Sprintf("host = %q\nport = %s\ngossip_port = %d\ndata_dir = \"data\"\n%s\n", w.host, w.port(), w.gossip, w.lab.settings.top)
 }
 
 // write replaces the configuration file.

@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/spineldb/warden/cmd/spineldb/postgreslab"
+	"github.com/spineldb/warden/warden"
+)
+
+// Goal (L1, L2, S9): all processes of the primary are killed while a client
+// writes. The client goes on within the bar, all Wardens agree and announce it,
+// the other standby follows. The old primary comes back as a primary: nobody is
+// sent to it, it is fenced, and it is said that it needs a rejoin.
+func TestPostgresKilled(t *testing.T) {
+	t.Parallel()
+	l := startPgLab(t)
+	old := l.servers[0]
+	w := l.writes(300*time.Millisecond, l.wardens...)
+	honest := l.honestAnswers(old)
+	at := time.Now()
+	old.kill()
+	keepsBar(t, "the kill", w.awaitElsewhere(old, at))
+	fresh := l.awaitOther(old, l.wardens...)
+	for _, wd := range l.wardens {
+		if got := wd.served(); got != fresh.Addr {
+			t.Errorf("%s serves %s, but %s is the primary", wd.name, got, fresh.Addr)
+		}
+		await(t, wd.name+" announces +switch-master", func() bool { return wd.said("+switch-master", groupName, old.Addr.Port(), fresh.Addr.Port()) })
+	}
+	l.awaitWhole(fresh, l.except(old)...)
+	w.goesOn()
+	honest()
+	old.start()
+	l.awaitFenced(old, fresh)
+	l.awaitWhole(fresh, l.except(old)...)
+	if gone := l.lostOn(fresh, w.Stop()); len(gone) > 0 {
+		t.Logf("asynchronous: %d confirmed writes were lost", len(gone))
+	}
+}
+
+// awaitFenced waits until an old primary takes no writes, and every Warden
+// knows that it has to be rejoined.
+func (pl *pgLab) awaitFenced(old, fresh *pgNode) {
+	pl.t.Helper()
+	await(pl.t, old.name+" is fenced and needs a rejoin", func() bool {
+		for _, w := range pl.wardens {
+			if got := w.served(); got != "" && got != fresh.Addr {
+				pl.t.Fatalf("%s serves %s after %s was promoted", w.name, got, fresh.Addr)
+			}
+			o, ok := w.observation(old.Addr)
+			if !ok || !o.ReadOnly || !o.NeedsRejoin {
+				return false
+			}
+		}
+		return true
+	})
+	if _, err := old.try("INSERT INTO records VALUES (-1)"); postgreslab.State(err) != "25006" {
+		pl.t.Errorf("a write to the fenced %s: %v, want SQLSTATE 25006", old.name, err)
+	}
+	await(pl.t, "+needs-rejoin is announced", func() bool { return anySaid(pl.wardens, "+needs-rejoin", old.Addr.Port()) })
+}
+
+// observation is how the Warden last saw a server.
+func (w *ward) observation(addr warden.NodeID) (warden.Observation, bool) {
+	v, err := w.view()
+	if err != nil {
+		return warden.Observation{}, false
+	}
+	for _, n := range v.Nodes {
+		if n.Node == addr {
+			return n.Observation, true
+		}
+	}
+	return warden.Observation{}, false
+}
+
+// honestAnswers asks the Wardens all the time for the primary and tries, the
+// first time one of them names another than old, whether that one takes writes.
+// The function it returns ends this and judges it.
+func (pl *pgLab) honestAnswers(old *pgNode) func() {
+	type answer struct {
+		by    string
+		named warden.NodeID
+		err   error
+	}
+	first := make(chan answer, len(pl.wardens))
+	for _, w := range pl.wardens {
+		go func() {
+			for end := time.Now().Add(patience); time.Now().Before(end); {
+				named, err := w.primaryOf(pl.t.Context())
+				if pl.t.Context().Err() != nil {
+					break
+				}
+				if err != nil || named == old.Addr {
+					continue
+				}
+				_, err = pl.server(named).try("INSERT INTO records VALUES (-2)")
+				first <- answer{w.name, named, err}
+				return
+			}
+			first <- answer{by: w.name}
+		}()
+	}
+	return func() {
+		pl.t.Helper()
+		for range pl.wardens {
+			if a := <-first; a.named == "" || a.err != nil {
+				pl.t.Errorf("%s named %q as the primary, and a write there: %v", a.by, a.named, a.err)
+			}
+		}
+	}
+}
+
+// Goal (L1, S9): all processes of the primary stand still, with the connections
+// open. The client goes on within the bar. When they wake up nobody is sent
+// there; it is fenced, and the example script makes it a standby again. Nothing
+// that was confirmed since the failover is lost.
+func TestPostgresStopped(t *testing.T) {
+	t.Parallel()
+	l := startPgLab(t, rejoining(t))
+	old := l.servers[0]
+	w := l.writes(300*time.Millisecond, l.wardens...)
+	at := time.Now()
+	old.Pause()
+	keepsBar(t, "the stop", w.awaitElsewhere(old, at))
+	fresh := l.awaitOther(old, l.wardens...)
+	before := len(w.Acks())
+	old.Resume()
+	await(t, "+needs-rejoin is announced", func() bool { return anySaid(l.wardens, "+needs-rejoin", old.Addr.Port()) })
+	l.awaitWhole(fresh, l.servers...)
+	w.goesOn()
+	acks := w.Stop()
+	if gone := l.lostOn(fresh, acks[before:]); len(gone) > 0 {
+		t.Errorf("%d writes confirmed after the failover are lost: %v", len(gone), gone)
+	}
+	await(t, "the rejoined standby has everything that the primary has", func() bool {
+		gone, err := postgreslab.Lost(l.ctx(patience), nil, acks[before:], old.Addr)
+		return err == nil && len(gone) == 0
+	})
+}
+
+// Goal: a standby is restarted, and then gone for a while. Nothing is failed
+// over, writes go on, and it streams again by itself.
+func TestPostgresStandbyRestarted(t *testing.T) {
+	t.Parallel()
+	l := startPgLab(t)
+	primary, standby := l.servers[0], l.servers[1]
+	w := l.writes(time.Second, l.wardens...)
+	version := l.wardens[0].mustView().Topology.Version
+	if err := standby.Stop(l.ctx(patience)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the standby is found down", func() bool { return anySaid(l.wardens, "+sdown", standby.Addr.Port()) })
+	w.goesOn()
+	standby.start()
+	l.awaitWhole(primary, l.servers...)
+	standby.kill()
+	standby.start()
+	l.awaitWhole(primary, l.servers...)
+	if now := l.wardens[0].mustView().Topology; now.Primary != primary.Addr || now.Epoch > version.Epoch+2 {
+		t.Errorf("the restart of a standby led to %+v, was %+v", now, version)
+	}
+	w.keepsAll(primary)
+}
+
+// Goal: an operator shuts the primary down and promotes a standby by hand. The
+// Wardens adopt it and do not promote another one beside it.
+func TestPostgresPromotedByHand(t *testing.T) {
+	t.Parallel()
+	l := startPgLab(t)
+	old, chosen, other := l.servers[0], l.servers[2], l.servers[1]
+	if err := old.Stop(l.ctx(patience)); err != nil {
+		t.Fatal(err)
+	}
+	chosen.must("SELECT pg_promote()")
+	if fresh := l.awaitOther(old, l.wardens...); fresh != chosen {
+		t.Errorf("%s is the primary, want %s, which was promoted by hand", fresh.name, chosen.name)
+	}
+	l.awaitWhole(chosen, chosen, other)
+	if other.isPrimary() {
+		t.Errorf("%s was promoted beside %s", other.name, chosen.name)
+	}
+	w := l.writes(time.Second, l.wardens...)
+	w.keepsAll(chosen)
+}
+
+// Goal: a planned change under a writing client loses no confirmed write and
+// is short. The old primary is brought back by the example script, and the next
+// change goes there.
+func TestPostgresSwitchover(t *testing.T) {
+	t.Parallel()
+	l := startPgLab(t, rejoining(t))
+	w := l.writes(5*time.Second, l.wardens...)
+	for _, to := range []*pgNode{l.servers[1], l.servers[0]} {
+		at := time.Now()
+		out, err := l.wardens[0].command(l.ctx(patience), "switchover", groupName, "--to", string(to.Addr))
+		if err != nil {
+			t.Fatalf("switchover to %s: %v\n%s", to.name, err, out)
+		}
+		w.goesOn()
+		t.Logf("%s; longest pause of the client %s", out, milliseconds(w.gap(at)))
+		l.awaitWhole(to, l.servers...)
+	}
+	w.keepsAll(l.servers[0])
+}
