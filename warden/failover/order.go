@@ -100,6 +100,8 @@ func (r *run) claimDone(p pending, d ActionDone) {
 		case s.sealed && !o.Sealed:
 			r.say("%s is not sealed any more", p.node)
 			r.look()
+		case r.shrunk(o):
+			r.another(p.node, o)
 		case !r.recorded(o):
 			r.decideAnew(o)
 		case s.furthest != "":
@@ -126,6 +128,8 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			r.strange(p.node)
 		case serves(&o):
 			r.confirm(o)
+		case r.shrunk(o):
+			r.another(p.node, o)
 		case !r.recorded(o):
 			r.decideAnew(o)
 		default:
@@ -157,6 +161,25 @@ func (r *run) decideAnew(o warden.Observation) {
 		l.Seen = o
 	}
 	r.decide()
+}
+
+// shrunk reports whether the candidate, a replica, came back with less than it
+// was chosen for: an older line of the lineage than the newest, which was its
+// own; or not everything, where writes are held or members were sealed.
+func (r *run) shrunk(o warden.Observation) bool {
+	s := r.s
+	if i := slices.Index(r.sc.Base.Lineage, o.Lineage); i >= 0 && i < len(r.sc.Base.Lineage)-1 || s.held && o.Position < s.target {
+		return true
+	}
+	floor := r.sc.Base.Floor
+	return s.sealed && s.furthest == "" && o.Lineage == floor.Lineage && o.Position < floor.End
+}
+
+// another: the candidate, still a replica, is not what it was.
+func (r *run) another(node warden.NodeID, o warden.Observation) {
+	r.say("%s has less than it was chosen for: %d", node, o.Position)
+	r.s.excluded = append(r.s.excluded, node)
+	r.look()
 }
 
 // strange: what answers at the candidate's address is not of the lineage as

@@ -166,7 +166,7 @@ func (r *run) naming() {
 	ready := true
 	for _, m := range b.NewestSync().Members {
 		n := r.sc.node(m.Node)
-		if n == nil || !n.Good || n.Down || n.Seen.Role != warden.RoleReplica || r.heldBack(n.ID) {
+		if n == nil || !n.Good || n.Down || n.Seen.Role != warden.RoleReplica || Stranded(p.Seen, n.Seen) || r.heldBack(n.ID) {
 			continue
 		}
 		named := n.Seen.Member == m.Name && n.Seen.Upstream == b.Primary && n.Seen.Waits != ""
