@@ -52,7 +52,7 @@ func (p *program) doctor(c *cli.Context) error {
 	}
 	found := checkup{Worst: doctor.OK, Configuration: []doctor.Finding{}, Groups: []doctor.GroupReport{}}
 	asksWardens := c.IsSet("server")
-	looks := c.IsSet("config") || !asksWardens
+	looks := c.String("config") != "" || !asksWardens
 	if looks {
 		if err := found.examine(c, named, t.Timeout); err != nil {
 			return err
@@ -165,7 +165,11 @@ func (f *checkup) ask(ctx context.Context, t target, named string) error {
 
 // unwatched is the finding that no Warden answers.
 func unwatched(err error) doctor.Finding {
-	return doctor.Finding{Severity: doctor.Error, Check: "wardens", Found: "no Warden could be asked: " + err.Error(),
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return doctor.Finding{Severity: doctor.Error, Check: "wardens", Found: "no Warden could be asked: " + strings.Join(lines, " "),
 		Why: "nobody watches these nodes, as far as can be seen from here", Remedy: "start them; or correct --server, --user and the password"}
 }
 

@@ -55,7 +55,7 @@ type Login struct {
 // node gets the time limit. It changes nothing anywhere.
 func Examine(ctx context.Context, g Group, limit time.Duration) GroupReport {
 	report := GroupReport{Group: g.Name, Adapter: g.Adapter}
-	report.Findings = apply(g, "", g, configRules())
+	report.Findings = apply(g, "", g, configRules(g))
 	if g.Adapter == Postgres {
 		report.examinePostgres(ctx, g, limit)
 	} else {
@@ -110,14 +110,19 @@ func collectAll[F any](ctx context.Context, g Group, limit time.Duration, collec
 	return out
 }
 
-func configRules() []rule[Group] {
-	return []rule[Group]{
+func configRules(g Group) []rule[Group] {
+	rules := []rule[Group]{
 		{"wardens", "the number of Wardens and the quorum fit together", checkWardens},
 		{"nodes", "there is a node to fail over to", checkNodes},
+	}
+	if g.Adapter != Postgres {
+		return rules
+	}
+	return append(rules, []rule[Group]{
 		{"rejoin", "an old primary can be brought back", checkRejoin},
 		{"fence-command", "a primary that is cut off cannot lose writes unnoticed", checkFenceCommand},
 		{"sync-standbys", "the number of acknowledgements fits the number of nodes", checkSyncStandbys},
-	}
+	}...)
 }
 
 // checkWardens is the arithmetic of votes, as far as reading the configuration
@@ -158,7 +163,7 @@ func checkNodes(g Group, _ Group) []Finding {
 }
 
 func checkRejoin(g Group, _ Group) []Finding {
-	if g.Adapter != Postgres || g.Rejoin {
+	if g.Rejoin {
 		return nil
 	}
 	return []Finding{{Severity: Note, Found: "there is no rejoin_command",
@@ -167,7 +172,7 @@ func checkRejoin(g Group, _ Group) []Finding {
 }
 
 func checkFenceCommand(g Group, _ Group) []Finding {
-	if g.Adapter != Postgres || g.Durable || g.Fence {
+	if g.Durable || g.Fence {
 		return nil
 	}
 	return []Finding{{Severity: Note, Found: "durability is async and there is no fence_command",

@@ -63,7 +63,7 @@ type patientGroup struct {
 
 func (p patientGroup) findings() []Finding {
 	all := []*PostgresNode{p.a, p.b, p.c}
-	out := apply(*p.g, "", *p.g, configRules())
+	out := apply(*p.g, "", *p.g, configRules(*p.g))
 	for _, n := range all {
 		out = append(out, judgePostgres(*p.g, n)...)
 	}

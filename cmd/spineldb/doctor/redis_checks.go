@@ -19,7 +19,7 @@ func judgeRedis(g Group, n *RedisNode) []Finding {
 		{"kind", "it is a server that one primary at a time makes sense for", checkRedisKind},
 		{"persistence", "it does not return empty after a restart", checkPersistence},
 		{"memory", "memory is limited, and the limit does not bite", checkMemory},
-		{"link", "its link to the primary stands", checkLink},
+		{"link", "no link to a primary is down", checkLink},
 	})...)
 }
 
