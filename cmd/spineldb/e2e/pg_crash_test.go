@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Goal (S3, S4, L3): the leader of a failover of PostgreSQL is killed as it
+// enters each stage. The others finish what it began, the client writes again
+// within the bar and the price of a dead leader, and the old primary is brought
+// back by the example script.
+func TestPostgresLeaderKilled(t *testing.T) {
+	t.Parallel()
+	for _, stages := range [][]string{{"elected", "looking", "deciding", "claiming"}, {"promoting", "publishing", "repointing"}} {
+		t.Run(stages[0], func(t *testing.T) {
+			t.Parallel()
+			l := startPgLab(t, rejoining(t))
+			w := l.writes(300*time.Millisecond, l.wardens...)
+			primary := l.servers[0]
+			for _, stage := range stages {
+				for round := 1; ; round++ {
+					if round > rounds {
+						t.Fatalf("in %d failovers the chosen Warden never reached the stage %s", rounds, stage)
+					}
+					var crashed bool
+					if primary, crashed = l.killBoth(w, primary, stage); crashed {
+						break
+					}
+				}
+			}
+			w.goesOn()
+		})
+	}
+}
+
+// killBoth kills the primary and, in a stage of the failover, the Warden whose
+// turn it is. It returns the new primary when all are back, and whether that
+// Warden led and died.
+func (pl *pgLab) killBoth(w *pgWriter, old *pgNode, stage string) (fresh *pgNode, crashed bool) {
+	pl.t.Helper()
+	leader := pl.firstInTurn()
+	leader.restart(stage)
+	pl.awaitWhole(old, pl.servers...)
+	at := time.Now()
+	old.kill()
+	took := w.awaitElsewhere(old, at)
+	fresh = pl.awaitOther(old, pl.without(leader)...)
+	if crashed = !leader.process.alive(); crashed {
+		pl.crashed(leader, stage, took)
+	}
+	leader.restart("")
+	old.start()
+	pl.awaitWhole(fresh, pl.servers...)
+	return fresh, crashed
+}
+
+// Goal: a group of Redis and a group of PostgreSQL under the same three Wardens
+// lose their primaries at the same moment. Neither waits for the other.
+func TestTwoKindsFailTogether(t *testing.T) {
+	t.Parallel()
+	const redisGroup = "cache"
+	pl := newPgLab(t)
+	upper := pl.addServer(pl.host, nil)
+	pl.addServer(pl.host, upper)
+	pl.addServer(pl.host, upper)
+	cache := pl.addNode(nil)
+	pl.addNode(cache)
+	pl.addNode(cache)
+	pl.settings.groups = func() string {
+		return pl.block() + fmt.Sprintf("[[masters]]\nname = %q\nip = %q\nport = %s\nquorum = 2\nwardens = 3\ndown_after = \"%s\"\nfailover_timeout = \"20s\"\nhello_interval = \"300ms\"\n",
+			redisGroup, cache.addr.Host(), cache.addr.Port(), pl.settings.down)
+	}
+	for range 3 {
+		pl.prepareWarden().start()
+	}
+	pl.awaitWhole(upper, pl.servers...)
+	primaryOf := func(w *ward, name warden.GroupName) (warden.NodeID, bool) {
+		s, err := w.status()
+		for _, g := range s.Groups {
+			if err == nil && g.Name == name && g.Agreed && len(g.Nodes) == 3 && g.Topology.Phase == warden.PhaseDone {
+				return g.Primary, true
+			}
+		}
+		return "", false
+	}
+	await(t, "the group of Redis is whole", func() bool {
+		for _, w := range pl.wardens {
+			if p, ok := primaryOf(w, redisGroup); !ok || p != cache.addr {
+				return false
+			}
+		}
+		return pl.nodes[1].follows(cache) && pl.nodes[2].follows(cache)
+	})
+	w := pl.writes(300*time.Millisecond, pl.wardens...)
+	at := time.Now()
+	go cache.process.kill()
+	upper.kill()
+	both := map[warden.GroupName]time.Duration{}
+	await(t, "both groups have another primary that takes writes", func() bool {
+		if p, ok := primaryOf(pl.wardens[0], redisGroup); ok && p != cache.addr && both[redisGroup] == 0 {
+			if n := pl.node(p); n != nil && n.isPrimary() {
+				both[redisGroup] = time.Since(at)
+			}
+		}
+		if p, ok := primaryOf(pl.wardens[0], groupName); ok && p != upper.Addr && both[groupName] == 0 {
+			both[groupName] = time.Since(at)
+		}
+		return len(both) == 2
+	})
+	for name, took := range both {
+		keepsBar(t, "both kills, group "+string(name), took)
+	}
+	keepsBar(t, "both kills", w.awaitElsewhere(upper, at))
+	w.Stop()
+}
