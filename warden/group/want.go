@@ -263,7 +263,7 @@ func (p *step) wantChange(t warden.Topology) election.Want {
 	if p.needsRepair(t) {
 		return election.Want{Reason: warden.ReasonRepair}
 	}
-	if failover.WantsSync(p.failoverConfig(), s.fo, t, p.sightings(), p.now) {
+	if (p.c.Durable || len(t.Sync) > 0) && failover.WantsSync(p.failoverConfig(), s.fo, t, p.sightings(), p.now) {
 		return election.Want{Reason: warden.ReasonSync}
 	}
 	return election.Want{}
