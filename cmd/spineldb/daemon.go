@@ -65,7 +65,7 @@ func tomlSetup(c config.Config) (setup, error) {
 	if err != nil {
 		return setup{}, err
 	}
-	return made.over(setup{Config: c, DenyScripts: true, Loglevel: journal.LevelWord(c.LogLevel), ResolveNames: true})
+	return made.over(setup{Config: c, DenyScripts: true, Loglevel: journal.LevelWord(c.LogLevel), ResolveNames: true, AnnounceNames: true})
 }
 
 // opening is what a daemon is started with.
@@ -109,6 +109,7 @@ type daemon struct {
 	steward   *steward
 	users     *acl.List
 	ids       *identities
+	names     *hostNames
 	scripts   *script.Runner
 	adapters  map[warden.GroupName]dressed
 	// certificates is nil while nobody speaks TLS.
@@ -160,11 +161,14 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 	}
 	d.startScripts()
 	d.makeSteward(o)
+	d.names = newNames(func() bool { return d.steward.now.Load().AnnounceNames })
+	d.ids.names.Store(d.names)
 	for _, step := range []func() error{
 		func() error { return d.openCertificates(c) },
 		func() error { return d.openUsers(o) },
 		func() error { return d.chooseGossipPort(c) },
 		func() error { return d.makeShell(o.setup) },
+		func() error { return d.startNames(o.setup) },
 		func() error { return d.startNeighbours(o) },
 		func() error { return d.openServer(ctx, o) },
 		func() error { return d.startGossip(ctx, c, c.AnnounceHost()) },
@@ -288,7 +292,7 @@ func (c courier) Send(to warden.WardenID, m warden.Message) { c.d.gossip.Send(to
 
 // announce tells subscribers, who know Wardens by the ids of Sentinel.
 func (d *daemon) announce(e warden.Event) {
-	e.Payload = d.ids.translate(e.Payload)
+	e.Payload, e.Node = d.names.text(d.ids.translate(e.Payload)), d.names.show(e.Node)
 	if d.server != nil {
 		d.server.Publish(e)
 	}
@@ -328,7 +332,7 @@ func (d *daemon) renewCertificates() {
 func (d *daemon) openServer(ctx context.Context, o opening) (err error) {
 	c := o.setup.Config
 	d.server, err = resp.New(resp.Options{
-		Access: d.users, Directory: directory{d.shell, d}, Steward: d.steward, Neighbours: d.neighbours, Renames: o.renames,
+		Access: d.users, Directory: shown{directory{d.shell, d}}, Steward: d.steward, Neighbours: d.neighbours, Renames: o.renames,
 		Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients, IdleTimeout: o.doors.idle,
 	})
 	if err != nil {
@@ -387,7 +391,7 @@ func (d *daemon) reload(ctx context.Context) {
 	for _, w := range c.Warnings {
 		d.log.Warn(w)
 	}
-	next, err := have.Changes.over(setup{Config: c, DenyScripts: true, Loglevel: have.Loglevel, ResolveNames: true})
+	next, err := have.Changes.over(setup{Config: c, DenyScripts: true, Loglevel: have.Loglevel, ResolveNames: true, AnnounceNames: true})
 	if err == nil {
 		err = d.steward.replace(ctx, next)
 	}

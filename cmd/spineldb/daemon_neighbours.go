@@ -44,6 +44,7 @@ func (d *daemon) startNeighbours(o opening) error {
 		Save:     func(ctx context.Context, _ warden.GroupName, _ uint64) error { return o.keeper.Vote(ctx) },
 		Risen:    func(warden.GroupName) { o.keeper.Mark() },
 		Announce: d.sayOfSentinels, Changed: d.shell.SentinelsWatch, Ask: lines.Ask,
+		Here: d.spelling, Shown: d.names.show,
 		Switched: func(name warden.GroupName, to warden.NodeID, _ uint64) { d.switched(ctx, name, to) },
 	})
 	d.sentinels = o.sentinels

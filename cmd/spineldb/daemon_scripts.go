@@ -50,7 +50,7 @@ func (d *daemon) callScripts(e warden.Event) {
 		d.mu.Lock()
 		d.led[e.Group] = e.Node
 		d.mu.Unlock()
-		d.scripts.Reconfigure(m.ReconfigScript, e.Group, script.Leader, v.Topology.Previous, e.Node)
+		d.scripts.Reconfigure(m.ReconfigScript, e.Group, script.Leader, d.names.show(v.Topology.Previous), e.Node)
 	case "+switch-master":
 		d.observed(m, e)
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"regexp"
 	"sync"
+	"sync/atomic"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -21,6 +22,8 @@ var anyID = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 type identities struct {
 	mu    sync.RWMutex
 	shown map[warden.WardenID]string
+	// names are those of nodes, once they are known; nil until then.
+	names atomic.Pointer[hostNames]
 }
 
 // learn notes an id and reports whether that is news.
@@ -76,7 +79,8 @@ func (i *identities) translate(text string) string {
 // isID reports whether s is what Sentinel takes for an id.
 func isID(s string) bool { return len(s) == 40 && anyID.MatchString(s) }
 
-// shownLog puts the shown ids into the events of a log.
+// shownLog puts the shown ids, and addresses as they are shown, into the events
+// of a log.
 type shownLog struct {
 	slog.Handler
 	ids *identities
@@ -87,7 +91,11 @@ func (l shownLog) Handle(ctx context.Context, r slog.Record) error {
 	out := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Value.Kind() == slog.KindString {
-			a.Value = slog.StringValue(l.ids.translate(a.Value.String()))
+			text := l.ids.translate(a.Value.String())
+			if n := l.ids.names.Load(); n != nil && a.Key == "payload" {
+				text = n.text(text)
+			}
+			a.Value = slog.StringValue(text)
 		}
 		out.AddAttrs(a)
 		return true

@@ -16,8 +16,8 @@ type setup struct {
 	config.Config
 	// Sentinel is the id clients are shown; empty: the Warden's own.
 	Sentinel string
-	// ResolveNames: host names are taken in SENTINEL MONITOR. AnnounceNames is
-	// kept for those who ask; addresses are shown as they were configured.
+	// ResolveNames: host names are taken in SENTINEL MONITOR. AnnounceNames: nodes
+	// are shown by their names, else by the addresses behind them.
 	ResolveNames, AnnounceNames bool
 	// DenyScripts: no client may name a script to run.
 	DenyScripts bool

@@ -89,7 +89,7 @@ func (b *Book) questions() []question {
 			for _, n := range g.sentinels {
 				if n.alive(now) && !n.said.asking {
 					n.said.asking = true
-					all = append(all, question{name, n.ID, n.Client, primary, b.current})
+					all = append(all, question{name, n.ID, n.Client, b.o.Shown(primary), b.current})
 				}
 			}
 		}

@@ -52,7 +52,11 @@ type Options struct {
 	Judge func(name warden.GroupName, primary warden.NodeID) Judgement
 	// Primary is the served address of a group; empty: none.
 	Primary func(warden.GroupName) warden.NodeID
-	Clock   func() warden.Instant
+	// Here is how this Warden spells an address in a group: Sentinels may tell
+	// it by a name or without one. Shown is how they are told it. nil: as it is.
+	Here  func(group warden.GroupName, at warden.NodeID) warden.NodeID
+	Shown func(at warden.NodeID) warden.NodeID
+	Clock func() warden.Instant
 	// Save writes the epoch of a vote to disk, with everything else of Epochs,
 	// and returns when it is there. Without it (nil) nobody is voted for.
 	Save func(ctx context.Context, group warden.GroupName, leader uint64) error
@@ -142,6 +146,12 @@ func (n *neighbour) alive(now warden.Instant) bool { return n.heard != 0 && now.
 func New(o Options) *Book {
 	if o.Primary == nil {
 		o.Primary = func(warden.GroupName) warden.NodeID { return "" }
+	}
+	if o.Here == nil {
+		o.Here = func(_ warden.GroupName, at warden.NodeID) warden.NodeID { return at }
+	}
+	if o.Shown == nil {
+		o.Shown = func(at warden.NodeID) warden.NodeID { return at }
 	}
 	if o.Risen == nil {
 		o.Risen = func(warden.GroupName) {}
@@ -279,6 +289,7 @@ func (b *Book) Hello(payload string) {
 	if err != nil {
 		return
 	}
+	h.primary = b.o.Here(h.group, h.primary)
 	b.mu.Lock()
 	defer b.tell()
 	defer b.mu.Unlock()

@@ -93,5 +93,5 @@ func (b *Book) Own(h warden.Hello) string {
 		b.raise(g, version)
 		b.say(func() { b.o.Risen(h.Group) })
 	}
-	return hello{client: client, id: b.o.ID, current: b.current, group: h.Group, primary: h.Primary, config: version}.String()
+	return hello{client: client, id: b.o.ID, current: b.current, group: h.Group, primary: b.o.Shown(h.Primary), config: version}.String()
 }

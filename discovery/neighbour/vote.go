@@ -29,7 +29,7 @@ type vote struct {
 // and only while it finds the primary down: a majority that has not looked must
 // not be able to replace a primary that works.
 func (b *Book) Down(ctx context.Context, primary warden.NodeID, epoch uint64, candidate string) (down bool, leader string, leaderEpoch uint64) {
-	name := b.groupAt(primary)
+	name, primary := b.groupAt(primary)
 	if name == "" {
 		return false, nobody, 0
 	}
@@ -54,16 +54,16 @@ func (b *Book) Down(ctx context.Context, primary warden.NodeID, epoch uint64, ca
 }
 
 // groupAt is the group whose primary is at an address, the first of them by
-// name; empty when there is none.
-func (b *Book) groupAt(primary warden.NodeID) (found warden.GroupName) {
+// name, and how the address is spelled here; empty when there is none.
+func (b *Book) groupAt(primary warden.NodeID) (found warden.GroupName, at warden.NodeID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name, g := range b.groups {
-		if b.primary(g) == primary && (found == "" || name < found) {
-			found = name
+		if here := b.primary(g); here != "" && here == b.o.Here(name, primary) && (found == "" || name < found) {
+			found, at = name, here
 		}
 	}
-	return found
+	return found, at
 }
 
 // reserve sets an epoch aside for a candidate, if it may have the vote, so that

@@ -75,26 +75,32 @@ func TestNamesLikeSentinel(t *testing.T) {
 	for _, s := range all {
 		awaitFor(t, 2*patience, s.name+" counts the others", func() bool { return s.content(all, 2) })
 	}
-	alike := func(when string) {
+	ours := func(announce, when string) {
 		t.Helper()
-		for announce, pair := range seats {
-			await(t, "both show the same "+when, func() bool { return pair[0].addresses() == pair[1].addresses() })
-			if at := pair[1].addresses(); strings.Contains(at, "localhost") != (announce == "yes") || strings.Contains(at, "127.0.0.1") != (announce == "no") {
-				t.Errorf("with announce-hostnames %s it is %q %s", announce, at, when)
-			}
+		at := seats[announce][1].addresses()
+		if strings.Contains(at, "localhost") != (announce == "yes") || strings.Contains(at, "127.0.0.1") != (announce == "no") {
+			t.Errorf("with announce-hostnames %s it is %q %s", announce, at, when)
 		}
 	}
-	alike("at first")
+	alike := func(announce, when string) {
+		t.Helper()
+		pair := seats[announce]
+		await(t, "both show the same "+when, func() bool { return pair[0].addresses() == pair[1].addresses() })
+		ours(announce, when)
+	}
+	alike("yes", "at first")
+	alike("no", "at first")
 	primary.process.kill()
-	for announce, pair := range seats {
-		host := map[string]string{"yes": "localhost", "no": "127.0.0.1"}[announce]
+	for announce, host := range map[string]string{"yes": "localhost", "no": "127.0.0.1"} {
+		w := seats[announce][1]
 		want := fmt.Sprintf("%s %s %s %s %s", groupName, host, l.nodes[0].addr.Port(), host, l.nodes[1].addr.Port())
-		for _, s := range pair {
-			awaitFor(t, 2*patience, s.name+" has switched", func() bool { return s.logged("+switch-master") == want })
-		}
-		await(t, "its clients are told so", func() bool { return pair[1].said("+switch-master", want) })
+		awaitFor(t, 2*patience, w.name+" has switched", func() bool { return w.logged("+switch-master") == want })
+		await(t, "its clients are told so", func() bool { return w.said("+switch-master", want) })
 	}
-	alike("after the failover")
+	alike("no", "after the failover")
+	// A Sentinel takes the spelling that it hears from the one that led; a Warden
+	// keeps the one it knows.
+	ours("yes", "after the failover")
 	if l.wardensMoved() {
 		t.Error("a Warden led a failover though Sentinels were there")
 	}
