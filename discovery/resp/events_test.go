@@ -1,11 +1,13 @@
 package resp
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -199,4 +201,92 @@ func TestConcurrentPublishing(t *testing.T) {
 		}
 	}
 	wg.Wait()
+}
+
+// Goal: a crowd gets events together, at the latest with the event that clients
+// wait for, and a few subscribers get each at once. Nothing is lost or reordered.
+func TestCrowdGetsEventsTogether(t *testing.T) {
+	s := startServer(t, newFake(), nil)
+	s.hub.patience = time.Hour
+	var crowd []*peer
+	told := func(want ...string) {
+		t.Helper()
+		for i, p := range crowd {
+			for _, payload := range want {
+				if got := p.frame(); !strings.Contains(got, "\r\n"+payload+"\r\n") {
+					t.Fatalf("subscriber %d got %q, want %q", i, got, payload)
+				}
+			}
+		}
+	}
+	join := func() {
+		p := dial(t, s)
+		p.ask("PSUBSCRIBE", "*")
+		crowd = append(crowd, p)
+	}
+	for range fewSubscribers {
+		join()
+	}
+	s.Publish(event("+sdown", "first"))
+	told("first")
+	join()
+	waiting := func() (due int, gathers bool) {
+		s.hub.mu.Lock()
+		defer s.hub.mu.Unlock()
+		return len(s.hub.due), s.hub.gather != nil
+	}
+	s.Publish(event("+sdown", "second"))
+	s.Publish(event("+odown", "third"))
+	if due, gathers := waiting(); due != len(crowd) || !gathers {
+		t.Errorf("events wait for %d subscribers, a time is set: %v", due, gathers)
+	}
+	// An answer comes after what was published before it.
+	crowd[0].send(request("PING"))
+	if got := crowd[0].frame() + crowd[0].frame() + crowd[0].frame(); !strings.HasSuffix(got, "$4\r\npong\r\n$0\r\n\r\n") {
+		t.Errorf("got %q", got)
+	}
+	s.Publish(event(urgent, "fourth"))
+	if got := crowd[0].frame(); !strings.Contains(got, "fourth") {
+		t.Errorf("got %q", got)
+	}
+	all := crowd
+	crowd = crowd[1:]
+	told("second", "third", "fourth")
+	crowd = all
+	if due, gathers := waiting(); due != 0 || gathers {
+		t.Errorf("events wait still for %d subscribers, a time is set: %v", due, gathers)
+	}
+	s.hub.mu.Lock()
+	s.hub.patience = time.Millisecond
+	s.hub.mu.Unlock()
+	s.Publish(event("+sdown", "fifth"))
+	told("fifth")
+}
+
+// Goal: a shutdown sends what was gathered, and leaves no timer.
+func TestShutdownSendsGatheredEvents(t *testing.T) {
+	s := startServer(t, newFake(), nil)
+	s.hub.patience = time.Hour
+	var crowd []*peer
+	for range fewSubscribers + 1 {
+		p := dial(t, s)
+		p.ask("PSUBSCRIBE", "*")
+		crowd = append(crowd, p)
+	}
+	s.Publish(event("+sdown", "last"))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range crowd {
+		if got := p.frame(); !strings.Contains(got, "last") {
+			t.Errorf("subscriber %d got %q", i, got)
+		}
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	if len(s.hub.due) != 0 || s.hub.gather != nil {
+		t.Errorf("events wait for %d subscribers after the end", len(s.hub.due))
+	}
 }

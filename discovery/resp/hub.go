@@ -2,6 +2,8 @@ package resp
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +19,16 @@ const (
 	maxPayload       = 1023 // bytes, as in Redis
 	maxSubscriptions = 1024 // of one client
 	maxChannelName   = 1024 // bytes
+
+	// A crowd of more than fewSubscribers is sent events together with those of
+	// the gatherFor after them. A failover announces a dozen within that, and
+	// what a crowd costs would fall into the time in which Wardens decide.
+	fewSubscribers = 16
+	gatherFor      = 50 * time.Millisecond
 )
+
+// urgent is the event that clients wait for: it takes along what was gathered.
+const urgent = "+switch-master"
 
 // EventRecord is one event as WARDEN EVENTS and the events channel show it.
 type EventRecord struct {
@@ -38,7 +49,9 @@ type hub struct {
 	channels map[string]map[*client]struct{}
 	patterns map[string]map[*client]struct{}
 	subs     map[*client]struct{} // clients with any subscription
-	due      []*client            // those who were given an event just now
+	due      map[*client]struct{} // those who were given events that are not sent yet
+	gather   *time.Timer          // sends to them; nil: nothing is gathered
+	patience time.Duration        // gatherFor, but in tests
 	seq      int64
 	history  []EventRecord // a ring once it has historySize entries
 }
@@ -48,6 +61,8 @@ func newHub() *hub {
 		channels: map[string]map[*client]struct{}{},
 		patterns: map[string]map[*client]struct{}{},
 		subs:     map[*client]struct{}{},
+		due:      map[*client]struct{}{},
+		patience: gatherFor,
 	}
 }
 
@@ -86,7 +101,13 @@ func (h *hub) publish(r EventRecord) {
 		line, _ := json.Marshal(r)
 		h.deliver(tails, "message", EventsChannel, string(line))
 	}
-	h.send()
+	switch {
+	case len(h.due) == 0:
+	case len(h.due) <= fewSubscribers, r.Event == urgent:
+		h.send()
+	case h.gather == nil:
+		h.gather = time.AfterFunc(h.patience, h.gathered)
+	}
 }
 
 func (h *hub) deliver(to map[*client]struct{}, parts ...string) {
@@ -103,7 +124,7 @@ func (h *hub) deliver(to map[*client]struct{}, parts ...string) {
 			c.cut("it did not read its events")
 			continue
 		}
-		h.due = append(h.due, c)
+		h.due[c] = struct{}{}
 	}
 }
 
@@ -112,16 +133,30 @@ func (h *hub) deliver(to map[*client]struct{}, parts ...string) {
 // hundreds of subscribers before him. A subscriber is here until its server
 // goroutine has taken it away, so the server cannot have ended yet.
 func (h *hub) send() {
-	if len(h.due) == 0 {
+	h.ungather()
+	due := slices.Collect(maps.Keys(h.due))
+	if len(due) == 0 {
 		return
 	}
-	due := h.due
-	h.due = nil
+	clear(h.due)
 	due[0].server.wg.Go(func() {
 		for _, c := range due {
 			c.push()
 		}
 	})
+}
+
+func (h *hub) gathered() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.send()
+}
+
+func (h *hub) ungather() {
+	if h.gather != nil {
+		h.gather.Stop()
+		h.gather = nil
+	}
 }
 
 // subscription names one kind of it: by channel or by pattern.
@@ -227,6 +262,10 @@ func (h *hub) remove(c *client) {
 		}
 	}
 	delete(h.subs, c)
+	delete(h.due, c) // its goroutine sends what is left
+	if len(h.due) == 0 {
+		h.ungather()
+	}
 	c.subscriptions.Store(0)
 	c.patternCount.Store(0)
 }

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/spineldb/warden/discovery/resp"
 )
 
 // crowd is clients of the monitors that nothing is measured at: idle ones, and
@@ -141,7 +144,10 @@ func (b *bench) crowded(ctx context.Context, with bool) (outage, error) {
 	var o outage
 	err := b.trial(ctx, ours, 0, func(ctx context.Context, r *rig) (err error) {
 		if !with {
-			o, err = r.strike(ctx, "kill")
+			if o, err = r.strike(ctx, "kill"); err != nil {
+				return err
+			}
+			o.work, err = r.sinceVerdict(o)
 			return err
 		}
 		c, err := gather(r.monitorAddrs(), b.idle, b.subscribers)
@@ -155,11 +161,60 @@ func (b *bench) crowded(ctx context.Context, with bool) (outage, error) {
 		if o, err = r.strike(ctx, "kill"); err != nil {
 			return err
 		}
+		if o.work, err = r.sinceVerdict(o); err != nil {
+			return err
+		}
 		ctx, cancel := context.WithTimeout(ctx, askLimit)
 		defer cancel()
 		return errors.Join(c.told(ctx), c.untouched())
 	})
 	return o, err
+}
+
+// sinceVerdict is the time from the first +odown to the first write, by the
+// Wardens' own records, which have the time to the millisecond: a crowd is told
+// of events later than they happen.
+func (r *rig) sinceVerdict(o outage) (time.Duration, error) {
+	fault := o.wrote.Add(-o.write).UnixMilli()
+	var first int64
+	for _, m := range r.monitors {
+		w, err := dial(m.addr, askLimit)
+		if err != nil {
+			return 0, err
+		}
+		answer, err := w.call(askLimit, "WARDEN", "EVENTS", "1000")
+		w.close()
+		if err != nil {
+			return 0, err
+		}
+		when, err := verdictIn(answer, fault)
+		if err != nil {
+			return 0, fmt.Errorf("events of %s: %w", m.name, err)
+		}
+		if when > 0 && (first == 0 || when < first) {
+			first = when
+		}
+	}
+	if first == 0 {
+		return 0, errors.New("there is a new primary, but no +odown on record")
+	}
+	return o.wrote.Sub(time.UnixMilli(first)), nil
+}
+
+// verdictIn is when the first +odown since then happened, by an answer to WARDEN
+// EVENTS, in Unix milliseconds; 0: there is none.
+func verdictIn(answer any, since int64) (int64, error) {
+	text, _ := answer.(string)
+	var log resp.EventLog
+	if err := json.Unmarshal([]byte(text), &log); err != nil {
+		return 0, fmt.Errorf("read: %w", err)
+	}
+	for _, e := range log.Events {
+		if e.Event == "+odown" && e.UnixMS >= since {
+			return e.UnixMS, nil
+		}
+	}
+	return 0, nil
 }
 
 // untouched: the idle clients are served still.

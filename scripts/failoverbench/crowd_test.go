@@ -75,3 +75,16 @@ func within(t *testing.T, limit time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// The verdict is the first +odown since the fault, and none is no mistake.
+func TestVerdictIn(t *testing.T) {
+	const log = `{"events":[{"event":"+odown","unix_ms":5},{"event":"+sdown","unix_ms":9},{"event":"+odown","unix_ms":11},{"event":"+odown","unix_ms":12}]}`
+	for since, want := range map[int64]int64{1: 5, 6: 11, 11: 11, 12: 12, 13: 0} {
+		if got, err := verdictIn(log, since); got != want || err != nil {
+			t.Errorf("since %d: %d, %v, want %d", since, got, err, want)
+		}
+	}
+	if _, err := verdictIn(refusal("ERR what?"), 0); err == nil {
+		t.Error("an error is taken for a log")
+	}
+}

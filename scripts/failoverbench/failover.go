@@ -15,6 +15,8 @@ type outage struct {
 	named time.Duration // from the fault to the first word of the new primary
 	// work is from the first +odown to the first acknowledged write.
 	work time.Duration
+	// wrote is when that write was acknowledged.
+	wrote time.Time
 }
 
 // strike makes a fault and waits for the first write. The client starts with
@@ -41,7 +43,7 @@ func (r *rig) strike(ctx context.Context, kind string) (outage, error) {
 	if err != nil {
 		return outage{}, err
 	}
-	return outage{f.wrote.Sub(at), f.named.Sub(at), f.wrote.Sub(down)}, nil
+	return outage{write: f.wrote.Sub(at), named: f.named.Sub(at), work: f.wrote.Sub(down), wrote: f.wrote}, nil
 }
 
 // outage makes one trial: a new rig and one fault.
