@@ -77,6 +77,9 @@ type Topology struct {
 	// a group without quorum durability, one, or while that changes the one
 	// before and the new one.
 	Sync []SyncSet `json:"sync,omitempty"`
+	// PreviousSync, while promoting, are the sets by which the previous primary
+	// may report commits, for as long as the change can be taken back.
+	PreviousSync []SyncSet `json:"previous_sync,omitempty"`
 	// Floor is what the newest primary began with in a group with quorum
 	// durability: writes that were acknowledged before may lie anywhere below
 	// it, and nobody who has less is promoted.
@@ -101,6 +104,7 @@ func (t Topology) Clone() Topology {
 	t.Wardens = slices.Clone(t.Wardens)
 	t.Lineage = slices.Clone(t.Lineage)
 	t.Sync = slices.Clone(t.Sync) // the sets themselves are never changed
+	t.PreviousSync = slices.Clone(t.PreviousSync)
 	return t
 }
 
@@ -110,7 +114,8 @@ func (t Topology) Equal(u Topology) bool { return sameTopology(&t, &u) }
 func sameTopology(t, u *Topology) bool {
 	return t.Version == u.Version && t.Phase == u.Phase && t.Birth == u.Birth && t.Group == u.Group &&
 		t.Primary == u.Primary && t.Previous == u.Previous && sameList(t.Wardens, u.Wardens) &&
-		sameList(t.Lineage, u.Lineage) && slices.EqualFunc(t.Sync, u.Sync, SyncSet.Equal) && t.Floor == u.Floor && t.Settings == u.Settings && t.Leader == u.Leader &&
+		sameList(t.Lineage, u.Lineage) && slices.EqualFunc(t.Sync, u.Sync, SyncSet.Equal) &&
+		slices.EqualFunc(t.PreviousSync, u.PreviousSync, SyncSet.Equal) && t.Floor == u.Floor && t.Settings == u.Settings && t.Leader == u.Leader &&
 		t.LeaderRun == u.LeaderRun && t.Reason == u.Reason && t.Replaces == u.Replaces
 }
 

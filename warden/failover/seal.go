@@ -188,13 +188,17 @@ func (r *run) keeps(ch Choice) string {
 // keeps those it will take, and what it has of those before.
 func (r *run) inherit(t *warden.Topology) {
 	if !r.c.Durable {
-		t.Sync, t.Floor = nil, warden.Fork{}
+		t.Sync, t.PreviousSync, t.Floor = nil, nil, warden.Fork{}
 		return
 	}
 	if len(t.Sync) == 0 {
 		return
 	}
-	next := t.NewestSync().Without(r.s.Candidate)
+	next := t.NewestSync()
+	if n := len(t.PreviousSync); n > 0 && t.PreviousSync[n-1].K > 0 {
+		next = t.PreviousSync[n-1] // a candidate that was given up is a member as before
+	}
+	next = next.Without(r.s.Candidate)
 	if !r.c.SyncStrict {
 		next.K = min(next.K, len(next.Members))
 	}

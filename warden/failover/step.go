@@ -395,6 +395,9 @@ func (r *run) decide() {
 			// before: without this nobody could tell it from a stranger.
 			*t = t.WithLineage(l.Seen.LineageBefore, l.Seen.Lineage)
 		}
+		if t.Phase != warden.PhasePromoting || t.Primary == s.Old {
+			t.PreviousSync = t.Sync
+		}
 		t.Phase, t.Primary, t.Previous = warden.PhasePromoting, s.Candidate, previous
 		r.inherit(t)
 	})
@@ -437,6 +440,10 @@ func (r *run) goBack(why string) {
 		if n := r.sc.node(old); n != nil && n.Belongs && n.Seen.Role == warden.RolePrimary {
 			*t = t.WithLineage(n.Seen.LineageBefore, n.Seen.Lineage) // the candidate's line is not the newest any more
 		}
+		if t.Phase == warden.PhasePromoting {
+			// It waits by these still: nobody told it otherwise.
+			t.Sync, t.PreviousSync = t.PreviousSync, nil
+		}
 		t.Phase, t.Primary, t.Previous = warden.PhaseDone, old, ""
 	})
 }
@@ -449,7 +456,7 @@ func (r *run) publish(reason warden.Reason) {
 		if t.Primary != s.Candidate {
 			r.inherit(t) // adopted
 		}
-		t.Phase, t.Primary = warden.PhaseDone, s.Candidate
+		t.Phase, t.Primary, t.PreviousSync = warden.PhaseDone, s.Candidate, nil
 		if s.Old != s.Candidate {
 			t.Previous = s.Old
 		}
