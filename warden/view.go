@@ -129,6 +129,9 @@ const (
 	WishForget     Wish = "forget" // take a Warden off the list
 	WishRecover    Wish = "recover"
 	WishReset      Wish = "reset" // forget nodes that cannot be reached
+	// WishRelease undoes a seal without a majority. One Warden does it alone,
+	// beside the group's mind.
+	WishRelease Wish = "release"
 )
 
 // Command is an operator's order to the Wardens about one group.
@@ -139,6 +142,9 @@ type Command struct {
 	To NodeID
 	// Wardens are those to forget, or given up as lost (recover).
 	Wardens []WardenID
+	// Gone are nodes that the operator knows to be no primary although they
+	// cannot be asked (release).
+	Gone []NodeID
 	// Wait: answer only when the change is finished, not when it is started.
 	Wait bool
 }
@@ -157,10 +163,10 @@ const (
 // Answer answers a Command.
 type Answer struct {
 	Verdict Verdict `json:"verdict"`
-	// Code is a stable word for refusals: abstains, cancelled, cannot-hold,
-	// changed, in-progress, no-good-replica, no-primary, not-agreed,
-	// not-elected, paused, quorum, store, superseded, timeout, unknown-group,
-	// unknown-warden, usage.
+	// Code is a stable word for refusals: abstains, agreed, cancelled,
+	// cannot-hold, changed, in-progress, no-good-replica, no-primary, not-agreed,
+	// not-elected, not-released, not-sealed, paused, quorum, store, superseded,
+	// timeout, unknown-group, unknown-warden, unseen, usage.
 	Code string `json:"code,omitempty"`
 	// Text explains it and names the remedy.
 	Text string `json:"text,omitempty"`

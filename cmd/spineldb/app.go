@@ -92,6 +92,8 @@ func (p *program) commands() []*cli.Command {
 		&cli.BoolFlag{Name: "no-wait", EnvVars: []string{"WARDEN_NO_WAIT"}, Usage: "return when the change has begun"})
 	recovery := append(p.connectionFlags(time.Minute),
 		&cli.StringSliceFlag{Name: "lost", EnvVars: []string{"WARDEN_LOST"}, Usage: "the `IDS` of the Wardens that will never return, or their beginnings"})
+	release := append(p.connectionFlags(time.Minute),
+		&cli.StringSliceFlag{Name: "gone", EnvVars: []string{"WARDEN_GONE"}, Usage: "the `NODES` (HOST:PORT) that cannot be asked and that you know were not promoted"})
 	plain, order := p.connectionFlags(5*time.Second), p.connectionFlags(time.Minute)
 	return []*cli.Command{
 		{Name: "status", Usage: "show groups, nodes and Wardens, and whether they agree", ArgsUsage: "[GROUP]", Flags: status, Action: p.status},
@@ -103,6 +105,7 @@ func (p *program) commands() []*cli.Command {
 		{Name: "resume", Usage: "end a pause", ArgsUsage: "[GROUP]", Flags: order, Action: p.plainOrder("RESUME")},
 		{Name: "forget", Usage: "take a Warden that is gone off a group's list", ArgsUsage: "[GROUP] WARDEN-ID", Flags: order, Action: p.forget},
 		{Name: "recover", Usage: "go on after a majority of Wardens was lost for ever", ArgsUsage: "[GROUP] --lost ID,ID", Flags: recovery, Action: p.recovery},
+		{Name: "release", Usage: "undo a seal by hand when no majority of Wardens is left to do it", ArgsUsage: "[GROUP]", Flags: release, Action: p.release},
 		{Name: "ckquorum", Usage: "ask whether a failover could be agreed now", ArgsUsage: "[GROUP]", Flags: plain, Action: p.ckquorum},
 		p.doctorCommand(),
 		{Name: "version", Usage: "print the version", Flags: []cli.Flag{jsonFlag()}, Action: p.version},

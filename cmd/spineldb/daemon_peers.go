@@ -218,8 +218,11 @@ func (dir directory) Group(name warden.GroupName) (warden.GroupView, bool) {
 }
 
 // Command brings an operator's order to its group. A RESET forgets the real
-// Sentinels of the group too.
+// Sentinels of the group too. A RELEASE is what one Warden does without them.
 func (dir directory) Command(ctx context.Context, c warden.Command) warden.Answer {
+	if c.Wish == warden.WishRelease {
+		return dir.d.release(ctx, c)
+	}
 	a := dir.Shell.Command(ctx, c)
 	if c.Wish == warden.WishReset && a.Verdict != warden.VerdictRefused {
 		dir.d.neighbours.Reset(c.Group)

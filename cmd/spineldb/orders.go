@@ -94,6 +94,28 @@ func (p *program) recovery(c *cli.Context) error {
 	}, "RECOVER")
 }
 
+// release is the action of `release [GROUP] --gone a,b`.
+func (p *program) release(c *cli.Context) error {
+	group, err := onlyGroup(c)
+	if err != nil {
+		return err
+	}
+	var nodes []string
+	for _, name := range c.StringSlice("gone") {
+		node, err := warden.ParseNode(strings.TrimSpace(name))
+		if err != nil {
+			return exit.WrongUsage("--gone: %v", err)
+		}
+		nodes = append(nodes, string(node))
+	}
+	return p.order(c, group, func(string, remote.Status) ([]any, error) {
+		if len(nodes) == 0 {
+			return nil, nil
+		}
+		return []any{"GONE", strings.Join(nodes, ",")}, nil
+	}, "RELEASE")
+}
+
 // onlyGroup is the one optional argument GROUP.
 func onlyGroup(c *cli.Context) (string, error) {
 	if c.NArg() > 1 {

@@ -67,8 +67,11 @@ func TestAgainstRealServer(t *testing.T) {
 	runCommand(t, "failover", "--to", "10.0.0.2:6379", "--no-wait").has(t, exit.Done, "done: so be it")
 	runCommand(t, "forget", "aaa").has(t, exit.Done, "done")
 	runCommand(t, "recover", "--lost", "aaa").has(t, exit.Done, "done")
+	runCommand(t, "release", "--gone", "10.0.0.3:6379,10.0.0.4:6379", "--gone", "c:1").has(t, exit.Done, "release mymaster: done: so be it")
+	runCommand(t, "release", "mymaster").has(t, exit.Done, "done")
+	runCommand(t, "release", "--gone", "nobody").has(t, exit.Usage, "--gone: address \"nobody\" has no port")
 	d.mu.Lock()
-	if len(d.commands) != 3 || d.commands[0].To != "10.0.0.2:6379" || d.commands[0].Wait || d.commands[1].Wardens[0] != idA || d.commands[2].Wish != warden.WishRecover {
+	if len(d.commands) != 5 || d.commands[3].Wish != warden.WishRelease || len(d.commands[3].Gone) != 3 || len(d.commands[4].Gone) != 0 || d.commands[0].To != "10.0.0.2:6379" || d.commands[0].Wait || d.commands[1].Wardens[0] != idA || d.commands[2].Wish != warden.WishRecover {
 		t.Errorf("commands: %+v", d.commands)
 	}
 	d.mu.Unlock()

@@ -58,6 +58,7 @@ func wardenCommands() []command {
 		{name: "help", arity: 2, summary: "Print this help.", run: help("warden")},
 		{name: "pause", arity: 3, usage: group, summary: "Watch, but do nothing, until RESUME.", run: simpleOrder(warden.WishPause)},
 		{name: "recover", arity: 5, usage: "<group> LOST <id[,id...]>", summary: "Go on without a majority that is lost for ever.", run: recoverGroup},
+		{name: "release", arity: -3, usage: "<group> [GONE <host:port[,...]>]", summary: "Undo a seal without a majority.", run: releaseGroup},
 		{name: "reset", arity: 3, usage: "<pattern>", summary: "Forget what cannot be reached, in groups that match.", run: resetGroups},
 		{name: "resume", arity: 3, usage: group, summary: "End a PAUSE.", run: simpleOrder(warden.WishResume)},
 		{name: "status", arity: -2, usage: "[<group>]", summary: "Return this Warden and what it sees.", run: status},
@@ -177,6 +178,28 @@ func recoverGroup(c *call) {
 		return
 	}
 	c.orderAbout(warden.WishRecover, strings.Split(c.words[4], ",")...)
+}
+
+func releaseGroup(c *call) {
+	cmd := warden.Command{Group: warden.GroupName(c.words[2]), Wish: warden.WishRelease}
+	switch rest := c.words[3:]; {
+	case len(rest) == 0:
+	case len(rest) == 2 && strings.EqualFold(rest[0], "gone"):
+		for name := range strings.SplitSeq(rest[1], ",") {
+			node, err := warden.ParseNode(name)
+			if err != nil {
+				c.fail("ERR %s", err)
+				return
+			}
+			cmd.Gone = append(cmd.Gone, node)
+		}
+	default:
+		c.fail("ERR syntax error at '%s': expected [GONE host:port,...]", clip(rest[0], 128))
+		return
+	}
+	if c.known() {
+		c.json(c.order(cmd))
+	}
 }
 
 // orderAbout gives a command that names Wardens.

@@ -31,6 +31,8 @@ func TestOrdersReachTheDirectory(t *testing.T) {
 		{"WARDEN FORGET mymaster " + idB, warden.Command{Wish: warden.WishForget, Wardens: []warden.WardenID{idB}}},
 		{"WARDEN RECOVER mymaster LOST " + idB + "," + idC + "," + idB,
 			warden.Command{Wish: warden.WishRecover, Wardens: []warden.WardenID{idB, idC}}},
+		{"WARDEN RELEASE mymaster", warden.Command{Wish: warden.WishRelease}},
+		{"WARDEN RELEASE mymaster GONE 10.0.0.2:6379,[::1]:1", warden.Command{Wish: warden.WishRelease, Gone: []warden.NodeID{"10.0.0.2:6379", "[::1]:1"}}},
 	} {
 		if got := p.ask(strings.Fields(c.words)...); strings.HasPrefix(got, "-") {
 			t.Errorf("%s: got %q", c.words, got)
@@ -55,6 +57,7 @@ func TestMistakesAreNoOrders(t *testing.T) {
 		"WARDEN FAILOVER mymaster TO 1.2.3.4:5 TO 1.2.3.4:5", "WARDEN SWITCHOVER mymaster NOW", "WARDEN PAUSE nobody",
 		"WARDEN FORGET mymaster 1234", "WARDEN FORGET mymaster " + strings.ToUpper(runA), "WARDEN FORGET nobody " + idB,
 		"WARDEN RECOVER mymaster FOUND " + idB, "WARDEN RECOVER mymaster LOST " + idB + ",", "WARDEN NONSENSE", "WARDEN",
+		"WARDEN RELEASE", "WARDEN RELEASE nobody", "WARDEN RELEASE mymaster GONE", "WARDEN RELEASE mymaster GONE a,b:1", "WARDEN RELEASE mymaster LOST a:1",
 		"SENTINEL FAILOVER", "SENTINEL FAILOVER mymaster now", "WARDEN RESUME mymaster now",
 	} {
 		if got := p.ask(strings.Fields(words)...); !strings.HasPrefix(got, "-ERR ") {
