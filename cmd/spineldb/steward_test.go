@@ -265,7 +265,7 @@ func TestStewardParameters(t *testing.T) {
 		t.Errorf("at first: %s", got)
 	}
 	err := o.SetParameters(t.Context(), []resp.Setting{
-		setting("resolve-hostnames", "yes"), setting("announce-ip", "10.0.0.7"), setting("announce-port", "99"),
+		setting("resolve-hostnames", "Yes"), setting("announce-ip", "10.0.0.7"), setting("announce-port", "99"),
 		setting("sentinel-user", "u"), setting("sentinel-pass", "p"), setting("loglevel", "debug"),
 	})
 	want := "resolve-hostnames=yes announce-hostnames=no announce-ip=10.0.0.7 announce-port=99 sentinel-user=u sentinel-pass=p loglevel=debug "

@@ -161,10 +161,14 @@ func (s *steward) SetParameters(ctx context.Context, parameters []resp.Setting) 
 			next.Changes.Parameters = map[string]string{}
 		}
 		for _, p := range parameters {
-			if err := next.setParameter(p.Name, p.Values[0]); err != nil {
+			value := p.Values[0]
+			if isWord(p.Name) {
+				value = strings.ToLower(value)
+			}
+			if err := next.setParameter(p.Name, value); err != nil {
 				return err
 			}
-			next.Changes.Parameters[p.Name] = p.Values[0]
+			next.Changes.Parameters[p.Name] = value
 		}
 		return nil
 	})
@@ -175,6 +179,11 @@ func (s *steward) SetParameters(ctx context.Context, parameters []resp.Setting) 
 			"as the key between them is made from it. Change it on all Wardens, then restart them one by one")
 	}
 	return err
+}
+
+// isWord reports whether a parameter is one of several words, in any case.
+func isWord(parameter string) bool {
+	return parameter == "resolve-hostnames" || parameter == "announce-hostnames" || parameter == "loglevel"
 }
 
 // setParameter changes one parameter of SENTINEL CONFIG.
