@@ -253,10 +253,26 @@ func (s *State) alone(p *Node) bool {
 	})
 }
 
+// line is how new a known replication id is, -1 for an unknown one.
+func (s *State) line(c *Config, id string) int {
+	if i := slices.Index(c.Lineage, id); i >= 0 {
+		return i
+	}
+	if i := slices.Index(s.Extra, id); i >= 0 {
+		return len(c.Lineage) + i
+	}
+	return -1
+}
+
 // othersAhead reports whether a living replica of the lineage has more than
-// position.
+// position, on a line no older than that from which p went on: positions of
+// lines that were left say nothing (simulator seed 35255).
 func (s *State) othersAhead(c *Config, p *Node, position int64) bool {
+	mine := s.line(c, p.Seen.LineageBefore)
 	return s.any(func(n *Node) bool {
+		if theirs := max(s.line(c, n.Seen.Lineage), s.line(c, n.Seen.LineageBefore)); theirs < mine {
+			return false
+		}
 		return n.ID != p.ID && n.SeenAt != 0 && !n.Down && !n.Seen.Empty && !n.Seen.Syncing &&
 			n.Seen.Role == warden.RoleReplica && n.Seen.Position > position && s.Belongs(c, n.Seen) &&
 			n.Seen.Lineage != p.Seen.Lineage
