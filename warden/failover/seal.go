@@ -97,8 +97,9 @@ func (r *run) sealing() {
 		s.pollAt = r.now.Add(sealGrace)
 	}
 	switch {
-	case short == "" && r.now < s.pollAt && r.sealsComing():
-		// More to choose from, and more members for whom is chosen.
+	case short == "" && r.sealsComing() && (r.now < s.pollAt || !r.anySealed()):
+		// More to choose from, and more members for whom is chosen. A set that
+		// nothing could be acknowledged by needs no seal, but a candidate.
 	case short == "":
 		r.say("enough members are sealed")
 		s.sealed = true
@@ -116,6 +117,10 @@ func (r *run) sealsComing() bool {
 		n := r.sc.node(p.node)
 		return p.kind == warden.ActSeal && n != nil && n.Good && !n.Down && !n.Refusing
 	})
+}
+
+func (r *run) anySealed() bool {
+	return slices.ContainsFunc(r.s.Looks, func(l Look) bool { return l.Sealed })
 }
 
 // sealable are the members of all sets, without the primary to be replaced.
