@@ -303,6 +303,17 @@ func (s *State) HearsMajority(c Config, now warden.Instant) bool {
 	return n >= len(list)/2+1
 }
 
+// HearsAll reports whether every listed Warden was heard lately. False before
+// there is a list.
+func (s *State) HearsAll(c Config, now warden.Instant) bool {
+	for _, id := range s.Reg.Chosen.Wardens {
+		if p := s.Peer(id); id != c.Self && (p == nil || now.Sub(p.At) > StaleAfter(c)) {
+			return false
+		}
+	}
+	return len(s.Reg.Chosen.Wardens) > 0
+}
+
 // HeardAgo is the age of the last moment at which a majority of the listed
 // Wardens had been heard; negative when never.
 func (s *State) HeardAgo(c Config, now warden.Instant) warden.Duration {

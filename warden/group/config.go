@@ -50,6 +50,9 @@ type Config struct {
 	// operator's command waits for a leader. 0 is the default of each.
 	LookEvery, TiltTrigger, TiltPeriod, ElectionTimeout warden.Duration
 
+	// HelloCalm is the time between two hellos while every Warden of the list is
+	// heard: on PostgreSQL each one costs a transaction id. 0: HelloInterval.
+	HelloCalm warden.Duration
 	// NameConfirmed: while a promotion is unconfirmed clients are told of no
 	// primary. Else of the candidate, which refuses writes until then.
 	NameConfirmed bool

@@ -19,6 +19,9 @@ type Effects struct {
 	Announce []warden.Event
 	// Answers end operator commands.
 	Answers []CommandAnswer
+	// HelloEvery is the time between two hellos on a node from now on (0: as
+	// before).
+	HelloEvery warden.Duration
 	// Wake is when the next Tick is due at the latest (0: no wish).
 	Wake warden.Instant
 }

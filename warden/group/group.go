@@ -145,6 +145,12 @@ func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 		r := s.el.Reg.Clone()
 		p.f.Persist = &r
 	}
+	if c.HelloCalm > c.HelloInterval {
+		p.f.HelloEvery = c.HelloInterval
+		if s.el.HearsAll(p.electionConfig(), now) {
+			p.f.HelloEvery = c.HelloCalm
+		}
+	}
 	p.f.Wake = p.wake()
 	return p.f
 }

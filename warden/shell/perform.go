@@ -50,6 +50,9 @@ func (l *loop) perform(next Mind, effects group.Effects) {
 		l.desk.answer(a.ID, a.Answer)
 	}
 	l.wake = effects.Wake
+	if effects.HelloEvery > 0 {
+		l.watch.helloEvery.Store(int64(effects.HelloEvery))
+	}
 }
 
 // act begins one action.
