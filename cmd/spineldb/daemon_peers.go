@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -212,7 +213,7 @@ func (dir directory) Group(name warden.GroupName) (warden.GroupView, bool) {
 		p.Sentinel = dir.d.ids.of(p.ID)
 	}
 	v.Peers = withoutFormerLives(v.Peers, dir.d.ids.of(dir.d.store.Identity()))
-	v.Peers = append(v.Peers, real...)
+	v.Peers = append(withoutReplaced(v.Peers, real), real...)
 	slices.SortFunc(v.Peers, func(a, b warden.PeerView) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return v, true
 }
@@ -245,6 +246,15 @@ func withoutFormerLives(peers []warden.PeerView, own string) []warden.PeerView {
 			return q.ID != p.ID && q.Sentinel == p.Sentinel && q.HeardAgo >= 0 &&
 				(p.HeardAgo < 0 || q.HeardAgo < p.HeardAgo || q.HeardAgo == p.HeardAgo && q.ID < p.ID)
 		})
+	})
+}
+
+// withoutReplaced leaves out Wardens in whose place a real Sentinel runs again,
+// with the id that it found in the file. Who is heard as a Warden is none.
+func withoutReplaced(peers, real []warden.PeerView) []warden.PeerView {
+	return slices.DeleteFunc(peers, func(p warden.PeerView) bool {
+		id := warden.WardenID(cmp.Or(p.Sentinel, string(p.ID)))
+		return slices.ContainsFunc(real, func(r warden.PeerView) bool { return r.ID == id })
 	})
 }
 
