@@ -35,6 +35,9 @@
 // shaped like the entries of WARDEN EVENTS; it must be subscribed by its full
 // name, so that PSUBSCRIBE * shows each event once, as everywhere.
 //
+// A crowd of more than 16 subscribers gets an event together with those of the
+// next 50 ms, except that +switch-master and what came before it go at once.
+//
 // # The command WARDEN
 //
 // For people and the command line. It stands under the same AUTH. All answers

@@ -19,6 +19,11 @@ type seat struct {
 	// attended says that the lobby's goroutine stands in for the client's own.
 	attended bool
 	now      time.Time // while attended
+	// asked is the last question as it arrived, which is mostly the next one
+	// too, and command and words what it was found to be.
+	asked   []byte
+	command *command
+	words   []string
 	// arrived is what the lobby has read and nobody has taken yet.
 	arrived []byte
 }
@@ -63,15 +68,25 @@ func (c *client) mayRest() bool {
 // false, and leaves the others to the client's own goroutine, if there are any.
 // The answers are then in the client's writer. It waits for nothing.
 func (c *client) attend(arrived []byte, now time.Time) bool {
-	c.seat.attended, c.seat.arrived, c.seat.now = true, arrived, now
-	defer func() { c.seat.attended = false }()
+	s := &c.seat
+	s.attended, s.now = true, now
+	defer func() { s.attended = false }()
+	if len(s.asked) > 0 && bytes.Equal(arrived, s.asked) && c.server.mayAnswer(c, s.command) {
+		c.server.answer(c, s.command, s.command.full, "", s.words)
+		return !c.quitting
+	}
+	s.asked = s.asked[:0]
+	s.arrived = arrived
 	for at := 0; at < len(arrived); at = len(arrived) - c.reader.br.Buffered() {
 		words, err := c.reader.read(true)
 		if err != nil || !c.server.quickly(c, words) {
 			// What was read of it is read again, by who can wait for more.
 			c.reader.br.Reset(c)
-			c.seat.arrived = bytes.Clone(arrived[at:])
+			s.arrived = bytes.Clone(arrived[at:])
 			return false
+		}
+		if at == 0 && c.reader.br.Buffered() == 0 && len(s.arrived) == 0 && len(arrived) <= keepRequest {
+			s.remember(arrived, words)
 		}
 	}
 	return !c.quitting
@@ -84,11 +99,24 @@ func (s *Server) quickly(c *client, words []string) bool {
 		return true // asks for no answer
 	}
 	cmd, name, problem := s.table.find(words)
-	if problem != "" || !cmd.quick || c.quitting || s.pause.on.Load() {
+	if problem != "" || !s.mayAnswer(c, cmd) {
 		return false
 	}
+	c.seat.command = cmd
 	s.answer(c, cmd, name, problem, words)
 	return true
+}
+
+// mayAnswer reports whether the lobby may answer a command now.
+func (s *Server) mayAnswer(c *client, cmd *command) bool {
+	return cmd.quick && !c.quitting && !s.pause.on.Load()
+}
+
+// remember keeps a question, and what words it was. An empty one is none.
+func (s *seat) remember(asked []byte, words []string) {
+	if len(words) > 0 {
+		s.asked, s.words = append(s.asked, asked...), append(s.words[:0], words...)
+	}
 }
 
 // now is the time, in the lobby that of its round.

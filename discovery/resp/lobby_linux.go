@@ -63,10 +63,11 @@ const (
 	// lobbyTurn is how many rounds are made before all others get their turn,
 	// however much the clients ask.
 	lobbyTurn = 128
-	// lobbyPatience is how often it looks in vain before it waits. So many looks
-	// cost about as much as the waking that they may save, and a client that is
-	// asking in the meantime has nobody to wake.
-	lobbyPatience = 16
+	// The lobby looks in vain that often, about, before it waits: a look costs
+	// little beside the waking that it may save, and a client that is asking in
+	// the meantime has nobody to wake. How often that helped decides how often it
+	// is tried; where clients and lobby share one processor it never does.
+	leastPatience, mostPatience = 2, 32
 )
 
 func newLobby(s *Server) (*lobby, error) {
@@ -91,6 +92,7 @@ func (l *lobby) run() {
 		return
 	}
 	events := make([]syscall.EpollEvent, lobbyRound)
+	patience := leastPatience
 	// It ends by an error: the deadline that end sets.
 	_ = raw.Read(func(uintptr) bool {
 		for rounds, vain := 1, 0; l.server.ctx.Err() == nil; {
@@ -102,11 +104,15 @@ func (l *lobby) run() {
 			n, err := look(l.fd, events)
 			switch {
 			case err == syscall.EINTR:
-			case err != nil || n == 0 && vain == lobbyPatience:
+			case err != nil || n == 0 && vain >= patience:
+				patience = max(patience/2, leastPatience)
 				return false // wait for more
 			case n == 0:
 				vain++
 			default:
+				if vain > 0 {
+					patience = min(2*patience, mostPatience)
+				}
 				vain = 0
 				rounds++
 				l.round(events[:n], time.Now())
@@ -179,43 +185,43 @@ func (*lobby) leave(c *client) {
 // round attends to all clients of whom there is news. First all are read from
 // and then all are sent to: they are often woken together, and so all at once.
 func (l *lobby) round(news []syscall.EpollEvent, now time.Time) {
-	l.attended = l.attended[:0]
-	for _, e := range news {
-		c := l.take(e.Fd)
-		if c == nil {
-			continue
-		}
+	l.take(news)
+	for _, c := range l.attended {
 		c.seat.stays = l.receive(c, now)
-		l.attended = append(l.attended, c)
 	}
-	for i, c := range l.attended {
-		l.put(c, c.seat.stays && c.send())
-		l.attended[i] = nil
+	for _, c := range l.attended {
+		c.seat.stays = c.seat.stays && c.send()
 	}
+	l.put()
 }
 
-// take begins to attend to the client of a descriptor. There may be none: it
-// was told of before the client was cut. There may be another one since, which
-// then has nothing to read and stays.
-func (l *lobby) take(fd int32) *client {
+// take begins to attend to those of whom there is news. There may be nobody at
+// a descriptor: it was told of before the client was cut. There may be another
+// one since, who then has nothing to read and stays.
+func (l *lobby) take(news []syscall.EpollEvent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.guests[fd]
-	if c != nil {
-		c.seat.stay = attended
+	for _, e := range news {
+		if c := l.guests[e.Fd]; c != nil {
+			c.seat.stay = attended
+			l.attended = append(l.attended, c)
+		}
 	}
-	return c
 }
 
 // put ends what take began.
-func (l *lobby) put(c *client, stays bool) {
+func (l *lobby) put() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if stays && c.seat.stay == attended {
-		c.seat.stay = resting
-		return
+	for _, c := range l.attended {
+		if c.seat.stays && c.seat.stay == attended {
+			c.seat.stay = resting
+		} else {
+			l.dismiss(c)
+		}
 	}
-	l.dismiss(c)
+	clear(l.attended)
+	l.attended = l.attended[:0]
 }
 
 // receive reads what has arrived and has it answered. It reports whether the

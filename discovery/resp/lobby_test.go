@@ -334,3 +334,51 @@ func TestLoginDeadlineDoesNotEndRest(t *testing.T) {
 		rested(t, s, 1)
 	}
 }
+
+// Goal: the same question again means the same, and another one of the same
+// length, an empty one and a wrong one do not.
+func TestQuestionsAreRemembered(t *testing.T) {
+	s := startServer(t, newFake(), nil)
+	p := dial(t, s)
+	p.want("+PONG\r\n", "PING")
+	unknown := strings.Replace(askAddress, "mymaster", "nomaster", 1)
+	for i, step := range []struct{ ask, want string }{
+		{askAddress, address1}, {askAddress, address1}, {unknown, "*-1\r\n"}, {unknown, "*-1\r\n"}, {askAddress, address1},
+		{"\r\n", ""}, {"\r\n", ""}, {"\r\n" + askAddress, address1}, {"\r\n", ""}, {"PING\r\n", "+PONG\r\n"}, {"PING\r\n", "+PONG\r\n"},
+		{"PING 1\r\n", "$1\r\n1\r\n"}, {"PING 2\r\n", "$1\r\n2\r\n"}, {"PING 2\r\n", "$1\r\n2\r\n"},
+		{askAddress + unknown, address1 + "*-1\r\n"}, {askAddress + unknown, address1 + "*-1\r\n"}, {askAddress, address1},
+	} {
+		rested(t, s, 1)
+		p.send(step.ask)
+		got := make([]byte, len(step.want))
+		if _, err := io.ReadFull(p.br, got); err != nil || string(got) != step.want {
+			t.Fatalf("step %d: got %q, %v, want %q", i, got, err, step.want)
+		}
+	}
+	before := s.stats.commands.Load()
+	for range 3 {
+		p.send(askAddress)
+		p.frame()
+	}
+	if n := s.stats.commands.Load() - before; n != 3 {
+		t.Errorf("%d commands were counted, want 3", n)
+	}
+}
+
+// Goal: who is remembered has no more rights than before: a pause holds it back.
+func TestRememberedQuestionWaitsForPause(t *testing.T) {
+	s := startServer(t, newFake(), nil)
+	p, operator := dial(t, s), dial(t, s)
+	for range 3 {
+		p.send(askAddress)
+		p.frame()
+		rested(t, s, 1)
+	}
+	operator.want("+OK\r\n", "CLIENT", "PAUSE", "100000")
+	p.send(askAddress)
+	rested(t, s, 0)
+	operator.want("+OK\r\n", "CLIENT", "UNPAUSE")
+	if got := p.frame(); got != address1 {
+		t.Errorf("got %q", got)
+	}
+}
