@@ -128,7 +128,7 @@ func patient(conf config.Config, m config.Master) (doctor.Group, error) {
 			User: m.AuthUser, Password: string(m.AuthPassword), Database: p.Database, Passfile: p.Passfile,
 			SSLMode: p.SSLMode, SSLRootCert: p.SSLRootCert, SSLCert: p.SSLCert, SSLKey: p.SSLKey, Renames: m.Renames,
 		},
-		ReplicationUser: p.ReplicationUser, ReplicationPassword: p.ReplicationPassword != "",
+		ReplicationUser: p.ReplicationUser, ReplicationPassword: p.ReplicationPassword != "", ReplicationPassfile: p.ReplicationPassfile != "",
 	}
 	for _, node := range g.Nodes {
 		if tags, ok := m.Tags[node]; ok && tags.NoFailover {

@@ -35,8 +35,9 @@ type Group struct {
 	Login         Login
 	// ReplicationUser is whom standbys log in as; empty: as they have it.
 	// ReplicationPassword: one is written into their settings.
-	ReplicationUser     string
-	ReplicationPassword bool
+	// ReplicationPassfile: they are told of a file with it.
+	ReplicationUser                          string
+	ReplicationPassword, ReplicationPassfile bool
 }
 
 // Login is how the nodes of a group are reached.

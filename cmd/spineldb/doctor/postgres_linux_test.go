@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -157,7 +158,7 @@ func TestHealthyGroup(t *testing.T) {
 		Name: "orders", Adapter: Postgres, Nodes: []warden.NodeID{a.Addr, b.Addr, c.Addr}, Quorum: 2, Wardens: 3,
 		Rejoin: true, Fence: true, Login: Login{User: "warden", SSLMode: "disable"}, ReplicationUser: "warden",
 	}
-	for _, durable := range []bool{false} {
+	for _, durable := range []bool{false, true} {
 		g.Durable, g.SyncStandbys = durable, 1
 		if durable {
 			do(t, a, "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (x, y)'", "SELECT pg_reload_conf()")
@@ -172,6 +173,71 @@ func TestHealthyGroup(t *testing.T) {
 		}
 		if r.Reached() != 3 || r.Count(OK) < 40 {
 			t.Errorf("durable %v: %d nodes were reached and %d checks are in order", durable, r.Reached(), r.Count(OK))
+		}
+	}
+}
+
+// Goal: the remedies for missing rights are SQL that mends them.
+func TestRemediesMend(t *testing.T) {
+	lab := openLab(t)
+	a := run(t, lab, "a", "")
+	g := Group{
+		Name: "orders", Adapter: Postgres, Nodes: []warden.NodeID{a.Addr}, Quorum: 2, Wardens: 3, Durable: true, SyncStandbys: 1,
+		Login: Login{User: "poor", SSLMode: "disable"}, ReplicationUser: "nobody",
+	}
+	rounds := 0
+	for more := true; more; rounds++ {
+		if more = false; rounds == 3 {
+			t.Fatal("there is no end to it")
+		}
+		for _, f := range diagnose(t, g).Findings {
+			if f.Severity != OK && slices.Contains([]string{"rights", "role", "replication-role", "hba"}, f.Check) {
+				more = true
+				sql, _, _ := strings.Cut(f.Remedy, "   --")
+				for statement := range strings.SplitSeq(strings.TrimSuffix(sql, ";"), ";") {
+					do(t, a, statement)
+				}
+			}
+		}
+	}
+	if rounds < 2 {
+		t.Error("nothing was found to mend")
+	}
+}
+
+// Goal: the SQL of docs/postgresql.md runs, and what it grants to Warden is what
+// the doctor asks for.
+func TestDocumentedSQL(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/postgresql.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab := openLab(t)
+	a := run(t, lab, "a", "")
+	blocks := regexp.MustCompile("(?s)```sql\n(.*?)```|\n\n((?:    [A-Z][^\n]*;\n)+)").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) < 3 {
+		t.Fatalf("%d blocks of SQL were found, want the two of roles and the one that takes a fence back", len(blocks))
+	}
+	for _, block := range blocks[1:] { // the lab has run the first one
+		var statements []string
+		for statement := range strings.SplitSeq(block[1]+block[2], ";") {
+			if strings.TrimSpace(statement) != "" {
+				statements = append(statements, statement)
+			}
+		}
+		do(t, a, statements...)
+	}
+	grants, err := postgreslab.Grants(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := ""
+	for _, r := range rightsFor(ward(), 150000) {
+		asked += r.grant
+	}
+	for _, what := range regexp.MustCompile(`(?:pg_\w+|warden\.\w+|\w+_\w+)`).FindAllString(grants, -1) {
+		if !strings.Contains(asked, what) {
+			t.Errorf("the page grants %s, for which the doctor does not ask", what)
 		}
 	}
 }

@@ -29,6 +29,7 @@ func judgePostgres(g Group, n *PostgresNode) []Finding {
 		{"timeouts", "no limit ends what Wardens keep open", checkTimeouts},
 		{"logging", "no order writes a password into the log", checkLogging},
 		{"archive", "archive and delays are not in the way", checkArchive},
+		{"sealing", "a seal could be made, and undone", checkSealing},
 		{"slots", "no slot holds WAL for nobody", checkSlots},
 		{"leftovers", "nothing is left over from an earlier change", checkLeftovers},
 		{"fence", "nothing gets around a fence", checkFence},
@@ -139,6 +140,29 @@ func checkSlots(_ Group, n *PostgresNode) []Finding {
 			out = append(out, Finding{Severity: Note, Found: "the slot " + s.Name + " is logical",
 				Why: "it does not move to a promoted standby by itself, so its reader has to begin anew after a failover", Remedy: "17 and later: sync_replication_slots = on, and the slot made with failover = true"})
 		}
+	}
+	return out
+}
+
+// checkSealing looks at what keeps a member of a sync set from being sealed. A
+// seal empties primary_conninfo and keeps what was in it, but for the password.
+func checkSealing(g Group, n *PostgresNode) []Finding {
+	if !g.Durable {
+		return nil
+	}
+	var out []Finding
+	if n.Conninfo.Password && !g.ReplicationPassword && !g.ReplicationPassfile {
+		out = append(out, Finding{Severity: Error, Found: "primary_conninfo has a password in it, and the configuration has none",
+			Why:    "a seal could not be undone, so this node is never sealed and does not count in a failover",
+			Remedy: `replication_user and replication_passfile (a .pgpass on the database hosts) in the group's block; or replication_password_file`})
+	}
+	if n.Settings["recovery_min_apply_delay"].Source == "command line" {
+		out = append(out, Finding{Severity: Error, Found: "recovery_min_apply_delay is set on the server's command line",
+			Why: "it beats orders, so this node is never sealed and does not count in a failover", Remedy: "take it out of the command that starts the server, and restart it"})
+	}
+	if _, sealed := n.Filed["warden.sealed"]; sealed && n.Standby {
+		out = append(out, Finding{Severity: Warning, Found: "it is sealed: it receives from nobody",
+			Why: "a failover is under way, or was given up and this node could not be told; the primary waits for members that cannot acknowledge", Remedy: "spineldb status and spineldb explain tell which; a Warden with a majority releases it by itself"})
 	}
 	return out
 }

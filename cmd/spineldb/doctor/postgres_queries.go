@@ -88,7 +88,7 @@ SELECT json_build_object(
 
 const filedQuery = `
 SELECT coalesce(json_object_agg(name, setting), '{}')::text FROM pg_file_settings
-WHERE sourcefile LIKE '%postgresql.auto.conf' AND name IN ('warden.epoch', 'warden.fenced', 'default_transaction_read_only', 'synchronous_standby_names')`
+WHERE sourcefile LIKE '%postgresql.auto.conf' AND name IN ('warden.epoch', 'warden.fenced', 'warden.sealed', 'default_transaction_read_only', 'synchronous_standby_names')`
 
 // Settings that only a start could apply are no mistakes in the files.
 const faultsQuery = `

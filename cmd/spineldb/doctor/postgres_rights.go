@@ -27,6 +27,8 @@ var altered = []struct {
 	{"default_transaction_read_only", "a primary can neither be held nor fenced", false},
 	{"warden.epoch", "no order is given: a node could not remember the newest leader", false},
 	{"warden.fenced", "a primary cannot be fenced", false},
+	{"warden.sealed", "a standby cannot be sealed, so there is no failover", true},
+	{"warden.armed", "waiting for standbys cannot be switched on with certainty", true},
 	{"synchronous_standby_names", "nothing can be promised about acknowledged commits", true},
 	{"recovery_min_apply_delay", "a standby that applies with a delay cannot be sealed, so there is no failover", true},
 }
@@ -43,7 +45,9 @@ func rightsFor(g Group, version int) []right {
 		execute("pg_read_file(text, bigint, bigint, boolean)", Note, "timeline histories cannot be read, so the line before is guessed, which is wrong where several nodes were promoted from one line"),
 	}
 	if g.Durable {
-		rights = append(rights, execute("pg_wal_replay_resume()", Error, "a standby whose replay is paused cannot be sealed, so there is no failover"))
+		rights = append(rights,
+			execute("pg_wal_replay_resume()", Error, "a standby whose replay is paused cannot be sealed, so there is no failover"),
+			execute("pg_wal_replay_pause()", Note, "sealing a standby takes a tenth of a second longer"))
 		if version >= 150000 {
 			rights = append(rights, right{"pg_checkpoint", "pg_has_role('pg_checkpoint', 'USAGE')", "GRANT pg_checkpoint TO %s;", Error, "waiting for standbys cannot be switched on with certainty"})
 		}

@@ -169,14 +169,32 @@ var postgresCases = map[string]struct {
 		p.c.change("synchronous_standby_names", "")
 	}, []string{"note 10.0.0.1:5432 commits: synchronous_standby_names is ANY 1 (b, c)"}},
 
-	"idle sessions":       {func(p patientGroup) { p.b.change("idle_session_timeout", "60000") }, []string{"warning 10.0.0.2:5432 timeouts: ALTER ROLE warden SET idle_session_timeout = 0;"}},
-	"short transactions":  {func(p patientGroup) { p.b.change("transaction_timeout", "1000") }, []string{"warning 10.0.0.2:5432 timeouts: transaction_timeout"}},
-	"senders for ever":    {func(p patientGroup) { p.b.change("wal_sender_timeout", "0") }, []string{"note 10.0.0.2:5432 timeouts: wal_sender_timeout is 0"}},
-	"logged passwords":    {func(p patientGroup) { p.b.change("log_statement", "ddl"); p.b.Conninfo.Password = true }, []string{"warning 10.0.0.2:5432 logging: log_statement is ddl"}},
+	"idle sessions":      {func(p patientGroup) { p.b.change("idle_session_timeout", "60000") }, []string{"warning 10.0.0.2:5432 timeouts: ALTER ROLE warden SET idle_session_timeout = 0;"}},
+	"short transactions": {func(p patientGroup) { p.b.change("transaction_timeout", "1000") }, []string{"warning 10.0.0.2:5432 timeouts: transaction_timeout"}},
+	"senders for ever":   {func(p patientGroup) { p.b.change("wal_sender_timeout", "0") }, []string{"note 10.0.0.2:5432 timeouts: wal_sender_timeout is 0"}},
+	"logged passwords": {func(p patientGroup) {
+		p.b.change("log_statement", "ddl")
+		p.b.Conninfo.Password, p.g.ReplicationPassfile = true, true
+	}, []string{"warning 10.0.0.2:5432 logging: log_statement is ddl"}},
 	"logged, no password": {func(p patientGroup) { p.b.change("log_statement", "all") }, nil},
-	"logged by time":      {func(p patientGroup) { p.b.change("log_min_duration_statement", "0"); p.b.Conninfo.Password = true }, []string{"warning 10.0.0.2:5432 logging: log_min_duration_statement is 0"}},
-	"archive fails":       {func(p patientGroup) { p.a.change("archive_mode", "on"); p.a.Archiver = Archiver{true, "00000002"} }, []string{"warning 10.0.0.1:5432 archive: archiving fails"}},
-	"delayed":             {func(p patientGroup) { p.b.change("recovery_min_apply_delay", "3600000") }, []string{"warning 10.0.0.2:5432 archive: recovery_min_apply_delay"}},
+	"logged by time": {func(p patientGroup) {
+		p.b.change("log_min_duration_statement", "0")
+		p.b.Conninfo.Password, p.g.ReplicationPassfile = true, true
+	}, []string{"warning 10.0.0.2:5432 logging: log_min_duration_statement is 0"}},
+	"archive fails": {func(p patientGroup) { p.a.change("archive_mode", "on"); p.a.Archiver = Archiver{true, "00000002"} }, []string{"warning 10.0.0.1:5432 archive: archiving fails"}},
+	"delayed":       {func(p patientGroup) { p.b.change("recovery_min_apply_delay", "3600000") }, []string{"warning 10.0.0.2:5432 archive: recovery_min_apply_delay"}},
+
+	"unsealable": {func(p patientGroup) { p.b.Conninfo.Password = true }, []string{"error 10.0.0.2:5432 sealing: replication_passfile"}},
+	"unsealable in no quorum": {func(p patientGroup) {
+		p.b.Conninfo.Password, p.g.Durable = true, false
+		p.a.change("synchronous_standby_names", "")
+		p.b.change("synchronous_standby_names", "")
+		p.c.change("synchronous_standby_names", "")
+	}, nil},
+	"fixed delay": {func(p patientGroup) {
+		p.b.Settings["recovery_min_apply_delay"] = Setting{Value: "0", Source: "command line"}
+	}, []string{"error 10.0.0.2:5432 sealing: recovery_min_apply_delay"}},
+	"sealed by an order": {func(p patientGroup) { p.b.Filed["warden.sealed"] = "{}" }, []string{"warning 10.0.0.2:5432 sealing: it receives from nobody"}},
 
 	"lost slot":  {func(p patientGroup) { p.a.Slots = []Slot{{Name: "warden_b", Type: "physical", State: "lost"}} }, []string{"warning 10.0.0.1:5432 slots: has lost WAL"}},
 	"heavy slot": {func(p patientGroup) { p.a.Slots = []Slot{{Name: "warden_b", Type: "physical", Held: 5 << 30}} }, []string{"warning 10.0.0.1:5432 slots: holds 5.0 GiB"}},
