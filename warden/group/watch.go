@@ -46,7 +46,8 @@ func hot(c *Config, s *State, now warden.Instant) bool {
 		return true
 	}
 	p := s.mon.Find(t.Primary)
-	return p != nil && (s.mon.Silence(p) >= c.DownAfter/2 || p.Refusing) && !p.Down
+	// A veto lives from one sight of growth to the next, so looks stay frequent.
+	return p != nil && (s.mon.Silence(p) >= c.DownAfter/2 || p.Refusing) && (!p.Down || s.mon.Veto)
 }
 
 // Watch is the list of nodes to look at now, sorted, and how often: calmly
