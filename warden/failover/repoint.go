@@ -116,19 +116,30 @@ func (r *run) repoint() {
 		return
 	}
 	s.Syncing = slices.DeleteFunc(s.Syncing, r.synced)
-	busy := len(s.Syncing)
+	busy, rejoining := len(s.Syncing), 0
 	for _, p := range s.pending {
 		if p.kind == warden.ActFollow || p.kind == warden.ActPromote || p.kind == warden.ActRejoin && !r.primaryDown() {
 			busy++
+		}
+		if p.kind == warden.ActRejoin {
+			rejoining++
 		}
 	}
 	for _, ft := range Faults(r.c, r.sc.Base, r.sc.Nodes, s.StageAt) {
 		if ft.Foreign || r.heldBack(ft.Node) || r.ordered(ft.Node) || r.isSyncing(ft.Node) {
 			continue
 		}
-		// To fence a primary is no copying: it does not wait for its turn.
-		fencing := ft.Primary && !ft.Rejoin && r.sc.node(ft.Node).Seen.NoDemote
-		if busy >= max(r.c.ParallelSyncs, 1) && !fencing {
+		// Where replicas never copy by themselves only a rejoin copies anything;
+		// the others do not wait for their turn, least of all members.
+		turn := busy
+		if n := r.sc.node(r.sc.Base.Primary); n != nil && n.Seen.NoDemote {
+			turn = 0
+		}
+		if ft.Rejoin {
+			turn = max(turn, rejoining)
+			rejoining++
+		}
+		if turn >= max(r.c.ParallelSyncs, 1) {
 			continue
 		}
 		busy++

@@ -216,7 +216,11 @@ func (r *run) inherit(t *warden.Topology) {
 // unseal lets the members receive again, from the primary that stays. What it
 // does not reach is found and mended later.
 func (r *run) unseal() {
+	p := r.sc.node(r.sc.Base.Primary)
 	for _, l := range r.s.Looks {
+		if p != nil && Stranded(p.Seen, &l.Seen) {
+			continue // it went another way and is not sent behind anybody
+		}
 		if l.Sealed && l.Seen.Role == warden.RoleReplica && l.Node != r.sc.Base.Primary {
 			r.follow(l.Node, r.sc.Base.Primary, orderLimit)
 		}
