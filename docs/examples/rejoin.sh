@@ -103,12 +103,14 @@ log=${log:-$data.log}
 
 if [[ -z $bin ]]; then
     if type -P pg_ctl > /dev/null; then
-        bin=$(dirname "$(type -P pg_ctl)")
+        bin=$(dirname "$(readlink -f "$(type -P pg_ctl)")")
     else
         bin=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
     fi
 fi
-[[ -x $bin/pg_ctl ]] || die "there is no pg_ctl in $bin: give --bin"
+for program in pg_ctl pg_rewind pg_basebackup psql; do
+    [[ -x $bin/$program ]] || die "there is no $program in $bin: give --bin"
+done
 
 # PostgreSQL's programs do not run as root, but as the owner of the data.
 as=()
@@ -131,7 +133,8 @@ export PGCONNECT_TIMEOUT=3 PGAPPNAME=warden-rejoin PGSSLMODE=$sslmode
 source="host=$host port=$port user=$user dbname=postgres"
 ask() { owner "$bin/psql" -XAtqw -v ON_ERROR_STOP=1 -d "$source" -c "$1" 9>&-; }
 
-[[ $(ask 'SELECT pg_is_in_recovery()') == f ]] || die "$primary is no primary now: nothing was touched"
+standby=$(ask 'SELECT pg_is_in_recovery()') || die "$primary cannot be asked: nothing was touched"
+[[ $standby == f ]] || die "$primary is no primary now: nothing was touched"
 
 # ---- Stop -------------------------------------------------------------------
 
