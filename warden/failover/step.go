@@ -455,9 +455,9 @@ func (r *run) publish(reason warden.Reason) {
 		*t = t.WithLineage(s.confirmed.LineageBefore, s.confirmed.Lineage)
 		if t.Primary != s.Candidate {
 			r.inherit(t) // adopted
-			if len(t.Sync) > 0 && s.confirmed.Waits != t.NewestSync().Rule(s.Candidate).String() {
-				t.Sync = append([]warden.SyncSet{{}}, t.NewestSync()) // nobody made it wait: nothing is promised until then
-			}
+		}
+		if len(t.Sync) > 0 && s.confirmed.Waits != t.NewestSync().Rule(s.Candidate).String() {
+			t.Sync = append([]warden.SyncSet{{}}, t.NewestSync()) // nobody made it wait: nothing is promised until then
 		}
 		t.Phase, t.Primary, t.PreviousSync = warden.PhaseDone, s.Candidate, nil
 		if s.Old != s.Candidate {

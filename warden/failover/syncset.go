@@ -67,7 +67,7 @@ func (r *run) nextSync() (warden.SyncSet, bool) {
 	if !r.c.Durable {
 		return warden.SyncSet{}, len(r.sc.Base.Sync) > 0
 	}
-	keep, gone := r.lasting(now)
+	keep := r.lasting(now)
 	next := warden.SyncSet{K: max(r.c.SyncStandbys, 1), Members: keep}
 	for _, n := range r.spares(now) {
 		if size := r.c.SyncGroupSize; size > 0 && len(next.Members) >= size {
@@ -81,10 +81,10 @@ func (r *run) nextSync() (warden.SyncSet, bool) {
 	case now.K == 0:
 		// Nothing is promised yet, or any more: that begins when it can be kept.
 		return now, false
+	case r.c.SyncStrict && len(next.Members) < now.K:
+		return now, false // rather block than promise less; to name others would not help
 	case r.c.SyncStrict:
-		// Rather block than promise less: who is gone fills the places.
-		next.Members = append(next.Members, gone[:min(next.K-len(next.Members), len(gone))]...)
-		next.K = max(min(next.K, now.K), 1)
+		next.K = now.K
 	default:
 		next.K = len(next.Members)
 	}
@@ -92,9 +92,9 @@ func (r *run) nextSync() (warden.SyncSet, bool) {
 	return next, !next.Equal(now)
 }
 
-// lasting divides the members into those that stay, and those gone for longer
-// than is waited for, the longest last.
-func (r *run) lasting(now warden.SyncSet) (keep, gone []warden.Member) {
+// lasting are the members that stay: not those gone for longer than is waited
+// for, nor those that can be none.
+func (r *run) lasting(now warden.SyncSet) (keep []warden.Member) {
 	p := r.sc.node(r.sc.Base.Primary)
 	since := func(m warden.Member) warden.Instant {
 		for _, a := range r.s.Absent {
@@ -107,14 +107,11 @@ func (r *run) lasting(now warden.SyncSet) (keep, gone []warden.Member) {
 	for _, m := range now.Members {
 		n := r.sc.node(m.Node)
 		out := m.Node == r.sc.Base.Primary || n != nil && n.Good && (n.Seen.NoSync || p != nil && Stranded(p.Seen, n.Seen))
-		if out || r.now.Sub(since(m)) > r.c.MemberTimeout {
-			gone = append(gone, m)
-		} else {
+		if !out && r.now.Sub(since(m)) <= r.c.MemberTimeout {
 			keep = append(keep, m)
 		}
 	}
-	slices.SortStableFunc(gone, func(a, b warden.Member) int { return cmp.Compare(since(b), since(a)) })
-	return keep, gone
+	return keep
 }
 
 // spares are the nodes that could join, the closest behind the primary first.
