@@ -226,6 +226,7 @@ type nodeState struct {
 	PID         uint32 `json:"pid"`
 	Standby     bool   `json:"standby"`
 	System      string `json:"system"`
+	Started     int64  `json:"started"`
 	Timeline    int64  `json:"timeline"`
 	Position    int64  `json:"position"`
 	Replayed    int64  `json:"replayed"`
@@ -236,6 +237,7 @@ type nodeState struct {
 func (s nodeState) fill(n *PostgresNode, before, after time.Time) {
 	n.Version, n.BackendPID = s.Version, s.PID
 	n.VersionText, _, _ = strings.Cut(s.VersionText, " (")
+	n.Started = s.Started
 	n.Standby, n.System, n.Timeline, n.Position, n.Replayed, n.Checksums = s.Standby, s.System, s.Timeline, s.Position, s.Replayed, s.Checksums
 	if s.Clock != 0 {
 		n.Blur = after.Sub(before) / 2

@@ -28,6 +28,7 @@ type PostgresNode struct {
 
 	Standby  bool
 	System   string
+	Started  int64 // when, in microseconds; with System it tells servers apart
 	Timeline int64
 	// Position is what is on disk, in bytes; Replayed what can be read.
 	Position, Replayed int64
@@ -180,7 +181,7 @@ func (n *PostgresNode) number(name string) (int64, bool) {
 	return v, err == nil
 }
 
-// epochOf is the group in the lasting mark of Wardens, "EPOCH GROUP".
+// markedFor is the group in the lasting mark of Wardens, "EPOCH GROUP".
 func (n *PostgresNode) markedFor() warden.GroupName {
 	_, group, _ := strings.Cut(strings.TrimSpace(n.Filed["warden.epoch"]), " ")
 	return warden.GroupName(group)

@@ -16,6 +16,9 @@ func judgePostgresGroup(g Group, all []*PostgresNode) []Finding {
 	if len(all) == 0 {
 		return nil
 	}
+	twice := apply(g, "", all, []rule[[]*PostgresNode]{{"addresses", "every address is that of another server", checkAddresses}})
+	every := all
+	all = slices.DeleteFunc(slices.Clone(all), func(n *PostgresNode) bool { return n.first(every) != n })
 	rules := []rule[[]*PostgresNode]{
 		{"primary", "exactly one node is the primary", checkPrimaries},
 		{"streaming", "every standby that answers streams", checkStreaming},
@@ -32,7 +35,28 @@ func judgePostgresGroup(g Group, all []*PostgresNode) []Finding {
 			{"durability", "what is promised about commits fits the nodes that there are", checkDurability},
 		}...)
 	}
-	return apply(g, "", all, rules)
+	return append(twice, apply(g, "", all, rules)...)
+}
+
+// first is the first of the nodes that is the same server as n, which may be
+// reached at several addresses.
+func (n *PostgresNode) first(all []*PostgresNode) *PostgresNode {
+	i := slices.IndexFunc(all, func(o *PostgresNode) bool {
+		return o == n || n.System != "" && o.System == n.System && o.Started == n.Started && o.Standby == n.Standby
+	})
+	return all[i]
+}
+
+func checkAddresses(_ Group, all []*PostgresNode) []Finding {
+	var out []Finding
+	for _, n := range all {
+		if first := n.first(all); first != n {
+			out = append(out, Finding{Severity: Error, Node: n.Node, Found: "it is the same server as " + string(first.Node),
+				Why:    "one server under two addresses is taken for two, and ordered to follow itself",
+				Remedy: "keep one of the two in nodes: the server's own, by which the other nodes reach it"})
+		}
+	}
+	return out
 }
 
 // primariesOf are the nodes that say so.

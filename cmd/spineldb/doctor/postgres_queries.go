@@ -10,6 +10,7 @@ SELECT json_build_object(
   'pid', pg_backend_pid(),
   'standby', standby,
   'system', (SELECT system_identifier FROM pg_control_system())::text,
+  'started', (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
   'timeline', CASE WHEN standby
     THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
       greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery())))

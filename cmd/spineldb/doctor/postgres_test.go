@@ -29,7 +29,7 @@ func ward() Group {
 func sound(node warden.NodeID) *PostgresNode {
 	n := &PostgresNode{
 		Node: node, Health: warden.HealthGood, Unread: map[string]string{}, Version: 150018, VersionText: "15.18", KeyPID: 7, BackendPID: 7,
-		System: "42", Timeline: 2, Position: 5000, Forks: []Fork{{1, 3000}}, Role: Role{Name: "warden", Replication: true, Login: true, Connections: -1},
+		System: "42", Started: int64(node[7]), Timeline: 2, Position: 5000, Forks: []Fork{{1, 3000}}, Role: Role{Name: "warden", Replication: true, Login: true, Connections: -1},
 		Rights: map[string]bool{}, Settings: map[string]Setting{}, Filed: map[string]string{"warden.epoch": "7 orders"},
 		Replicator: &Role{Name: "replicator", Replication: true, Login: true, Connections: -1}, Blur: time.Millisecond,
 		Wardens: []string{"warden-orders-7-0a1b2c3d-watch"},
@@ -219,11 +219,12 @@ var postgresCases = map[string]struct {
 		p.a.Scoped = []ScopedSetting{{Role: "app", Name: "default_transaction_read_only", Value: "off"}}
 	}, []string{"warning 10.0.0.1:5432 fence: ALTER ROLE app RESET default_transaction_read_only;"}},
 
-	"two primaries":   {func(p patientGroup) { p.b.Standby, p.b.Receiver = false, nil }, []string{"error  primary: several nodes are primaries: 10.0.0.1:5432, 10.0.0.2:5432"}},
-	"another cluster": {func(p patientGroup) { p.b.System = "43" }, []string{"error 10.0.0.2:5432 lineage: it is of another cluster"}},
-	"diverged":        {func(p patientGroup) { p.b.Timeline, p.b.Position, p.b.Receiver = 1, 3500, nil }, []string{"error 10.0.0.2:5432 lineage: for 500 bytes", "warning 10.0.0.2:5432 streaming: it does not stream"}},
-	"behind":          {func(p patientGroup) { p.b.Timeline, p.b.Position, p.b.Receiver = 1, 2500, nil }, []string{"note 10.0.0.2:5432 lineage: still on timeline 1", "warning 10.0.0.2:5432 streaming: it does not stream"}},
-	"ahead":           {func(p patientGroup) { p.b.Timeline, p.b.Receiver = 3, nil }, []string{"error 10.0.0.2:5432 lineage: it is on timeline 3, the primary on 2", "warning 10.0.0.2:5432 streaming: it does not stream"}},
+	"two primaries":    {func(p patientGroup) { p.b.Standby, p.b.Receiver = false, nil }, []string{"error  primary: several nodes are primaries: 10.0.0.1:5432, 10.0.0.2:5432"}},
+	"one server twice": {func(p patientGroup) { p.b.Started, p.b.Standby, p.b.Receiver = p.a.Started, false, nil }, []string{"error 10.0.0.2:5432 addresses: the same server as 10.0.0.1:5432"}},
+	"another cluster":  {func(p patientGroup) { p.b.System = "43" }, []string{"error 10.0.0.2:5432 lineage: it is of another cluster"}},
+	"diverged":         {func(p patientGroup) { p.b.Timeline, p.b.Position, p.b.Receiver = 1, 3500, nil }, []string{"error 10.0.0.2:5432 lineage: for 500 bytes", "warning 10.0.0.2:5432 streaming: it does not stream"}},
+	"behind":           {func(p patientGroup) { p.b.Timeline, p.b.Position, p.b.Receiver = 1, 2500, nil }, []string{"note 10.0.0.2:5432 lineage: still on timeline 1", "warning 10.0.0.2:5432 streaming: it does not stream"}},
+	"ahead":            {func(p patientGroup) { p.b.Timeline, p.b.Receiver = 3, nil }, []string{"error 10.0.0.2:5432 lineage: it is on timeline 3, the primary on 2", "warning 10.0.0.2:5432 streaming: it does not stream"}},
 	"never on that line": {func(p patientGroup) {
 		p.a.Timeline, p.a.Forks, p.b.Receiver = 5, []Fork{{1, 3000}, {3, 4000}}, nil
 		p.c.Timeline = 5
