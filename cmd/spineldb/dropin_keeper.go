@@ -210,13 +210,7 @@ func (k *fileKeeper) remember(g *sentinelconf.Group, m config.Master) {
 		g.ConfigEpoch = max(g.ConfigEpoch, e.Config)
 	}
 	g.LeaderEpoch = max(g.LeaderEpoch, e.Leader, uint64(v.Promise))
-	for _, n := range v.Nodes {
-		host, port := split(n.Node)
-		at := sentinelconf.Address{Host: host, Port: port}
-		if (host != g.Host || port != g.Port) && !slices.Contains(g.Replicas, at) {
-			g.Replicas = append(g.Replicas, at)
-		}
-	}
+	k.addReplicas(g, v.Nodes)
 	for _, p := range v.Peers {
 		host, port := split(warden.NodeID(p.Client))
 		id := p.Sentinel
@@ -227,6 +221,24 @@ func (k *fileKeeper) remember(g *sentinelconf.Group, m config.Master) {
 			continue
 		}
 		g.Sentinels = append(g.Sentinels, sentinelconf.Neighbour{Address: sentinelconf.Address{Host: host, Port: port}, ID: id})
+	}
+}
+
+// addReplicas adds nodes to those that the file names. One that is there in
+// another spelling, with or without a name, is left out: a Sentinel that finds
+// a node twice does not start.
+func (k *fileKeeper) addReplicas(g *sentinelconf.Group, nodes []warden.NodeView) {
+	there := []warden.NodeID{warden.MakeNode(g.Host, g.Port)}
+	for _, r := range g.Replicas {
+		there = append(there, warden.MakeNode(r.Host, r.Port))
+	}
+	for _, n := range nodes {
+		if slices.Contains(there, k.d.names.spelling(n.Node, there)) {
+			continue
+		}
+		host, port := split(n.Node)
+		g.Replicas = append(g.Replicas, sentinelconf.Address{Host: host, Port: port})
+		there = append(there, n.Node)
 	}
 }
 
