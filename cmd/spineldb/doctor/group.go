@@ -68,18 +68,6 @@ func Examine(ctx context.Context, g Group, limit time.Duration) GroupReport {
 
 func (r *GroupReport) examinePostgres(ctx context.Context, g Group, limit time.Duration) {
 	all := collectAll(ctx, g, limit, collectPostgres)
-	// Standbys that nobody named are nodes as well: each could be chosen.
-	var unnamed []warden.NodeID
-	for _, n := range all {
-		for _, s := range n.Standbys {
-			if s.Node != "" && !slices.Contains(g.Nodes, s.Node) && !slices.Contains(unnamed, s.Node) {
-				unnamed = append(unnamed, s.Node)
-			}
-		}
-	}
-	more := g
-	more.Nodes = unnamed
-	all = append(all, collectAll(ctx, more, limit, collectPostgres)...)
 	for _, n := range all {
 		r.Nodes = append(r.Nodes, n.report())
 		r.Findings = append(r.Findings, judgePostgres(g, n)...)
@@ -96,11 +84,31 @@ func (r *GroupReport) examineRedis(ctx context.Context, g Group, limit time.Dura
 	r.Findings = append(r.Findings, judgeRedisGroup(g, all)...)
 }
 
-// collectAll asks all nodes at the same time.
-func collectAll[F any](ctx context.Context, g Group, limit time.Duration, collect func(context.Context, Group, warden.NodeID) F) []F {
-	out := make([]F, len(g.Nodes))
+// facts are those of one node.
+type facts interface {
+	// replicas are the addresses of those that copy from it, as far as it knows.
+	replicas() []warden.NodeID
+}
+
+// collectAll asks all nodes at the same time, and then those that they name
+// besides: each of them could be chosen.
+func collectAll[F facts](ctx context.Context, g Group, limit time.Duration, collect func(context.Context, Group, warden.NodeID) F) []F {
+	all := collectSome(ctx, g, g.Nodes, limit, collect)
+	var unnamed []warden.NodeID
+	for _, n := range all {
+		for _, id := range n.replicas() {
+			if !slices.Contains(g.Nodes, id) && !slices.Contains(unnamed, id) {
+				unnamed = append(unnamed, id)
+			}
+		}
+	}
+	return append(all, collectSome(ctx, g, unnamed, limit, collect)...)
+}
+
+func collectSome[F facts](ctx context.Context, g Group, nodes []warden.NodeID, limit time.Duration, collect func(context.Context, Group, warden.NodeID) F) []F {
+	out := make([]F, len(nodes))
 	var wait sync.WaitGroup
-	for i, node := range g.Nodes {
+	for i, node := range nodes {
 		wait.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
@@ -194,4 +202,22 @@ func checkSyncStandbys(g Group, _ Group) []Finding {
 			Why: "commits stop when one standby is gone, until it returns or the set is changed", Remedy: "add a standby, or lower sync_standbys"}}
 	}
 	return nil
+}
+
+// unlisted are the replicas of a node that nobody has named.
+func unlisted(g Group, node warden.NodeID, n facts) []Finding {
+	var out []Finding
+	for _, id := range n.replicas() {
+		if slices.Contains(g.Nodes, id) {
+			continue
+		}
+		f := Finding{Severity: Note, Node: node, Found: string(id) + " copies from it and is not named in nodes",
+			Why:    "it is learned from the primary; a Warden that starts while the primary is down does not know it",
+			Remedy: `add "` + string(id) + `" to nodes`}
+		if g.Adapter != Postgres {
+			f.Why += ", and with an append-only file it counts as a stranger after a restart"
+		}
+		out = append(out, f)
+	}
+	return out
 }

@@ -172,6 +172,16 @@ func (n *PostgresNode) report() NodeReport {
 	return r
 }
 
+func (n *PostgresNode) replicas() []warden.NodeID {
+	var out []warden.NodeID
+	for _, s := range n.Standbys {
+		if s.Node != "" {
+			out = append(out, s.Node)
+		}
+	}
+	return out
+}
+
 // set is the value of a setting, "" where it is unknown.
 func (n *PostgresNode) set(name string) string { return n.Settings[name].Value }
 

@@ -210,12 +210,7 @@ func checkCapacity(_ Group, all []*PostgresNode) []Finding {
 func checkListed(g Group, all []*PostgresNode) []Finding {
 	var out []Finding
 	for _, n := range all {
-		for _, s := range n.Standbys {
-			if s.Node != "" && !slices.Contains(g.Nodes, s.Node) {
-				out = append(out, Finding{Severity: Note, Node: n.Node, Found: "the standby " + string(s.Node) + " is not named in nodes",
-					Why: "it is learned from the primary; a Warden that starts while the primary is down does not know it", Remedy: `add "` + string(s.Node) + `" to nodes`})
-			}
-		}
+		out = append(out, unlisted(g, n.Node, n)...)
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -73,8 +74,8 @@ func checkSettings(g Group, n *PostgresNode) []Finding {
 			Why:    "pg_rewind cannot be used, so an old primary has to be copied anew before it can return",
 			Remedy: "ALTER SYSTEM SET wal_log_hints = on;   -- then restart; on every node"})
 	}
-	for name, s := range n.Settings {
-		if s.Pending && name != "primary_conninfo" {
+	for _, name := range slices.Sorted(maps.Keys(n.Settings)) {
+		if n.Settings[name].Pending && name != "primary_conninfo" {
 			out = append(out, Finding{Severity: Note, Found: name + " was changed and waits for a restart", Why: "after the next restart the server differs from what was looked at here", Remedy: "restart the server at a quiet time"})
 		}
 	}

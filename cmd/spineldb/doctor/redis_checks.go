@@ -32,6 +32,7 @@ func judgeRedisGroup(g Group, all []*RedisNode) []Finding {
 	return apply(g, "", all, []rule[[]*RedisNode]{
 		{"primary", "exactly one node is the primary", checkRedisPrimaries},
 		{"candidates", "there is a replica that may be promoted", checkCandidates},
+		{"listed", "every replica is named in the configuration", checkRedisListed},
 		{"isolation", "a primary that is cut off stops taking writes", checkIsolation},
 		{"memory-limits", "no replica has less memory than the primary", checkMemoryLimits},
 	})
@@ -168,6 +169,14 @@ func checkCandidates(_ Group, all []*RedisNode) []Finding {
 		return []Finding{{Severity: Error, Found: "every replica has replica-priority 0", Why: "such a replica is never promoted, so there is no failover", Remedy: "CONFIG SET replica-priority 100; CONFIG REWRITE   # on those that may be promoted"}}
 	}
 	return nil
+}
+
+func checkRedisListed(g Group, all []*RedisNode) []Finding {
+	var out []Finding
+	for _, n := range all {
+		out = append(out, unlisted(g, n.Node, n)...)
+	}
+	return out
 }
 
 // checkIsolation looks at what bounds the writes of a primary that only its

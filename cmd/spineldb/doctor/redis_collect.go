@@ -49,6 +49,30 @@ func (n *RedisNode) report() NodeReport {
 	return r
 }
 
+// replicas are those of the lines "slave0:ip=...,port=...,state=...".
+func (n *RedisNode) replicas() []warden.NodeID {
+	var out []warden.NodeID
+	for _, key := range slices.Sorted(maps.Keys(n.Info)) {
+		number, found := strings.CutPrefix(key, "slave")
+		if _, err := strconv.Atoi(number); !found || err != nil {
+			continue
+		}
+		words := map[string]string{}
+		for word := range strings.SplitSeq(n.Info[key], ",") {
+			name, value, _ := strings.Cut(word, "=")
+			words[name] = value
+		}
+		port, err := strconv.Atoi(words["port"])
+		if err != nil {
+			continue
+		}
+		if id, err := warden.ParseNode(string(warden.MakeNode(words["ip"], port))); err == nil {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 func (n *RedisNode) number(key string) int64 {
 	v, _ := strconv.ParseInt(n.Info[key], 10, 64)
 	return v

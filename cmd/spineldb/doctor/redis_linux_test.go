@@ -59,8 +59,9 @@ func TestRedisMistakes(t *testing.T) {
 		text, err := replica.Info(context.Background(), "replication").Result()
 		return err == nil && strings.Contains(text, "master_link_status:up")
 	})
-	g := Group{Name: "m", Adapter: Spinel, Nodes: []warden.NodeID{a, b}, Quorum: 2, Wardens: 3}
-	r := diagnose(t, g)
+	g := Group{Name: "m", Adapter: Spinel, Nodes: []warden.NodeID{a}, Quorum: 2, Wardens: 3}
+	r := diagnose(t, g) // b is learned from a
+	wantFinding(t, r, Note, a, "listed", string(b)+" copies from it")
 	wantFinding(t, r, OK, a, "rights", "may do what orders need")
 	wantFinding(t, r, Note, a, "persistence", "it saves nothing")
 	wantFinding(t, r, Note, a, "memory", "maxmemory is not set")
@@ -133,6 +134,7 @@ func TestRedisRules(t *testing.T) {
 		}, "error 10.0.0.2:5432 reachable"},
 		"may not look":  {func(_, b, _ *RedisNode) { b.Health, b.Err = warden.HealthDenied, "NOPERM no permissions" }, "error 10.0.0.2:5432 reachable"},
 		"loading":       {func(_, b, _ *RedisNode) { b.Health = warden.HealthLoading }, "warning 10.0.0.2:5432 reachable"},
+		"not named":     {func(a, _, _ *RedisNode) { a.Info["slave0"] = "ip=10.0.0.9,port=6379,state=online,offset=1,lag=0" }, "note 10.0.0.1:5432 listed"},
 		"cluster":       {func(a, _, _ *RedisNode) { a.Info["cluster_enabled"] = "1" }, "error 10.0.0.1:5432 kind"},
 		"writable":      {func(_, b, _ *RedisNode) { b.Config["replica-read-only"] = "no" }, "warning 10.0.0.2:5432 kind"},
 		"saves nothing": {func(a, _, _ *RedisNode) { a.Info["aof_enabled"], a.Config["appendonly"] = "0", "no" }, "note 10.0.0.1:5432 persistence"},
