@@ -168,7 +168,7 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 		func() error { return d.openUsers(o) },
 		func() error { return d.chooseGossipPort(c) },
 		func() error { return d.makeShell(o.setup) },
-		func() error { return d.startNames(o.setup) },
+		func() error { return d.startNames(o) },
 		func() error { return d.startNeighbours(o) },
 		func() error { return d.openServer(ctx, o) },
 		func() error { return d.startGossip(ctx, c, c.AnnounceHost()) },

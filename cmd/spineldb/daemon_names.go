@@ -8,9 +8,11 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// startNames begins to look up the host names of a setup.
-func (d *daemon) startNames(s setup) error {
-	for _, m := range s.Masters {
+// startNames begins to look up the host names of a setup. What is known by them
+// is written down anew when they mean other addresses.
+func (d *daemon) startNames(o opening) error {
+	d.names.changed = o.keeper.Mark
+	for _, m := range o.setup.Masters {
 		for _, node := range append(append([]warden.NodeID{m.Primary}, m.Nodes...), m.Known...) {
 			d.names.want(node)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -34,6 +35,9 @@ type hostNames struct {
 	// announce: names are shown as they are (announce-hostnames yes).
 	announce func() bool
 	lookup   func(ctx context.Context, host string) ([]netip.Addr, error)
+	// changed is told after an address has changed; it must not block. It is set
+	// before run, or not at all.
+	changed func()
 	// known are the addresses by name. A map in there does not change.
 	known atomic.Pointer[map[string]string]
 	met   atomic.Bool   // any name at all
@@ -179,16 +183,16 @@ func (n *hostNames) resolve(ctx context.Context, all bool) {
 		})
 	}
 	wg.Wait()
-	fresh := make(map[string]string, len(known)+len(due))
-	for name, ip := range known {
-		fresh[name] = ip
-	}
+	fresh := maps.Clone(known)
 	for i, name := range due {
 		if found[i] != "" {
 			fresh[name] = found[i]
 		}
 	}
 	n.known.Store(&fresh)
+	if n.changed != nil && !maps.Equal(known, fresh) {
+		n.changed()
+	}
 }
 
 // choose takes the address that was taken before while it is still there: the

@@ -52,6 +52,8 @@ func TestNamesAreShownAsAddresses(t *testing.T) {
 	b.shows(t, "[2001:db8::9]:1", "[2001:db8::9]:1")
 	b.shows(t, "gone:1", "gone:1")
 	b.shows(t, "", "")
+	told := 0
+	b.changed = func() { told++ }
 	if len(b.wanted) != 3 {
 		t.Errorf("wanted: %v", b.wanted)
 	}
@@ -68,6 +70,10 @@ func TestNamesAreShownAsAddresses(t *testing.T) {
 	b.answers["db1"] = []string{"10.0.0.7"}
 	b.resolve(t.Context(), true)
 	b.shows(t, "db1:6379", "10.0.0.7:6379")
+	b.resolve(t.Context(), true)
+	if told != 3 {
+		t.Errorf("told of %d changes, want 3", told)
+	}
 	b.yes = true
 	b.shows(t, "db1:6379", "db1:6379")
 }
