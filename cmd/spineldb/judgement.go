@@ -80,6 +80,12 @@ func (j *judgement) sayState() {
 	case t.Phase == warden.PhaseSealing:
 		j.say("a change is under way: writes on %s are being stopped (%s)", t.Primary, t.Reason)
 	}
+	if len(t.Sync) > 0 && !t.Promises() {
+		j.say("degraded: too few standbys are left to keep acknowledged writes, so a failover may lose some")
+	}
+	if !v.Agreed && slices.ContainsFunc(v.Nodes, func(n warden.NodeView) bool { return n.Observation.Sealed }) {
+		j.say("standbys are sealed, and a majority of Wardens is needed to go on; if it does not return: spineldb release %s", j.Group)
+	}
 	if n := len(t.Wardens); n > 0 && v.Quorum > n {
 		j.say("quorum is %d and the list has %d %s, so nothing can be agreed: lower quorum in warden.toml of those that are left, and send them SIGHUP", v.Quorum, n, wording.Plural(n, "Warden"))
 	}

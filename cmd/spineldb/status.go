@@ -141,7 +141,29 @@ func (p *program) renderHead(j judgement) string {
 			t.Epoch, t.Step, t.Phase, t.Reason, j.best.Quorum, len(t.Wardens))
 	}
 	numbers += fmt.Sprintf("  down_after %s  failover_timeout %s", j.best.DownAfter, j.best.FailoverTimeout)
-	return head + "  " + p.paint(terminal.Faint, wording.Shown(numbers)) + "\n"
+	lines := head
+	for _, line := range []string{numbers, keptBy(t.Sync)} {
+		if line != "" {
+			lines += "  " + p.paint(terminal.Faint, wording.Shown(line)) + "\n"
+		}
+	}
+	return lines
+}
+
+// keptBy says which standbys have an acknowledged write, empty in a group that
+// promises nothing.
+func keptBy(sets []warden.SyncSet) string {
+	if len(sets) == 0 {
+		return ""
+	}
+	words := make([]string, len(sets))
+	for i, s := range sets {
+		words[i] = s.String()
+		if s.K == 0 {
+			words[i] = "the primary alone"
+		}
+	}
+	return "acknowledged writes are on " + strings.Join(words, ", and on ")
 }
 
 func (p *program) nodeRows(j judgement) [][]cell {
@@ -201,6 +223,10 @@ func stateCell(n warden.NodeView, down, all int) cell {
 		c = cell{"no answer (" + string(o.Health) + ")", terminal.Warn}
 	case o.Health != warden.HealthGood:
 		c = cell{"up, " + string(o.Health), terminal.Warn}
+	case n.Primary && o.Role == warden.RolePrimary && o.ReadOnly:
+		c = cell{"up, takes no writes", terminal.Warn}
+	case o.Sealed:
+		c = cell{"up, sealed", terminal.Warn}
 	case !n.Primary && o.Role == warden.RoleReplica && o.Syncing:
 		c = cell{"up, copying", terminal.Warn}
 	case !n.Primary && o.Role == warden.RoleReplica && !o.LinkUp:

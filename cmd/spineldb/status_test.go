@@ -82,6 +82,39 @@ func TestRenderStatus(t *testing.T) {
 	}
 }
 
+// Goal: who keeps acknowledged writes is said, and what is not usual about it.
+func TestRenderSyncSets(t *testing.T) {
+	reports := threeReports()
+	now := warden.SyncSet{K: 1, Members: []warden.Member{{Node: "10.0.0.2:6379", Name: "n"}, {Node: "[2001:db8::3]:6379", Name: "m"}}}
+	set := func(sets ...warden.SyncSet) string {
+		for i := range reports {
+			reports[i].Groups[0].Topology.Sync = sets
+		}
+		return render(reports)
+	}
+	for want, got := range map[string]string{
+		"\n  acknowledged writes are on any 1 of 10.0.0.2:6379, [2001:db8::3]:6379\n\n": set(now),
+		"on any 1 of 10.0.0.2:6379, and on any 1 of 10.0.0.2:6379, [2001":               set(warden.SyncSet{K: 1, Members: now.Members[:1]}, now),
+		"acknowledged writes are on the primary alone\n  ! degraded: ":                  set(warden.SyncSet{}),
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %q in it", got, want)
+		}
+	}
+	set(now)
+	for i := range reports {
+		g := &reports[i].Groups[0]
+		g.Agreed = false
+		g.Nodes[0].Observation.ReadOnly, g.Nodes[1].Observation.Sealed = true, true
+	}
+	got := render(reports)
+	for _, want := range []string{"up, takes no writes", "up, sealed", "  ! standbys are sealed", "spineldb release mymaster"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %q in it", got, want)
+		}
+	}
+}
+
 // groupIn is what the Warden of one report says of its only group.
 func groupIn(rs []remote.Report, i int) *warden.GroupView { return &rs[i].Groups[0] }
 
