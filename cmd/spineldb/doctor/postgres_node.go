@@ -162,7 +162,7 @@ func checkSealing(g Group, n *PostgresNode) []Finding {
 	}
 	if _, sealed := n.Filed["warden.sealed"]; sealed && n.Standby {
 		out = append(out, Finding{Severity: Warning, Found: "it is sealed: it receives from nobody",
-			Why: "a failover is under way, or was given up and this node could not be told; the primary waits for members that cannot acknowledge", Remedy: "spineldb status and spineldb explain tell which; a Warden with a majority releases it by itself"})
+			Why: "a failover is under way, or was given up and this node could not be told; the primary waits for members that cannot acknowledge", Remedy: "spineldb explain tells which, and a majority of Wardens releases it by itself; if there is none any more: spineldb release " + string(g.Name)})
 	}
 	return out
 }
