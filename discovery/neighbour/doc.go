@@ -20,7 +20,12 @@
 // Wardens publish such hellos too. They are told apart by their ids, which they
 // announce on __warden__:hello in the same breath.
 //
-// Nothing on the channel is authenticated. Whoever may publish there can add a
+// While a primary is down here, the Book asks the live Sentinels whether they
+// find so too, as they ask each other (Lines are the connections). That is for
+// show: it asks for no vote, and decides nothing.
+//
+// Nothing on the channel is authenticated. Like a Sentinel, Lines log in at
+// whatever address was announced there. Whoever may publish there can add a
 // Sentinel that does not exist, and with it hold up the Wardens, as he can move
 // the primary of real Sentinels; the servers' access rules for the channel are
 // the remedy.
