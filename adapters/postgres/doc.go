@@ -1,6 +1,6 @@
 // Package postgres speaks to PostgreSQL (13 and later) in streaming
-// replication: it is the warden.Adapter for it. It covers asynchronous groups;
-// quorum durability (sealing, the sync set) is not here yet.
+// replication: it is the warden.Adapter for it, for asynchronous groups and for
+// those that keep acknowledged writes on several nodes (warden.Keeper).
 //
 // One Link keeps up to three connections to its node, and each has one job:
 //
@@ -17,7 +17,8 @@
 //
 // What SQL cannot do is turn a primary into a standby. Follow on a primary
 // fences it (read-only by default, sessions ended) and says that it needs a
-// rejoin; see fence.go.
+// rejoin; see fence.go. How a standby is kept from acknowledging anything is told
+// in seal.go, how a primary is made to wait for standbys in waits.go.
 //
 // No connection here ever sends a cancel request: on a primary that waits for
 // its standbys it would turn a waiting commit into an acknowledged one.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,12 +31,12 @@ func (s *session) Follow(ctx context.Context, f warden.Following) warden.Result 
 		return *over
 	}
 	defer done()
-	r, err := s.wire.one(ctx, "SELECT pg_is_in_recovery()")
+	set, err := s.settings(ctx)
 	if err != nil {
 		return refused(fmt.Errorf("follow %s: not ordered: %w", s.node, err))
 	}
-	if r.yes(0) {
-		return s.repoint(ctx, f)
+	if set.standby {
+		return s.repoint(ctx, f, set)
 	}
 	return s.demote(ctx, primary)
 }
@@ -53,29 +54,45 @@ func (s *session) demote(ctx context.Context, primary warden.NodeID) warden.Resu
 		"SQL cannot make a primary a standby: run pg_rewind or pg_basebackup, standby.signal and start it behind %s", s.node, primary))}
 }
 
-// repoint is Follow on a standby.
-func (s *session) repoint(ctx context.Context, f warden.Following) warden.Result {
-	primary := f.Primary
-	r, err := s.wire.one(ctx, "SELECT current_setting('primary_conninfo'), current_setting('primary_slot_name')")
-	if err != nil {
-		return refused(fmt.Errorf("follow %s: not ordered: read primary_conninfo: %w", s.node, err))
+// repoint is Follow on a standby. A seal ends with it.
+func (s *session) repoint(ctx context.Context, f warden.Following, set settings) warden.Result {
+	have, err := set.upstream()
+	if err == nil && f.Name != "" {
+		err = s.adapter.restorable(have) // it will be sealed one day
 	}
-	have, err := parseConninfo(r.text(0))
-	if err != nil {
-		return refused(fmt.Errorf("follow %s: not ordered: primary_conninfo: %w", s.node, err))
+	if err == nil {
+		err = set.free(upstreamInfo)
 	}
-	slot, notes := s.adapter.prepareSlot(ctx, s.node, primary)
+	if err != nil {
+		return refused(fmt.Errorf("follow %s: not ordered: %w", s.node, err))
+	}
+	s.wire.sealed = false
+	slot, notes := s.adapter.prepareSlot(ctx, s.node, f.Primary)
+	if f.Sync != nil {
+		if err := s.writeRule(ctx, set, *f.Sync); err != nil {
+			notes = append(notes, "not-ready: "+warden.DetailOf(err))
+			f.Sync = nil
+		}
+	}
 	text := s.adapter.streamFrom(have, s.node, f).String()
-	if res := s.verdict("follow", s.set(ctx, "primary_conninfo", text)); res.Outcome != warden.Done {
+	if res := s.verdict("follow", s.set(ctx, upstreamInfo, text)); res.Outcome != warden.Done {
 		return res
 	}
-	if err := s.setSlot(ctx, slot, r.text(1)); err != nil {
+	if err := s.setSlot(ctx, slot, set.slot); err != nil {
 		notes = append(notes, "slot-failed: "+warden.DetailOf(err))
+	}
+	if err := s.openAgain(ctx, set); err != nil {
+		notes = append(notes, "seal-left: "+warden.DetailOf(err))
 	}
 	if err := s.reload(ctx); err != nil {
 		return unknown(fmt.Errorf("follow %s: primary_conninfo is written and takes effect at the next reload: %w", s.node, err))
 	}
-	notes = append(notes, s.awaitStream(ctx, primary)...)
+	notes = append(notes, s.awaitStream(ctx, f)...)
+	if f.Sync != nil && !set.inForce(*f.Sync) {
+		if err := s.enforce(ctx, set, *f.Sync); err != nil {
+			notes = append(notes, "not-ready: "+warden.DetailOf(err))
+		}
+	}
 	if !s.adapter.opts.NoSlots {
 		notes = append(notes, s.dropSlots(ctx)...)
 	}
@@ -103,30 +120,37 @@ func (a *Adapter) streamFrom(have conninfo, node warden.NodeID, f warden.Followi
 }
 
 // awaitStream waits for the stream from primary, and says so if it does not
-// come. The receiver of the old one may go on while replay is paused or slow.
-func (s *session) awaitStream(ctx context.Context, primary warden.NodeID) []string {
+// come. The receiver of the old one may go on, under its old name, while replay is
+// paused or slow.
+func (s *session) awaitStream(ctx context.Context, f warden.Following) []string {
 	wait, cancel := context.WithTimeout(ctx, s.adapter.opts.FollowWait)
 	defer cancel()
 	why := "no receiver runs"
 	for {
 		// The statement has the caller's time: if it ended early, so would the session.
-		rows, err := s.wire.ask(ctx, "SELECT status, sender_host, sender_port FROM pg_stat_wal_receiver")
+		rows, err := s.wire.ask(ctx, "SELECT status, sender_host, sender_port, conninfo || ' ' FROM pg_stat_wal_receiver")
 		if err != nil {
 			why = warden.DetailOf(err)
 			break
 		}
 		if len(rows) == 1 {
 			from := makeNode(rows[0].text(1), int(rows[0].number(2)))
-			if from == primary && rows[0].text(0) == "streaming" {
+			named := f.Name == "" || slices.ContainsFunc([]string{"%s ", "'%s' "}, func(form string) bool {
+				return strings.Contains(rows[0].text(3), "application_name="+fmt.Sprintf(form, f.Name)) // quoted or not
+			})
+			if from == f.Primary && rows[0].text(0) == "streaming" && named {
 				return nil
 			}
 			why = fmt.Sprintf("its receiver is %s from %s", rows[0].text(0), from)
+			if from == f.Primary && !named {
+				why += ", not by its new name"
+			}
 		}
 		if pause(wait, 2*lookAgain) != nil {
 			break
 		}
 	}
-	return []string{fmt.Sprintf("not-streaming: %s is set to follow %s, but does not stream from it yet: %s", s.node, primary, why)}
+	return []string{fmt.Sprintf("not-streaming: %s is set to follow %s, but does not stream from it yet: %s", s.node, f.Primary, why)}
 }
 
 // Slots. Each standby has one physical slot of ours on its upstream, so that

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,6 +128,7 @@ var _ adaptertest.Server = (*server)(nil)
 // shape is what kind of server is started.
 type shape struct {
 	upstream warden.NodeID // a standby of it
+	name     string        // what it calls itself to its upstream, instead of its address
 	fresh    bool          // with a system identifier of its own
 	hba      string        // instead of trust
 	lines    []string      // of configuration
@@ -171,7 +173,7 @@ func launch(t *testing.T, sh shape) *server {
 		s.write("pg_hba.conf", sh.hba+"\n")
 	}
 	if sh.upstream != "" {
-		c := conninfo{{"host", sh.upstream.Host()}, {"port", sh.upstream.Port()}, {"user", "warden"}, {"application_name", string(s.node)}}
+		c := conninfo{{"host", sh.upstream.Host()}, {"port", sh.upstream.Port()}, {"user", "warden"}, {"application_name", cmp.Or(sh.name, string(s.node))}}
 		s.write("postgresql.auto.conf", "primary_conninfo = '"+strings.ReplaceAll(c.String(), "'", "''")+"'\n")
 		s.write("standby.signal", "")
 	}
@@ -283,8 +285,8 @@ func (s *server) Clients(ctx context.Context) (int, error) {
 func (s *server) FullCopies(context.Context) (int, error) { return 0, nil }
 
 // signal sends a signal to the postmaster and then to its children.
-func (s *server) signal(sig syscall.Signal) {
-	pids := []int{s.cmd.Process.Pid}
+func (s *server) signal(sig syscall.Signal) (pids []int) {
+	pids = []int{s.cmd.Process.Pid}
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pids[0], pids[0]))
 	for _, field := range strings.Fields(string(text)) {
 		if pid, err := strconv.Atoi(field); err == nil {
@@ -294,12 +296,21 @@ func (s *server) signal(sig syscall.Signal) {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, sig)
 	}
+	return pids
 }
 
+// Kill ends all processes, and waits for them: a server does not start in a data
+// directory that one of them still uses.
 func (s *server) Kill() {
 	s.once.Do(func() {
-		s.signal(syscall.SIGKILL)
+		pids := s.signal(syscall.SIGKILL)
 		_ = s.cmd.Wait()
+		for _, pid := range pids[1:] {
+			adaptertest.Await(s.t, "the process has ended", func() bool {
+				stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+				return err != nil || strings.Contains(string(stat), ") Z ")
+			})
+		}
 	})
 }
 

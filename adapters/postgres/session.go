@@ -14,13 +14,6 @@ import (
 )
 
 const (
-	// epochSetting and fencedSetting are ours in the file of ALTER SYSTEM: the
-	// newest epoch that claimed the node, and the primary for whose sake the
-	// node was fenced.
-	epochSetting  = "warden.epoch"
-	fencedSetting = "warden.fenced"
-	readOnly      = "default_transaction_read_only"
-
 	// useEvery keeps an order session in use (see idleLimit).
 	useEvery = 300 * time.Millisecond
 	// lookAgain is between two looks while an order takes effect.
@@ -180,33 +173,6 @@ func (s *session) await(ctx context.Context, sql string, args ...string) error {
 			return err
 		}
 	}
-}
-
-// Promote makes the node a primary, and waits until it says that it is one.
-// Where it is one already, a fence is lifted. See warden.Session.
-func (s *session) Promote(ctx context.Context, _ *warden.SyncRule) warden.Result {
-	ctx, done, over := s.begin(ctx, "promote")
-	if over != nil {
-		return *over
-	}
-	defer done()
-	r, err := s.wire.one(ctx, "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(false) END")
-	if err != nil {
-		return s.verdict("promote", err)
-	}
-	if r[0] == nil { // a primary already
-		if err := s.unfence(ctx); err != nil {
-			return unknown(fmt.Errorf("promote %s: it is a primary, but may still be fenced: %w", s.node, err))
-		}
-		return warden.Result{Outcome: warden.Done}
-	}
-	if !r.yes(0) {
-		return refused(fmt.Errorf("promote %s: the server could not signal itself", s.node))
-	}
-	if err := s.await(ctx, "SELECT NOT pg_is_in_recovery()"); err != nil {
-		return unknown(fmt.Errorf("promote %s: ordered, but it does not say that it is a primary: %w", s.node, err))
-	}
-	return warden.Result{Outcome: warden.Done}
 }
 
 // Look observes the node over the session. That the session has ended is no
