@@ -76,6 +76,8 @@ type Traits struct {
 	// takes writes away from it and says so in a note; from then on the node
 	// says so itself.
 	NeedsRejoin bool
+	// Keeps: sessions are warden.Keepers.
+	Keeps bool
 }
 
 func (x Traits) promotion() string { return cmp.Or(x.Promotion, "EXEC") }

@@ -36,6 +36,9 @@ func Run(t *testing.T, h Harness) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { c.run(t, h) })
 	}
+	if h.Traits.Keeps {
+		runKeeper(t, h)
+	}
 	if h.CanPause {
 		t.Run("tells silence from refusal", func(t *testing.T) { tellsSilence(t, h) })
 		t.Run("says unknown when there is no answer in time", func(t *testing.T) { saysUnknownOnSilence(t, h) })

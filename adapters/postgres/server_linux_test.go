@@ -345,7 +345,7 @@ func harness() adaptertest.Harness {
 		Full:     startFull,
 		CanPause: true,
 		Traits: adaptertest.Traits{
-			Promotion: "pg_promote", StartingUp: "57P03", NeverEmpty: true, HoldRefuses: true, PositionDrifts: true, NeedsRejoin: true,
+			Promotion: "pg_promote", StartingUp: "57P03", NeverEmpty: true, HoldRefuses: true, PositionDrifts: true, NeedsRejoin: true, Keeps: true,
 		},
 		Frames: []string{"adapters/postgres.(*", "pgconn.(*"},
 	}
