@@ -20,7 +20,7 @@ const (
 	grace = 500 * time.Millisecond
 	// dying is how long a killed process may take to be gone, and lastWords how
 	// long is waited for the rest of the output of a command that is over.
-	dying     = 50 * time.Millisecond
+	dying     = 200 * time.Millisecond
 	lastWords = 250 * time.Millisecond
 	// maxOutput is how much of a command's output is kept, the end of it, and
 	// maxQuoted how much of that is told, both in bytes.
@@ -135,12 +135,13 @@ func startCommand(words, env []string) (*process, error) {
 // the deadline of ctx, or when ctx is cancelled. It reports whether it did.
 // What the command left behind in its process group dies with it.
 func (p *process) await(ctx context.Context) (killed bool) {
-	limit := grace
-	late := make(<-chan time.Time)
+	limit, last := grace, dying
+	var late <-chan time.Time
 	if due, ok := ctx.Deadline(); ok {
 		// A short command leaves less time to say good-bye.
-		limit = min(limit, time.Until(due)/4)
-		timer := time.NewTimer(time.Until(due) - limit - 2*dying)
+		left := time.Until(due)
+		limit, last = min(limit, left/4), min(last, left/8)
+		timer := time.NewTimer(left - limit - last)
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -164,7 +165,7 @@ func (p *process) await(ctx context.Context) (killed bool) {
 	if killed {
 		select { // it ends at once, unless it hangs in the kernel
 		case <-p.over:
-		case <-time.After(dying):
+		case <-time.After(last):
 		}
 	}
 	return killed
@@ -174,13 +175,13 @@ func (p *process) await(ctx context.Context) (killed bool) {
 // bytes before it were left out. Nobody hears what comes later: what was
 // started to stay should not have its output here.
 func (p *process) output(killed bool) (text string, dropped int64) {
-	patience := time.After(lastWords)
-	if killed {
-		patience = time.After(dying)
+	patience := lastWords
+	if killed { // nobody is left who could say more
+		patience /= 5
 	}
 	select {
 	case <-p.said:
-	case <-patience:
+	case <-time.After(patience):
 	}
 	_ = p.pipe.Close() // ends the reading
 	<-p.said
