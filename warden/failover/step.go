@@ -271,7 +271,7 @@ func (r *run) looking() {
 
 // choose decides whom to promote, or that there is nobody.
 func (r *run) choose() {
-	s, b := r.s, r.sc.Base
+	s := r.s
 	switchover := s.Want.Reason == warden.ReasonSwitchover && !s.demoted && s.Old == s.Want.Primary && !s.held
 	if s.inspected && r.oldServes() {
 		r.enter(Reclaiming)
@@ -281,35 +281,13 @@ func (r *run) choose() {
 		r.resolve()
 		return
 	}
-	oldToo := s.demoted || s.inspected
-	if l := r.lookAt(s.Old); l != nil && good(*l) && l.Seen.Role == warden.RoleReplica {
-		oldToo = true // a primary that came back as a replica is one like the others
-	}
-	ask := Ask{Looks: s.Looks, Old: s.Old, OldToo: oldToo, Exclude: s.excluded, Linked: switchover, Previous: b.Previous,
-		Lineage: r.sc.Lineage, DownFor: r.sc.DownFor, DownAfter: r.c.DownAfter, PriorityFirst: r.c.PriorityFirst}
-	if s.Want.Reason == warden.ReasonSwitchover || s.Want.Reason == warden.ReasonForced {
-		ask.To = s.Want.To
-	}
-	// How long the replicas have been without a primary is not known to one
-	// who takes over; an operator who forces a failover has decided about it.
-	ask.AnyAge = s.inspected || s.sealed || s.Want.Reason == warden.ReasonForced
-	ask.Sealed, ask.Floor = s.sealed, r.sc.Base.Floor
-	if s.sealed && s.inspected {
-		ask.Spared = r.sc.Base.Primary
-	}
-	if s.held {
-		ask.To = s.Candidate // it has everything, and was told to be the one
-	}
 	if switchover {
 		if l := r.lookAt(s.Old); l == nil || !good(*l) || l.Seen.Role != warden.RolePrimary {
 			r.finish(warden.VerdictRefused, "no-primary", fmt.Sprintf("%s does not answer as a primary: a switchover needs it alive, use failover", s.Old))
 			return
 		}
 	}
-	if old := r.sc.node(s.Old); old != nil && old.Seen.Role == warden.RolePrimary && !switchover {
-		ask.MaxLag, ask.Had, ask.HadLine = r.c.MaxLag, old.Seen.Position, old.Seen.Lineage
-	}
-	ch := Choose(ask)
+	ch := Choose(r.ask(switchover))
 	for _, line := range ch.Reasons {
 		r.say("%s", line)
 	}
@@ -341,6 +319,35 @@ func (r *run) choose() {
 	default:
 		r.decide()
 	}
+}
+
+// ask is what the choice is made from. linked: only replicas with a standing
+// link to the old primary.
+func (r *run) ask(linked bool) Ask {
+	s := r.s
+	oldToo := s.demoted || s.inspected
+	if l := r.lookAt(s.Old); l != nil && good(*l) && l.Seen.Role == warden.RoleReplica {
+		oldToo = true // a primary that came back as a replica is one like the others
+	}
+	ask := Ask{Looks: s.Looks, Old: s.Old, OldToo: oldToo, Exclude: s.excluded, Linked: linked, Previous: r.sc.Base.Previous,
+		Lineage: r.sc.Lineage, DownFor: r.sc.DownFor, DownAfter: r.c.DownAfter, PriorityFirst: r.c.PriorityFirst}
+	if s.Want.Reason == warden.ReasonSwitchover || s.Want.Reason == warden.ReasonForced {
+		ask.To = s.Want.To
+	}
+	// How long the replicas have been without a primary is not known to one
+	// who takes over; an operator who forces a failover has decided about it.
+	ask.AnyAge = s.inspected || s.sealed || s.Want.Reason == warden.ReasonForced
+	ask.Sealed, ask.Floor = s.sealed, r.sc.Base.Floor
+	if s.sealed && s.inspected {
+		ask.Spared = r.sc.Base.Primary
+	}
+	if s.held {
+		ask.To = s.Candidate // it has everything, and was told to be the one
+	}
+	if old := r.sc.node(s.Old); old != nil && old.Seen.Role == warden.RolePrimary && !linked {
+		ask.MaxLag, ask.Had, ask.HadLine = r.c.MaxLag, old.Seen.Position, old.Seen.Lineage
+	}
+	return ask
 }
 
 // sayLoss says how much of what the old primary was last seen to have the
