@@ -24,6 +24,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/spineldb/warden/cmd/spineldb/postgreslab"
 )
 
 // options are what the command line chooses.
@@ -43,6 +45,11 @@ type options struct {
 	loadBinary      string
 	keep            bool
 	seed            uint64
+
+	engine      string
+	systems     []string // of PostgreSQL; none: all
+	patroniRuns int
+	pageFile    string // docs/postgresql.md
 }
 
 // bench is one run of the program.
@@ -53,6 +60,9 @@ type bench struct {
 	launch *launcher
 	dice   *rand.Rand
 	report report
+	// postgres makes the servers of PostgreSQL, made counts them.
+	postgres *postgreslab.Lab
+	made     int
 }
 
 func main() {
@@ -83,11 +93,14 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	return 0
 }
 
-// chapters are the benchmarks in the order of "all".
-var chapters = []struct {
+// chapter is one benchmark.
+type chapter struct {
 	name string
 	run  func(*bench, context.Context) error
-}{
+}
+
+// chapters are the benchmarks in the order of "all".
+var chapters = []chapter{
 	{"failover", (*bench).failover},
 	{"crash", (*bench).crash},
 	{"switchover", (*bench).switchover},
@@ -113,6 +126,10 @@ func parse(args []string, errs io.Writer) (string, options, error) {
 	f.IntVar(&o.requests, "requests", 100_000, "requests in one round of the benchmark query")
 	f.IntVar(&o.idle, "idle", 1000, "idle clients of each Warden in the benchmark clients")
 	f.IntVar(&o.subscribers, "subscribers", 100, "subscribers of each Warden in the benchmark clients")
+	f.StringVar(&o.engine, "engine", engineRedis, "the database: redis or postgres")
+	f.IntVar(&o.patroniRuns, "patroni-n", 3, "trials of each kind with Patroni, where it is installed; 0: none")
+	f.StringVar(&o.pageFile, "page", "docs/postgresql.md", "the page with the grants for the role of Wardens")
+	systems := f.String("systems", "", "of PostgreSQL: some of quorum,async,patroni,patroni/5s; empty: all")
 	f.BoolVar(&o.keep, "keep", false, "keep the logs of every trial, and say where")
 	f.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the random pauses before the faults")
 	what := "all"
@@ -123,15 +140,33 @@ func parse(args []string, errs io.Writer) (string, options, error) {
 		return "", o, err
 	}
 	o.faults, o.stages = strings.Split(*faults, ","), strings.Split(*stages, ",")
+	if *systems != "" {
+		o.systems = strings.Split(*systems, ",")
+	}
 	return what, o, o.check(what, f.Args())
+}
+
+// The databases.
+const (
+	engineRedis    = "redis"
+	enginePostgres = "postgres"
+)
+
+func (o options) chapters() []chapter {
+	if o.engine == enginePostgres {
+		return pgChapters
+	}
+	return chapters
 }
 
 func (o options) check(what string, rest []string) error {
 	known := []string{"all"}
-	for _, c := range chapters {
+	for _, c := range o.chapters() {
 		known = append(known, c.name)
 	}
 	switch {
+	case o.engine != engineRedis && o.engine != enginePostgres:
+		return fmt.Errorf("unknown -engine %q: choose redis or postgres", o.engine)
 	case !slices.Contains(known, what):
 		return fmt.Errorf("unknown benchmark %q: choose one of %s", what, strings.Join(known, ", "))
 	case len(rest) > 0:
@@ -173,7 +208,14 @@ func measure(ctx context.Context, what string, o options, out io.Writer) (err er
 	}
 	b.report.Seed = o.seed
 	b.say("%s\n", b.report.Machine)
-	for _, c := range chapters {
+	if o.engine == enginePostgres {
+		if err := b.openPostgres(ctx); err != nil {
+			return err
+		}
+		b.say("%s\n", b.postgres.Version)
+		defer func() { err = errors.Join(err, b.postgres.Close()) }()
+	}
+	for _, c := range o.chapters() {
 		if what != c.name && what != "all" {
 			continue
 		}

@@ -127,7 +127,7 @@ func (s *postgresStore) connect(ctx context.Context) error {
 	}
 	dialing, stop := context.WithTimeout(ctx, askLimit)
 	defer stop()
-	s.session, err = postgreslab.Connect(dialing, addr, postgreslab.Superuser, "demo")
+	s.session, err = postgreslab.Connect(dialing, addr, postgreslab.Client, "demo")
 	return err
 }
 

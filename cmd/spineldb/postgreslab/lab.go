@@ -143,6 +143,12 @@ func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cm
 	return cmd
 }
 
+// Own gives a file or directory to the account the servers run as.
+func (l *Lab) Own(path string) error { return l.account.own(path) }
+
+// AsAccount is put before a command line to run it as that account.
+func (l *Lab) AsAccount() []string { return l.account.dropping() }
+
 func (l *Lab) prepare(cmd *exec.Cmd) {
 	cmd.Dir = l.Dir
 	cmd.Env = []string{"PATH=" + l.Bin + ":/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", "HOME=" + l.Dir}

@@ -83,7 +83,7 @@ func TestPause(t *testing.T) {
 	_, add := open(t)
 	primary := add("a", "")
 	standby := add("b", primary.Addr)
-	w := Write(WriterOptions{Where: func(context.Context) (warden.NodeID, error) { return primary.Addr, nil }, Pace: time.Millisecond, Patience: 200 * time.Millisecond, Role: Superuser})
+	w := Write(WriterOptions{Where: func(context.Context) (warden.NodeID, error) { return primary.Addr, nil }, Pace: time.Millisecond, Patience: 200 * time.Millisecond, Role: Client})
 	defer w.Stop()
 	await(t, "the writer writes", func() bool { return len(w.Acks()) > 20 })
 	primary.Pause()

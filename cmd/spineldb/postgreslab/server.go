@@ -55,6 +55,12 @@ func (l *Lab) Server(ctx context.Context, name string, addr, upstream warden.Nod
 	return s, l.enrol(s)
 }
 
+// Foreign is a server that somebody else makes and starts, with its data in a
+// directory of the lab.
+func (l *Lab) Foreign(name string, addr warden.NodeID) *Server {
+	return &Server{Addr: addr, Dir: filepath.Join(l.Dir, name), Log: filepath.Join(l.Dir, name+".log"), lab: l}
+}
+
 func (s *Server) write(file, text string) error {
 	path := filepath.Join(s.Dir, file)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -225,6 +231,14 @@ func (s *Server) Query(ctx context.Context, sql string) ([]string, error) {
 	}
 	defer c.Close()
 	return c.Query(ctx, sql)
+}
+
+// Remove removes the data of a server that does not run, and its log.
+func (s *Server) Remove() error {
+	if err := errors.Join(os.RemoveAll(s.Dir), os.RemoveAll(s.Log)); err != nil {
+		return fmt.Errorf("remove the data of the server: %w", err)
+	}
+	return nil
 }
 
 // Tail is the end of the log.

@@ -10,8 +10,11 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// Table is the SQL for the table of writers.
-const Table = "CREATE TABLE records (id bigint); GRANT ALL ON records TO PUBLIC;\n"
+// Client is the role of ordinary clients, whose sessions Wardens may end.
+const Client = "app"
+
+// Table is the SQL for the role of clients and the table that writers write to.
+const Table = "CREATE ROLE " + Client + " LOGIN;\nCREATE TABLE records (id bigint);\nGRANT ALL ON records TO PUBLIC;\n"
 
 // WriterOptions say how a writer behaves.
 type WriterOptions struct {
