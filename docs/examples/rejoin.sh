@@ -150,7 +150,7 @@ fi
 
 # ---- Data -------------------------------------------------------------------
 
-now=$(date -u +%Y%m%dT%H%M%SZ)
+now=$(date -u +%Y%m%dT%H%M%S.%NZ)
 files=(postgresql.conf postgresql.auto.conf pg_hba.conf pg_ident.conf)
 
 # Both ways to new data bring the primary's configuration with them. The server's
