@@ -26,13 +26,15 @@ const (
 type network struct {
 	t           *testing.T
 	here, there string // names of the namespaces
+	// further are more addresses, and the namespaces they are in.
+	further map[string]string
 }
 
 // newNetwork makes the namespaces and the cable, and takes them away when the
-// test ends. It needs root.
-func newNetwork(t *testing.T) *network {
+// test ends. It needs root. mark tells networks of this process apart.
+func newNetwork(t *testing.T, mark string) *network {
 	t.Helper()
-	name := fmt.Sprintf("warden-e2e-%d", os.Getpid())
+	name := fmt.Sprintf("warden-e2e-%d%s", os.Getpid(), mark)
 	n := &network{t: t, here: name + "-a", there: name + "-b"}
 	for _, ns := range []string{n.here, n.there} {
 		n.ip("netns", "add", ns)
@@ -62,6 +64,9 @@ func (n *network) ip(args ...string) {
 
 // place is the namespace of an address.
 func (n *network) place(host string) string {
+	if ns, ok := n.further[host]; ok {
+		return ns
+	}
 	if host == thereAddr {
 		return n.there
 	}
@@ -133,7 +138,7 @@ func TestNetworkCut(t *testing.T) {
 		t.Log("no network was cut: this machine may not make namespaces (WARDEN_E2E_WITHOUT)")
 		return
 	}
-	n := newNetwork(t)
+	n := newNetwork(t, "")
 	t.Run("one Warden", func(t *testing.T) { cutOneWarden(t, n) })
 	t.Run("primary and one Warden", func(t *testing.T) { cutPrimary(t, n) })
 }

@@ -312,7 +312,7 @@ type pgWriter struct {
 func (pl *pgLab) writes(patience time.Duration, wardens ...*ward) *pgWriter {
 	pl.t.Helper()
 	w := &pgWriter{lab: pl, Writer: postgreslab.Write(postgreslab.WriterOptions{
-		Where: where(wardens...), Pace: time.Millisecond, Patience: patience, Role: postgreslab.Superuser, Dial: pl.dial,
+		Where: where(wardens...), Pace: time.Millisecond, Patience: patience, Role: postgreslab.Client, Dial: pl.dial,
 	})}
 	pl.t.Cleanup(func() { w.Stop() })
 	await(pl.t, "the writer has written", func() bool { return len(w.Acks()) > 10 })
