@@ -188,19 +188,38 @@ func (r *run) naming() {
 // can still be done.
 func (r *run) named(p *warden.Observation) {
 	next := r.sc.Base.NewestSync()
-	carried := 0
-	for _, m := range next.Members {
-		if streams(p, m.Name) {
-			carried++
-		}
-	}
-	if carried >= next.K || !r.s.widened {
+	carried := r.carried()
+	switch {
+	case carried < next.K && r.s.widened:
+	case carried < next.K && p.Waits == next.Rule(r.sc.Base.Primary).String():
+		r.unfilled()
+		return
+	default:
 		r.enter(Arming)
 		return
 	}
 	r.say("%d of %d members stream under their names and %d have to: %s stays", carried, len(next.Members), next.K, r.sc.Base.Sync[0])
 	r.later(r.sc.Base.Primary)
 	r.propose(Narrowing, warden.ReasonSync, func(t *warden.Topology) { t.Sync = t.Sync[:1] })
+}
+
+// carried is how many members of the newest set stream under their names.
+func (r *run) carried() (n int) {
+	p := r.sc.node(r.sc.Base.Primary)
+	for _, m := range r.sc.Base.NewestSync().Members {
+		if p != nil && streams(p.Seen, m.Name) {
+			n++
+		}
+	}
+	return n
+}
+
+// unfilled: the primary waits, as it should, for more members than there are.
+// What keeps them away may be for a repair to mend.
+func (r *run) unfilled() {
+	b := &r.sc.Base
+	r.later(b.Primary)
+	r.finish(warden.VerdictUnknown, "not-filled", fmt.Sprintf("%s waits for %s, and only %d of them stream", b.Primary, b.NewestSync(), r.carried()))
 }
 
 func (r *run) anyWaiting(kind warden.ActionKind) bool {
@@ -215,6 +234,8 @@ func (r *run) arming() {
 	case r.waits() == nil, s.promotions >= maxPromotions:
 		r.later(b.Primary)
 		r.finish(warden.VerdictUnknown, "not-confirmed", fmt.Sprintf("it could not be confirmed that %s waits for %s", b.Primary, b.NewestSync()))
+	case s.promotions > 0 && r.carried() < b.NewestSync().K:
+		r.unfilled()
 	case r.now >= s.pollAt:
 		s.promotions++
 		r.act(warden.ActWait, b.Primary, "", waitLimit)
