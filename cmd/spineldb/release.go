@@ -53,6 +53,8 @@ func planRelease(s sealScene) (releasePlan, *warden.Answer) {
 		return refuse("agreed", "a majority of the Wardens is there, and releases the seal or finishes the failover by itself: spineldb explain says what it waits for")
 	case t.Phase == warden.PhasePromoting:
 		return refuse("in-progress", "the promotion of %s was agreed in epoch %d and may have happened: released members could acknowledge writes that it does not have; bring back a majority of the Wardens, or give the lost ones up with spineldb recover", t.Primary, t.Epoch)
+	case !slices.ContainsFunc(s.nodes, func(n seenNode) bool { return n.seen.Health == warden.HealthGood && n.seen.Sealed }):
+		return refuse("not-sealed", "no node that answers is sealed")
 	}
 	plan := releasePlan{topology: t, epoch: max(s.register.Promise, t.Epoch)}
 	for _, n := range s.nodes {
@@ -65,9 +67,6 @@ func planRelease(s sealScene) (releasePlan, *warden.Answer) {
 		case !good && n.node != t.Primary && !slices.Contains(s.gone, n.node):
 			return refuse("unseen", "%s cannot be looked at (%s), so it could have been promoted: if you know that it was not, say so with --gone %s", n.node, n.seen.Health, n.node)
 		}
-	}
-	if len(plan.nodes) == 0 {
-		return refuse("not-sealed", "no node is sealed")
 	}
 	slices.Sort(plan.nodes)
 	return plan, nil
