@@ -28,6 +28,9 @@ type checkup struct {
 	Groups        []doctor.GroupReport `json:"groups"`
 	// Wardens is what the running Wardens say; null where none were asked.
 	Wardens []judgement `json:"wardens"`
+
+	// expected is how many Wardens a group should have; absent: not configured.
+	expected map[warden.GroupName]int
 }
 
 // doctorCommand is built here because two of its flags are its own.
@@ -66,6 +69,7 @@ func (p *program) doctor(c *cli.Context) error {
 			return err
 		}
 	}
+	found.count()
 	found.sum()
 	if t.json {
 		err = p.printJSON(found)
@@ -103,8 +107,10 @@ func (f *checkup) examine(c *cli.Context, named string, limit time.Duration) err
 			return exit.WrongUsage("there is no group %q in %s", wording.Shown(named), file)
 		}
 	}
+	f.expected = map[warden.GroupName]int{}
 	groups := make([]doctor.Group, len(masters))
 	for i, m := range masters {
+		f.expected[m.Name] = m.Wardens
 		if groups[i], err = patient(conf, m); err != nil {
 			return err
 		}
@@ -161,6 +167,17 @@ func (f *checkup) ask(ctx context.Context, t target, named string) error {
 		return exit.WrongUsage("the Wardens watch no group %q", wording.Shown(named))
 	}
 	return nil
+}
+
+// count finds Wardens that have not joined yet: until they have, they do not
+// count, and losing one of the others means more.
+func (f *checkup) count() {
+	for i := range f.Wardens {
+		j := &f.Wardens[i]
+		if have, want := len(j.best.Topology.Wardens), f.expected[j.Group]; have > 0 && have < want {
+			j.say("%d Wardens are listed, but wardens is %d: start the others, or look into their logs for why they do not join", have, want)
+		}
+	}
 }
 
 // unwatched is the finding that no Warden answers.

@@ -61,7 +61,7 @@ func TestDoctor(t *testing.T) {
 	runCommand(t, "doctor", "--config", doctorFile(t, a, b), "mymaster").has(t, exit.Done, "mymaster  spineldb, 2 nodes: 2 notes", "min-replicas-to-write", "why", "do ")
 	runCommand(t, "doctor", "--all", "--config", doctorFile(t, a, b)).has(t, exit.Done, "  ok       "+a, "exactly one node is the primary")
 	runCommand(t, "doctor", "--config", doctorFile(t, a, excluded)).has(t, exit.Refused, "error  ", "replica-priority 0", "CONFIG SET replica-priority 100")
-	runCommand(t, "doctor", "--config", doctorFile(t, a, b, nobody(t))).has(t, exit.Refused, "cannot be looked at", "start it; or correct bind")
+	runCommand(t, "doctor", "--config", doctorFile(t, a, b, nobody(t))).has(t, exit.Refused, "it refuses connections", "start it; or correct bind")
 	runCommand(t, "doctor", "--config", doctorFile(t, nobody(t), nobody(t))).has(t, exit.Unreachable, "no node and no Warden answered")
 	runCommand(t, "doctor", "--config", doctorFile(t, a, b), "other").has(t, exit.Usage, "there is no group", "other")
 	runCommand(t, "doctor", "--config", filepath.Join(t.TempDir(), "none.toml")).has(t, exit.Usage, "none.toml")
@@ -93,5 +93,11 @@ func TestDoctorAsksWardens(t *testing.T) {
 	runCommand(t, "doctor", "--server", at).has(t, exit.Refused, "not agreed")
 
 	file := doctorFile(t, aNode(t, "role:master\r\nconnected_slaves:1"), aNode(t, "role:slave\r\nmaster_link_status:up"))
+	for _, f := range fakes {
+		f.change(func() { f.status.Groups[0].Topology.Wardens = f.status.Groups[0].Topology.Wardens[:2] })
+	}
+	runCommand(t, "doctor", "--config", file, "--server", at).has(t, exit.Refused, "2 Wardens are listed, but wardens is 3")
+
+	file = doctorFile(t, aNode(t, "role:master\r\nconnected_slaves:1"), aNode(t, "role:slave\r\nmaster_link_status:up"))
 	runCommand(t, "doctor", "--config", file, "--server", nobody(t)).has(t, exit.Refused, "no Warden could be asked", "mymaster  spineldb, 2 nodes")
 }

@@ -59,9 +59,9 @@ func checkReachable(g Group, n *PostgresNode) []Finding {
 	case n.Health == warden.HealthBusy:
 		f.Remedy = "ALTER SYSTEM SET max_connections = ...;   -- or end sessions that are not needed"
 	case n.Health == warden.HealthRefused:
-		f.Remedy = "start it; or correct listen_addresses, the port, or the address in nodes"
+		f.Found, f.Remedy = "it refuses connections", "start it; or correct listen_addresses, the port, or the address in nodes"
 	case n.Health == warden.HealthSilent:
-		f.Remedy = "look at the host, the network and the firewall between here and there"
+		f.Found, f.Remedy = "it does not answer", "look at the host, the network and the firewall between here and there"
 	case n.Health == warden.HealthDenied:
 		f.Remedy = "correct sslmode, sslrootcert, sslcert and sslkey, or the files they name"
 	default:
@@ -182,7 +182,7 @@ func checkLeftovers(g Group, n *PostgresNode) []Finding {
 			command = "the leader runs rejoin_command for it; if that does not help, " + command
 		}
 		out = append(out, Finding{Severity: Error, Found: "it is fenced, because " + by + " became the primary",
-			Why: "it is read-only and copies from nobody, so its data grows old", Remedy: command + "\nor, if it shall be the primary after all: " + undoFence})
+			Why: "it is read-only and copies from nobody, so its data grows old", Remedy: command + "\nonly if " + by + " is no primary, and this node shall be it: " + undoFence})
 	case n.Filed["default_transaction_read_only"] == "on" && !holding && !n.Standby:
 		out = append(out, Finding{Severity: Error, Found: "it is read-only by ALTER SYSTEM, and nothing is going on that would end it",
 			Why: "writes are refused; a switchover was given up and the server restarted, or somebody set it", Remedy: undoFence})

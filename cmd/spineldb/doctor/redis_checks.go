@@ -52,7 +52,7 @@ func checkRedisReachable(_ Group, n *RedisNode) []Finding {
 	case n.Health == warden.HealthLoading:
 		f.Severity, f.Remedy = Warning, "wait until it has loaded its data"
 	case n.Health == warden.HealthRefused:
-		f.Remedy = "start it; or correct bind, protected-mode, the port, or the address in nodes"
+		f.Found, f.Remedy = "it refuses connections", "start it; or correct bind, protected-mode, the port, or the address in nodes"
 	default:
 		f.Remedy = "look at the host, the network and the firewall between here and there"
 	}
