@@ -156,14 +156,23 @@ func insist(ctx context.Context, sessions []*postgreslab.Session) (acked int) {
 	return acked
 }
 
-// pgLost looks every acknowledged write up on the server that is the primary.
+// pgLost looks every acknowledged write up on the server that clients are sent
+// to. That may be none for a while, after the old primary has woken up.
 func pgLost(ctx context.Context, r pgRig, acks []postgreslab.Ack) (acked, lost int, err error) {
-	addr, err := r.where()(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
-	gone, err := postgreslab.Lost(ctx, nil, acks, addr)
-	return len(acks), len(gone), err
+	where := r.where()
+	err = pgUntil(ctx, "the writes can be looked up", func() bool {
+		addr, err := where(ctx)
+		if err != nil {
+			return false
+		}
+		gone, err := postgreslab.Lost(ctx, nil, acks, addr)
+		lost = len(gone)
+		if err != nil {
+			_ = pause(ctx, pollEvery)
+		}
+		return err == nil
+	})
+	return len(acks), lost, err
 }
 
 // pgUntil waits until something is so.
