@@ -52,7 +52,13 @@ func (s *session) waitBy(ctx context.Context, set settings, rules []warden.SyncR
 	if err := s.enforce(ctx, set, rule); err != nil {
 		return unknown(fmt.Errorf("wait on %s: ordered, not confirmed: %w", s.node, err))
 	}
-	if err := s.confirm(ctx, rule, before); err != nil {
+	need := 0
+	for _, given := range rules[:len(rules)-1] {
+		if given.K > 0 {
+			need = rule.K // its names may be all that hold a commit
+		}
+	}
+	if err := s.confirm(ctx, rule, before, need); err != nil {
 		return unknown(fmt.Errorf("wait on %s: ordered, not confirmed: %w", s.node, err))
 	}
 	return warden.Result{Outcome: warden.Done}
@@ -138,8 +144,9 @@ func (s *session) releasers(ctx context.Context, rules []warden.SyncRule) (pids 
 
 // confirm writes a record and waits until everybody who may release commits has
 // acknowledged it, or cannot release any more: who has read names without its
-// own says priority 0, and releases nobody then.
-func (s *session) confirm(ctx context.Context, rule warden.SyncRule, before string) error {
+// own says priority 0, and releases nobody then. At least need of the rule's
+// names have to have the record, and with it everything before.
+func (s *session) confirm(ctx context.Context, rule warden.SyncRule, before string, need int) error {
 	if rule.K <= 0 {
 		return nil // whatever anybody has read, nothing is waited for
 	}
@@ -157,7 +164,10 @@ func (s *session) confirm(ctx context.Context, rule warden.SyncRule, before stri
 		AND NOT (sync_priority = 0 AND lower(application_name) <> ALL (SELECT lower(unnest($3::text[]))))
 		AND (flush_lsn IS NULL OR flush_lsn < $1::pg_lsn)`
 	args := []string{r.text(0), before, nameList(rule)}
-	if err := s.await(ctx, "SELECT NOT EXISTS (SELECT "+open+")", args...); err != nil {
+	const have = `(SELECT count(DISTINCT lower(application_name)) FROM pg_stat_replication
+		WHERE lower(application_name) = ANY (SELECT lower(unnest($3::text[]))) AND flush_lsn >= $1::pg_lsn) >= $4::int`
+	args = append(args, strconv.Itoa(need))
+	if err := s.await(ctx, "SELECT NOT EXISTS (SELECT "+open+") AND "+have, args...); err != nil {
 		return fmt.Errorf("not every standby that counts has acknowledged a record written since: %w", err)
 	}
 	return nil
