@@ -190,6 +190,12 @@ func (r *run) rejoined(p pending, d ActionDone) {
 		return
 	}
 	r.later(p.node)
+	for i := range r.s.Retry {
+		if x := &r.s.Retry[i]; x.Node == p.node {
+			// People will have to look; and each attempt costs an election.
+			x.At = r.now.Add(min(retryRejoin<<min(x.Failures-1, 4), retryRejoinMost))
+		}
+	}
 	r.note("-rejoin-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
 	r.say("%s could not be rejoined: %s %s", p.node, d.Result.Outcome, d.Result.Why)
 }

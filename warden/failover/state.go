@@ -36,28 +36,30 @@ type Config struct {
 
 // Times within one attempt.
 const (
-	holdLimit     = 2 * warden.Second // a hold ends by itself after this
-	holdMargin    = 700 * warden.Millisecond
-	drainLimit    = warden.Second
-	opinionWait   = 150 * warden.Millisecond
-	orderLimit    = 1500 * warden.Millisecond // deadline of one order
-	fenceLimit    = 400 * warden.Millisecond
-	claimLimit    = 800 * warden.Millisecond
-	demoteWait    = 3 * warden.Second
-	pollEvery     = 5 * warden.Millisecond
-	staleLook     = 50 * warden.Millisecond // a look this old is repeated before a promotion
-	retryClaim    = 150 * warden.Millisecond
-	syncLimit     = 10 * warden.Second // Sentinel's SLAVE-RECONF-TIMEOUT
-	retryFirst    = warden.Second
-	retryMost     = 8 * warden.Second
-	catchUpLimit  = 500 * warden.Millisecond // a Redis replica without its primary refuses to be copied from
-	freshLimit    = 2 * warden.Second
-	maxReport     = 80
-	maxPromotions = 3
-	sealLimit     = 1500 * warden.Millisecond
-	sealGrace     = 50 * warden.Millisecond // for members beyond those needed
-	namingLimit   = 3 * warden.Second
-	waitLimit     = 5 * warden.Second
+	holdLimit       = 2 * warden.Second // a hold ends by itself after this
+	holdMargin      = 700 * warden.Millisecond
+	drainLimit      = warden.Second
+	opinionWait     = 150 * warden.Millisecond
+	orderLimit      = 1500 * warden.Millisecond // deadline of one order
+	fenceLimit      = 400 * warden.Millisecond
+	claimLimit      = 800 * warden.Millisecond
+	demoteWait      = 3 * warden.Second
+	pollEvery       = 5 * warden.Millisecond
+	staleLook       = 50 * warden.Millisecond // a look this old is repeated before a promotion
+	retryClaim      = 150 * warden.Millisecond
+	syncLimit       = 10 * warden.Second // Sentinel's SLAVE-RECONF-TIMEOUT
+	retryFirst      = warden.Second
+	retryMost       = 8 * warden.Second
+	retryRejoin     = 5 * warden.Second
+	retryRejoinMost = warden.Minute
+	catchUpLimit    = 500 * warden.Millisecond // a Redis replica without its primary refuses to be copied from
+	freshLimit      = 2 * warden.Second
+	maxReport       = 80
+	maxPromotions   = 3
+	sealLimit       = 1500 * warden.Millisecond
+	sealGrace       = 50 * warden.Millisecond // for members beyond those needed
+	namingLimit     = 3 * warden.Second
+	waitLimit       = 5 * warden.Second
 )
 
 // lookLimit is the deadline of a fresh look.
