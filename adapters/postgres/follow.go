@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -119,38 +119,62 @@ func (a *Adapter) streamFrom(have conninfo, node warden.NodeID, f warden.Followi
 	return c
 }
 
-// awaitStream waits for the stream from primary, and says so if it does not
+// streamAgain is between two nudges of a standby whose receiver has failed: by
+// itself it tries again after wal_retrieve_retry_interval, 5 s by default, and
+// commits may wait for it.
+const streamAgain = 100 * time.Millisecond
+
+// awaitStream waits for the stream from the primary, and says so if it does not
 // come. The receiver of the old one may go on, under its old name, while replay is
 // paused or slow.
 func (s *session) awaitStream(ctx context.Context, f warden.Following) []string {
 	wait, cancel := context.WithTimeout(ctx, s.adapter.opts.FollowWait)
 	defer cancel()
-	why := "no receiver runs"
+	why, nudged := "", time.Now()
 	for {
-		// The statement has the caller's time: if it ended early, so would the session.
-		rows, err := s.wire.ask(ctx, "SELECT status, sender_host, sender_port, conninfo || ' ' FROM pg_stat_wal_receiver")
+		// The statements have the caller's time: if one ended early, so would the session.
+		var streams bool
+		var err error
+		if streams, why, err = s.streams(ctx, f); streams {
+			return nil
+		}
+		if err == nil && why == noReceiver && time.Since(nudged) >= streamAgain {
+			nudged = time.Now()
+			err = s.reload(ctx)
+		}
 		if err != nil {
 			why = warden.DetailOf(err)
 			break
 		}
-		if len(rows) == 1 {
-			from := makeNode(rows[0].text(1), int(rows[0].number(2)))
-			named := f.Name == "" || slices.ContainsFunc([]string{"%s ", "'%s' "}, func(form string) bool {
-				return strings.Contains(rows[0].text(3), "application_name="+fmt.Sprintf(form, f.Name)) // quoted or not
-			})
-			if from == f.Primary && rows[0].text(0) == "streaming" && named {
-				return nil
-			}
-			why = fmt.Sprintf("its receiver is %s from %s", rows[0].text(0), from)
-			if from == f.Primary && !named {
-				why += ", not by its new name"
-			}
-		}
-		if pause(wait, 2*lookAgain) != nil {
+		if pause(wait, lookAgain) != nil {
 			break
 		}
 	}
 	return []string{fmt.Sprintf("not-streaming: %s is set to follow %s, but does not stream from it yet: %s", s.node, f.Primary, why)}
+}
+
+const noReceiver = "no receiver runs"
+
+// streams reports whether the standby streams from whom it should, by the name
+// that it should have, and if not why.
+func (s *session) streams(ctx context.Context, f warden.Following) (yes bool, why string, err error) {
+	rows, err := s.wire.ask(ctx, "SELECT status, sender_host, sender_port, conninfo || ' ' FROM pg_stat_wal_receiver")
+	if err != nil {
+		return false, "", err
+	}
+	if len(rows) != 1 {
+		return false, noReceiver, nil
+	}
+	status, from := rows[0].text(0), makeNode(rows[0].text(1), int(rows[0].number(2)))
+	if status != "streaming" || from != f.Primary {
+		return false, fmt.Sprintf("its receiver is %s from %s", status, from), nil
+	}
+	for _, form := range []string{"application_name=%s ", "application_name='%s' "} { // the server writes either
+		if f.Name == "" || strings.Contains(rows[0].text(3), fmt.Sprintf(form, f.Name)) {
+			return true, "", nil
+		}
+	}
+	return false, "its receiver has not taken its new name yet", nil
 }
 
 // Slots. Each standby has one physical slot of ours on its upstream, so that

@@ -316,6 +316,12 @@ func TestTooFewNames(t *testing.T) {
 		done(t, "wait for one", primary.Wait(soon(t), []warden.SyncRule{*rule, *ruleOf(1, a)}))
 		acknowledged(t, "the commit", ended)
 	}
+	// What was acknowledged by the rule before is on nobody whom the new one names.
+	short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if res := primary.Wait(short, []warden.SyncRule{*ruleOf(1, a), {K: 1, Names: []string{"absent"}}}); res.Outcome != warden.Unknown {
+		t.Errorf("a change to a member that has nothing: %+v, want unknown", res)
+	}
 }
 
 // Goal: a new primary waits from its first commit on, ready beforehand or not,

@@ -2,9 +2,13 @@ package postgres
 
 import (
 	"context"
+	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -401,4 +405,47 @@ func TestLogicalReceiverIsNoReplica(t *testing.T) {
 	if o := watch(t, s)(); len(o.Replicas) != 0 {
 		t.Errorf("replicas: %+v, want none", o.Replicas)
 	}
+}
+
+// Goal: an order to promote that comes while a receiver is about to fail is
+// carried out at once, not after wal_retrieve_retry_interval.
+func TestPromoteWhileReceiverFails(t *testing.T) {
+	p := start(t, shape{})
+	a := start(t, shape{upstream: p.node, lines: []string{"wal_retrieve_retry_interval = '30s'"}})
+	failed := make(chan struct{})
+	silent := scripted(t, func(net.Conn, *pgproto3.Backend) { <-failed })
+	hangUp := sync.OnceFunc(func() { close(failed) })
+	t.Cleanup(hangUp)
+	startup := func(column string) string {
+		return a.must("SELECT " + column + " FROM pg_stat_activity WHERE backend_type = 'startup'")
+	}
+	p.Kill()
+	adaptertest.Await(t, "it waits to try again", func() bool { return startup("wait_event") == waitRetry })
+	a.must("ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=" + silent.Port() + "'")
+	a.must("SELECT pg_reload_conf()")
+	adaptertest.Await(t, "it tries to connect", func() bool { return startup("wait_event") == waitStream })
+	session := claimed(t, a, 1)
+	// The process that replays hears of both at once.
+	pid, err := strconv.Atoi(startup("pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	hangUp()
+	adaptertest.Await(t, "the receiver has failed", func() bool {
+		return a.must("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'") == "0"
+	})
+	ended := make(chan warden.Result, 1)
+	ctx := soon(t)
+	go func() { ended <- session.Promote(ctx, nil) }()
+	adaptertest.Await(t, "the promotion is ordered", func() bool {
+		_, err := os.Stat(filepath.Join(a.dir, "promote"))
+		return err == nil
+	})
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	done(t, "promote", <-ended)
 }
