@@ -254,6 +254,26 @@ func TestSealRestarted(t *testing.T) {
 	}
 }
 
+// Goal: where replay cannot be paused to prove it, two looks apart must do.
+func TestSealWithoutProof(t *testing.T) {
+	p := start(t, shape{})
+	a := start(t, shape{upstream: p.node})
+	enlist(t, p, nil, a)
+	p.must("REVOKE EXECUTE ON FUNCTION pg_wal_replay_pause() FROM warden")
+	adaptertest.Await(t, "the standby has that", func() bool {
+		return a.must("SELECT has_function_privilege('warden', 'pg_wal_replay_pause()', 'EXECUTE')") == "f"
+	})
+	member := keeper(t, a, 1)
+	began := time.Now()
+	done(t, "seal", member.Seal(soon(t)))
+	if took := time.Since(began); took < apart {
+		t.Errorf("sealed after %v, want two looks at least %v apart", took, apart)
+	}
+	if o := member.Look(soon(t)); !o.Sealed || o.Health != warden.HealthGood {
+		t.Errorf("the sealed member: %+v", o)
+	}
+}
+
 // Goal: the seal outlives a restart, with its position.
 func TestSealSurvivesRestart(t *testing.T) {
 	p := start(t, shape{})
