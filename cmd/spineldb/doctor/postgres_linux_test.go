@@ -282,7 +282,7 @@ func TestDeliberateMistakes(t *testing.T) {
 	wantFinding(t, r, Note, a.Addr, "slots", "pg_drop_replication_slot('forgotten')")
 	wantFinding(t, r, Error, a.Addr, "names", "two standbys stream from it as "+string(b.Addr))
 	wantFinding(t, r, Note, a.Addr, "listed", string(b.Addr))
-	wantFinding(t, r, Error, warden.NodeID(unused), "reachable", "refused")
+	wantFinding(t, r, Error, warden.NodeID(unused), "reachable", "it refuses connections")
 	wantFinding(t, r, Note, "", "wardens", "an even number")
 
 	// The rest can be seen by more than the least role only.
