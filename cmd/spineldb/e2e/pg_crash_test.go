@@ -8,22 +8,32 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// Goal (S3, S4, L3): the leader of a failover of PostgreSQL is killed as it
+// Goal (S3, S4, S8, L3): the leader of a failover of PostgreSQL is killed as it
 // enters each stage. The others finish what it began, the client writes again
 // within the bar and the price of a dead leader, and the old primary is brought
-// back by the example script.
+// back by the example script. With a sync set nothing acknowledged is lost.
 func TestPostgresLeaderKilled(t *testing.T) {
 	t.Parallel()
-	for _, stages := range [][]string{{"elected", "looking", "deciding", "claiming"}, {"promoting", "publishing", "repointing"}} {
-		t.Run(stages[0], func(t *testing.T) {
+	for _, c := range []struct {
+		name, group string
+		stages      []string
+	}{
+		{"early", "", []string{"elected", "looking", "deciding", "claiming"}},
+		{"late", "", []string{"promoting", "publishing", "repointing"}},
+		{"quorum", durable, []string{"sealing", "promoting"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			l := startPgLab(t, rejoining(t))
+			l := startPgLab(t, rejoining(t), c.group)
 			w := l.writes(300*time.Millisecond, l.wardens...)
 			primary := l.servers[0]
-			for _, stage := range stages {
+			for _, stage := range c.stages {
 				for round := 1; ; round++ {
 					if round > rounds {
 						t.Fatalf("in %d failovers the chosen Warden never reached the stage %s", rounds, stage)
+					}
+					if c.group == durable {
+						l.awaitSync(primary, l.except(primary)...)
 					}
 					var crashed bool
 					if primary, crashed = l.killBoth(w, primary, stage); crashed {
@@ -32,8 +42,80 @@ func TestPostgresLeaderKilled(t *testing.T) {
 				}
 			}
 			w.goesOn()
+			if c.group == durable {
+				w.keepsAll(primary)
+			}
 		})
 	}
+}
+
+// Goal (S3, S4, S8): a standby comes and goes, and the leader of the change of the
+// sync set is killed as it enters each stage. The others finish the change, writes
+// go on, and nothing acknowledged is lost when the primary dies afterwards.
+func TestPostgresLeaderKilledInSyncChange(t *testing.T) {
+	t.Parallel()
+	l := startDurable(t)
+	primary, comes, stays := l.servers[0], l.servers[1], l.servers[2]
+	w := l.writes(300*time.Millisecond, l.wardens...)
+	there := true
+	for _, stage := range []string{"naming", "widening", "arming", "narrowing"} {
+		for round := 1; ; round++ {
+			if round > rounds {
+				t.Fatalf("in %d changes no leader reached the stage %s", rounds, stage)
+			}
+			there = !there
+			if l.changeSync(primary, comes, stays, there, stage) {
+				break
+			}
+		}
+	}
+	if !there {
+		comes.start()
+		l.awaitSync(primary, comes, stays)
+	}
+	w.goesOn()
+	at := time.Now()
+	primary.kill()
+	w.awaitElsewhere(primary, at)
+	fresh := l.awaitOther(primary, l.wardens...)
+	w.goesOn()
+	w.keepsAll(fresh)
+}
+
+// changeSync starts or kills a standby, with Wardens that die when they lead in
+// a stage of the change, each once. It returns when the set is as it should be,
+// and whether one died.
+func (pl *pgLab) changeSync(primary, comes, stays *pgNode, there bool, stage string) (crashed bool) {
+	pl.t.Helper()
+	members := []*pgNode{stays}
+	if there {
+		members = []*pgNode{comes, stays}
+	}
+	// Whoever sees the need first leads, so each of them is prepared.
+	for _, w := range pl.wardens {
+		w.restart(stage)
+	}
+	await(pl.t, "the Wardens agree", func() bool { return agreed(pl.wardens, nil) })
+	if there {
+		comes.start()
+	} else {
+		comes.kill()
+	}
+	await(pl.t, fmt.Sprintf("the sync set is changed, though leaders die at %s", stage), func() bool {
+		for _, w := range pl.wardens {
+			if w.process.alive() {
+				continue
+			}
+			if code := w.process.exit(pl.t, 0); code != crashCode {
+				pl.t.Fatalf("%s ended with %d, want %d", w.name, code, crashCode)
+			}
+			crashed = true
+			w.launch()
+		}
+		return pl.syncIs(pl.wardens, primary, members...)
+	})
+	pl.t.Logf("a standby is there: %v; a leader died at %s: %v", there, stage, crashed)
+	return crashed
 }
 
 // killBoth kills the primary and, in a stage of the failover, the Warden whose

@@ -15,39 +15,46 @@ import (
 // durable are the lines of a group that loses nothing it acknowledged.
 const durable = "durability = \"quorum\"\nmember_timeout = \"2s\""
 
-// awaitSync waits until the given servers are the sync set that all Wardens
+// syncIs reports whether the given servers are the sync set that the Wardens
 // know of, nothing of it is changing, and the primary waits for it.
-func (pl *pgLab) awaitSync(primary *pgNode, members ...*pgNode) {
-	pl.t.Helper()
+func (pl *pgLab) syncIs(wardens []*ward, primary *pgNode, members ...*pgNode) bool {
 	var want []string
 	for _, n := range members {
 		want = append(want, string(n.Addr))
 	}
 	slices.Sort(want)
-	await(pl.t, fmt.Sprintf("the sync set is %v", want), func() bool {
-		if !agreed(pl.wardens, nil) {
+	if !agreed(wardens, nil) {
+		return false
+	}
+	for _, w := range wardens {
+		v, err := w.view()
+		if err != nil || len(v.Topology.Sync) != 1 || v.Primary != primary.Addr {
 			return false
 		}
-		for _, w := range pl.wardens {
-			v, err := w.view()
-			if err != nil || len(v.Topology.Sync) != 1 || v.Primary != primary.Addr {
-				return false
-			}
-			var have, names []string
-			for _, m := range v.Topology.Sync[0].Members {
-				have, names = append(have, string(m.Node)), append(names, m.Name)
-			}
-			slices.Sort(have)
-			if !slices.Equal(have, want) {
-				return false
-			}
-			waits, err := primary.try("SHOW synchronous_standby_names")
-			if err != nil || slices.ContainsFunc(names, func(name string) bool { return !strings.Contains(waits, name) }) {
-				return false
-			}
+		var have, names []string
+		for _, m := range v.Topology.Sync[0].Members {
+			have, names = append(have, string(m.Node)), append(names, m.Name)
 		}
-		return true
-	})
+		slices.Sort(have)
+		if !slices.Equal(have, want) {
+			return false
+		}
+		waits, err := primary.try("SHOW synchronous_standby_names")
+		if err != nil || slices.ContainsFunc(names, func(name string) bool { return !strings.Contains(waits, name) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// awaitSync waits until the given servers are the sync set of all Wardens.
+func (pl *pgLab) awaitSync(primary *pgNode, members ...*pgNode) {
+	pl.t.Helper()
+	var names []string
+	for _, n := range members {
+		names = append(names, n.name)
+	}
+	await(pl.t, fmt.Sprintf("the sync set is %v", names), func() bool { return pl.syncIs(pl.wardens, primary, members...) })
 }
 
 // startDurable is startPgLab with a sync set in force.
