@@ -259,9 +259,9 @@ func TestSealWithoutProof(t *testing.T) {
 	p := start(t, shape{})
 	a := start(t, shape{upstream: p.node})
 	enlist(t, p, nil, a)
-	p.must("REVOKE EXECUTE ON FUNCTION pg_wal_replay_pause() FROM warden")
+	p.must("REVOKE EXECUTE ON FUNCTION pg_wal_replay_pause(), pg_wal_replay_resume() FROM warden")
 	adaptertest.Await(t, "the standby has that", func() bool {
-		return a.must("SELECT has_function_privilege('warden', 'pg_wal_replay_pause()', 'EXECUTE')") == "f"
+		return a.must("SELECT has_function_privilege('warden', 'pg_wal_replay_resume()', 'EXECUTE')") == "f"
 	})
 	member := keeper(t, a, 1)
 	began := time.Now()
@@ -272,6 +272,7 @@ func TestSealWithoutProof(t *testing.T) {
 	if o := member.Look(soon(t)); !o.Sealed || o.Health != warden.HealthGood {
 		t.Errorf("the sealed member: %+v", o)
 	}
+	done(t, "unseal", member.Follow(soon(t), warden.Following{Primary: p.node}))
 }
 
 // Goal: the seal outlives a restart, with its position.
@@ -296,7 +297,12 @@ func TestSealSurvivesRestart(t *testing.T) {
 // told, whatever the server shows.
 func TestWaitIsConfirmed(t *testing.T) {
 	p := start(t, shape{})
-	primary := keeper(t, p, 1)
+	primary, rule := keeper(t, p, 1), warden.SyncRule{K: 1, Names: []string{"somebody"}}
+	p.must("REVOKE pg_checkpoint FROM warden")
+	if res := primary.Wait(soon(t), []warden.SyncRule{{}, rule}); res.Outcome != warden.Refused || !strings.Contains(res.Why, "GRANT pg_checkpoint") {
+		t.Errorf("wait of a role that may not checkpoint: %+v, want it refused with the remedy", res)
+	}
+	p.must("GRANT pg_checkpoint TO warden")
 	pid, err := strconv.Atoi(p.must("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"))
 	if err != nil {
 		t.Fatal(err)
@@ -306,7 +312,6 @@ func TestWaitIsConfirmed(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	rule := warden.SyncRule{K: 1, Names: []string{"somebody"}}
 	res := primary.Wait(short, []warden.SyncRule{{}, rule})
 	shown := p.must("SHOW synchronous_standby_names")
 	acknowledged(t, "a commit that nobody keeps", commit(t, p))

@@ -147,7 +147,7 @@ type closing struct {
 func (c *closing) look(ctx context.Context) (sealed bool, err error) {
 	r, err := c.wire.one(ctx, `SELECT pg_is_in_recovery(), coalesce((SELECT max(wait_event) FROM pg_stat_activity WHERE backend_type = 'startup'), ''),
 		(SELECT coalesce(max(wait_event_type), '') FROM pg_stat_activity WHERE backend_type = 'startup'),
-		(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'), pg_is_in_recovery() AND pg_is_wal_replay_paused(),
+		(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'), CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END,
 		pg_last_wal_replay_lsn()::text`)
 	if err != nil {
 		return false, err

@@ -144,12 +144,15 @@ func (s *session) openAgain(ctx context.Context, set settings) error {
 	if !found {
 		return nil
 	}
-	if _, err := s.wire.ask(ctx, "SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery() AND pg_is_wal_replay_paused()"); err != nil {
-		// A seal that was cut off in the middle may have left a pause.
+	// A seal that was cut off in the middle may have left a pause.
+	r, err := s.wire.one(ctx, "SELECT CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END")
+	if err == nil && r.yes(0) {
+		_, err = s.wire.ask(ctx, "SELECT pg_wal_replay_resume()")
+	}
+	if err != nil {
 		return fmt.Errorf("resume replay: %w", err)
 	}
 	if kept.Delayed {
-		err := error(nil)
 		if kept.Delay != nil {
 			err = s.set(ctx, applyDelay, *kept.Delay)
 		} else {
