@@ -219,11 +219,12 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 	return ""
 }
 
-// lacks reports whether a node has less than the newest primary began with.
+// lacks reports whether a node has less than the newest primary began with. One
+// that follows onto a newer line may say so before it has come that far.
 func (a Ask) lacks(l Look) bool {
 	floor := slices.Index(a.Lineage, a.Floor.Lineage)
 	rank := lineageRank(a, l)
-	return a.Floor.Lineage != "" && (rank < floor || l.Seen.Lineage == a.Floor.Lineage && l.Seen.Position < a.Floor.End)
+	return a.Floor.Lineage != "" && (rank < floor || l.Seen.Position < a.Floor.End)
 }
 
 // replaced reports whether a primary was replaced in an earlier change: it

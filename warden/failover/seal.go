@@ -62,11 +62,10 @@ func (r *run) resolved() {
 	} else if r.sc.Proposing || r.proposed {
 		return
 	}
-	if s.Want.Reason == warden.ReasonFailover && !s.ordered && r.sc.Downs < r.c.Quorum {
-		if r.sc.Answered < len(r.sc.Base.Wardens) && r.now.Sub(s.StageAt) < opinionWait {
-			return
+	if doubt, settled := r.doubted(); doubt != "" {
+		if settled {
+			r.unresolve(doubt)
 		}
-		r.unresolve(fmt.Sprintf("only %d of %d Wardens still find %s down", r.sc.Downs, r.c.Quorum, s.Old))
 		return
 	}
 	r.enter(Sealing)

@@ -420,11 +420,10 @@ func (r *run) decided() {
 	} else if r.sc.Proposing || r.proposed {
 		return
 	}
-	if s.Want.Reason == warden.ReasonFailover && !s.ordered && r.sc.Downs < r.c.Quorum {
-		if r.sc.Answered < len(r.sc.Base.Wardens) && r.now.Sub(s.StageAt) < opinionWait {
-			return
+	if doubt, settled := r.doubted(); doubt != "" {
+		if settled {
+			r.goBack(doubt)
 		}
-		r.goBack(fmt.Sprintf("only %d of %d Wardens still find %s down", r.sc.Downs, r.c.Quorum, s.Old))
 		return
 	}
 	if s.held && !s.demoted {
@@ -436,6 +435,18 @@ func (r *run) decided() {
 		return
 	}
 	r.enter(Claiming)
+}
+
+// doubted says that too few of those who accepted still find the primary down,
+// "" if enough do; settled: all have said what they find, or had the time to.
+// Once an order was given there is no doubting any more (H9).
+func (r *run) doubted() (doubt string, settled bool) {
+	s := r.s
+	if s.Want.Reason != warden.ReasonFailover || s.ordered || r.sc.Downs >= r.c.Quorum {
+		return "", true
+	}
+	return fmt.Sprintf("only %d of %d Wardens still find %s down", r.sc.Downs, r.c.Quorum, s.Old),
+		r.sc.Answered >= len(r.sc.Base.Wardens) || r.now.Sub(s.StageAt) >= opinionWait
 }
 
 // goBack takes the change back by an accepted topology.
