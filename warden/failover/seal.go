@@ -85,7 +85,7 @@ func (r *run) unresolve(why string) {
 func (r *run) sealing() {
 	s := r.s
 	for _, id := range r.sealable() {
-		if r.lookAt(id) == nil {
+		if r.lookAt(id) == nil && r.counts(id) {
 			s.Looks = append(s.Looks, Look{Node: id})
 			s.ordered = true
 			r.act(warden.ActSeal, id, "", sealLimit)
@@ -116,6 +116,14 @@ func (r *run) sealsComing() bool {
 		n := r.sc.node(p.node)
 		return p.kind == warden.ActSeal && n != nil && n.Good && !n.Down && !n.Refusing
 	})
+}
+
+// counts reports whether a node, as it was last seen, is the member that it is
+// counted as.
+func (r *run) counts(id warden.NodeID) bool {
+	b := &r.sc.Base
+	name, n := b.MemberName(id), r.sc.node(id)
+	return name == "" || n == nil || n.Seen.Role != warden.RoleReplica || answersTo(b, n.Seen, name)
 }
 
 func (r *run) anySealed() bool {
@@ -164,7 +172,7 @@ func (r *run) sealDone(p pending, d ActionDone) {
 	o := d.Observation
 	seen := d.Result.Outcome == warden.Done && o.Health == warden.HealthGood
 	*l = Look{Node: p.node, Asked: d.Asked, Done: true, Seen: o,
-		Sealed: seen && (o.Role == warden.RolePrimary || o.Role == warden.RoleReplica && o.Sealed)}
+		Sealed: seen && r.ours(o) && (o.Role == warden.RolePrimary || o.Role == warden.RoleReplica && o.Sealed)}
 	if !l.Sealed {
 		r.say("%s is not sealed: %s", p.node, why(d))
 	}
@@ -217,7 +225,7 @@ func (r *run) inherit(t *warden.Topology) {
 func (r *run) unseal() {
 	p := r.sc.node(r.sc.Base.Primary)
 	for _, l := range r.s.Looks {
-		if p != nil && Stranded(p.Seen, &l.Seen) {
+		if p != nil && Stranded(p.Seen, &l.Seen) || !r.ours(l.Seen) {
 			continue // it went another way and is not sent behind anybody
 		}
 		if l.Sealed && l.Seen.Role == warden.RoleReplica && l.Node != r.sc.Base.Primary {

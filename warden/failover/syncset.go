@@ -106,7 +106,8 @@ func (r *run) lasting(now warden.SyncSet) (keep []warden.Member) {
 	}
 	for _, m := range now.Members {
 		n := r.sc.node(m.Node)
-		out := m.Node == r.sc.Base.Primary || n != nil && n.Good && (n.Seen.NoSync || p != nil && Stranded(p.Seen, n.Seen))
+		out := m.Node == r.sc.Base.Primary || n != nil && n.Good && (n.Seen.NoSync || p != nil && Stranded(p.Seen, n.Seen) ||
+			n.Seen.Role == warden.RoleReplica && !answersTo(&r.sc.Base, n.Seen, m.Name))
 		if !out && r.now.Sub(since(m)) <= r.c.MemberTimeout {
 			keep = append(keep, m)
 		}
@@ -163,7 +164,8 @@ func (r *run) naming() {
 	ready := true
 	for _, m := range b.NewestSync().Members {
 		n := r.sc.node(m.Node)
-		if n == nil || !n.Good || n.Down || n.Seen.Role != warden.RoleReplica || Stranded(p.Seen, n.Seen) || r.heldBack(n.ID) {
+		if n == nil || !n.Good || n.Down || n.Seen.Role != warden.RoleReplica || Stranded(p.Seen, n.Seen) || r.heldBack(n.ID) ||
+			!answersTo(b, n.Seen, m.Name) {
 			continue
 		}
 		named := n.Seen.Member == m.Name && n.Seen.Upstream == b.Primary && n.Seen.Waits != ""
@@ -276,7 +278,24 @@ func (r *run) waitDone(p pending, d ActionDone) {
 // called reports whether a replica carries the name it has to: a member its
 // own, everybody else none. Without sync sets names are the operator's matter.
 func (r *run) called(t *warden.Topology, n *Sighting) bool {
-	return len(t.Sync) == 0 || n.Seen.Member == t.MemberName(n.ID)
+	return len(t.Sync) == 0 || n.Seen.Member == nameFor(t, n)
+}
+
+// nameFor is the name that a node has to carry: none if it is no member, or is
+// not the one that was given the name.
+func nameFor(t *warden.Topology, n *Sighting) string {
+	if name := t.MemberName(n.ID); answersTo(t, n.Seen, name) {
+		return name
+	}
+	return ""
+}
+
+// answersTo reports whether a node is still the one that was given a name. A
+// seal takes the name off; but one that streams without it was built anew, and
+// does not hold what it was counted for: it has to join again, under another.
+func answersTo(t *warden.Topology, seen *warden.Observation, name string) bool {
+	joins := len(t.Sync) == 2 && !slices.ContainsFunc(t.Sync[0].Members, func(m warden.Member) bool { return m.Name == name })
+	return joins || seen.Member == name || seen.Role == warden.RoleReplica && (seen.Sealed || seen.Upstream == "")
 }
 
 // enlist gives the order to follow what belongs to a member: its name, and the
@@ -286,6 +305,8 @@ func (r *run) enlist(a *warden.Action) {
 	if len(t.Sync) == 0 {
 		return
 	}
-	a.Name = t.MemberName(a.Node)
+	if n := r.sc.node(a.Node); n != nil {
+		a.Name = nameFor(t, n)
+	}
 	a.Sync = t.NewestSync().Rule(a.Node)
 }
