@@ -152,8 +152,9 @@ type Keeper interface {
 	// ends it.
 	Seal(ctx context.Context) Result
 	// Wait makes a primary wait by the last of the rules. Done only when every
-	// commit reported from now on satisfies that rule; rules before it are those
-	// by which receivers may still be answered.
+	// commit satisfies that rule, reported from now on or before: the others may
+	// be forgotten then. Rules before it are those by which receivers may still
+	// be answered.
 	Wait(ctx context.Context, rules []SyncRule) Result
 }
 

@@ -60,7 +60,7 @@ func (w *World) recoverable() bool {
 	}
 	for _, s := range w.servers {
 		if w.eligible(s, t) {
-			return true
+			return w.sealable(t)
 		}
 	}
 	return false

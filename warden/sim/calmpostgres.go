@@ -45,6 +45,30 @@ func (w *World) enoughMembers(t *warden.Topology) bool {
 	return set.K == 0 || n >= set.Seals() && n-1 >= set.K
 }
 
+// sealable reports whether enough members of every sync set are there to be
+// sealed, and one of them to be promoted. Without them there is no failover (S8).
+func (w *World) sealable(t *warden.Topology) bool {
+	for _, set := range t.Sync {
+		n, best := 0, false
+		for _, m := range set.Members {
+			if s := w.serverAt(m.Node); w.eligible(s, t) && s.pg.lastName == m.Name {
+				n++
+				best = best || aboveFloor(t, s)
+			}
+		}
+		if set.K > 0 && (n < set.Seals() || !best) {
+			return false
+		}
+	}
+	return true
+}
+
+// aboveFloor reports whether a server has what the newest primary began with.
+func aboveFloor(t *warden.Topology, s *server) bool {
+	at := slices.Index(t.Lineage, t.Floor.Lineage)
+	return at < 0 || slices.Index(t.Lineage, s.replid) > at || s.replid == t.Floor.Lineage && s.offset >= t.Floor.End
+}
+
 // fencedOnly reports whether a node of PostgreSQL cannot follow without its disk
 // being rebuilt, of which L2 does not speak. A primary among them has to be
 // fenced all the same.
@@ -87,7 +111,7 @@ func (s *server) statePostgres() string {
 		text += ", read-only"
 	}
 	if s.pg.rule.K > 0 {
-		text += ", waits for " + waits(s.pg.rule)
+		text += ", waits for " + s.pg.rule.String()
 	}
 	switch {
 	case s.role != warden.RoleReplica:

@@ -86,8 +86,8 @@ func (w *World) write(c *client, s *server, bytes int64) {
 // acknowledge tells a client that its commit is done.
 func (w *World) acknowledge(c *client, s *server, at int64) {
 	c.waits = 0
-	if c.tough && s.pg.readOnly && w.kind != KindQuorum {
-		return // what a superuser writes past a fence or a hold nobody promises to keep
+	if c.tough && s.pg.readOnly && len(w.check.inForce(s)) == 0 {
+		return // what a superuser writes past a fence or a hold is kept by a sync set or not at all
 	}
 	b := &w.history.branches[s.branch]
 	b.acked = max(b.acked, at)
@@ -166,4 +166,21 @@ func (s *server) waitsBy() bool {
 		}
 	}
 	return true
+}
+
+// everywhere reports whether a position is flushed where the rule in the file
+// wants it: by enough, and by all of the named that stream.
+func (s *server) everywhere(at int64) bool {
+	n := 0
+	for i := range s.pg.senders {
+		x := &s.pg.senders[i]
+		if !slices.Contains(s.pg.rule.Names, x.name) {
+			continue
+		}
+		if x.flushed < at {
+			return false
+		}
+		n++
+	}
+	return n >= s.pg.rule.K
 }

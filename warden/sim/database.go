@@ -86,6 +86,8 @@ type server struct {
 	// strangeSince is since when its data is not the group's, or none.
 	strangeSince warden.Instant
 	restored     warden.Instant // when somebody last gave it older data
+	lost         warden.Instant // when it last lost all its data
+	void         bool           // what it acknowledges is not promised any more
 	odd          bool           // came back with less or other data than it had
 	met          bool           // some Warden watched it once
 	touched      int            // counts what others than Wardens did to it

@@ -49,7 +49,7 @@ func promises(t *warden.Topology) bool {
 // Enough members of a set in force have it, and no newer primary lacks it.
 func (c *contracts) acknowledged(s *server, at int64) {
 	w, sets := c.world, c.inForce(s)
-	if len(sets) == 0 || !w.ofLineage(s) {
+	if len(sets) == 0 || !w.ofLineage(s) || s.void {
 		return // another server at the address is not the group
 	}
 	d := &c.durable
@@ -60,8 +60,8 @@ func (c *contracts) acknowledged(s *server, at int64) {
 			w.fail("S8", "%s acknowledges a commit at %d after %s was promoted, which does not have it", s.name, at, head.name)
 		}
 	}
-	if !slices.ContainsFunc(sets, func(set warden.SyncSet) bool { return c.holders(s, set, at) >= set.K }) {
-		w.fail("S8", "%s acknowledges a commit at %d that not enough members of any agreed sync set have: %v", s.name, at, sets)
+	if !w.lostDisks(sets) && !slices.ContainsFunc(sets, func(set warden.SyncSet) bool { return c.holders(s, set, at) >= set.K }) {
+		w.fail("S8", "%s acknowledges a commit at %d that not enough members of any agreed sync set have: %v%s", s.name, at, sets, c.whoHas(sets))
 	}
 	for i := range d.kept {
 		if d.kept[i].branch == s.branch {
@@ -70,6 +70,19 @@ func (c *contracts) acknowledged(s *server, at int64) {
 		}
 	}
 	d.kept = append(d.kept, commitAt{s.branch, at})
+}
+
+// lostDisks reports whether a member lost its data lately: what it said before
+// that may still be on its way.
+func (w *World) lostDisks(sets []warden.SyncSet) bool {
+	for _, set := range sets {
+		for _, m := range set.Members {
+			if s := w.serverAt(m.Node); s.lost != 0 && w.now.Sub(s.lost) < senderLimit {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // holders counts the members of a set that have a commit of s on their disks.
@@ -108,7 +121,7 @@ func (w *World) forced() bool {
 
 // promoted is called when a server has become a primary, or one that was
 // fenced takes writes again.
-func (c *contracts) promoted(s *server) { c.durable.head = s.index }
+func (c *contracts) promoted(s *server) { c.durable.head, s.void = s.index, false }
 
 // changed is called when a topology became chosen. After a forced order what
 // was acknowledged before counts no more; else its primary has all of it.
@@ -123,9 +136,15 @@ func (c *contracts) changed(t *warden.Topology) {
 	}
 	if !promises(t) {
 		c.durable.kept = nil // agreed, and everybody can see it
+		for _, s := range w.servers {
+			s.void = s.id != t.Primary // what standbys answer it only now is not promised either
+		}
 	}
-	if s := w.serverAt(t.Primary); t.Phase == warden.PhaseDone && t.Reason == warden.ReasonAdopt {
-		c.keeps(s, "is adopted as the primary")
+	s := w.serverAt(t.Primary)
+	if d := &c.durable; t.Phase == warden.PhaseDone && d.head != s.index && s.role == warden.RolePrimary && w.ofLineage(s) {
+		if d.head >= 0 {
+			c.keeps(s, "is agreed as the primary")
+		}
 		c.promoted(s)
 	}
 }
@@ -138,4 +157,18 @@ func (w *World) branchText(branch int) string {
 		}
 	}
 	return "a line that nobody has any more"
+}
+
+// whoHas says where the members of sync sets stand.
+func (c *contracts) whoHas(sets []warden.SyncSet) (text string) {
+	for _, set := range sets {
+		for _, m := range set.Members {
+			x := c.world.serverAt(m.Node)
+			text += ", " + x.name + " as " + x.pg.lastName + " at " + itoa(uint64(x.offset)) + " of " + x.replid
+			if x.pg.lastName != m.Name {
+				text += " (agreed: " + m.Name + ")"
+			}
+		}
+	}
+	return text
 }

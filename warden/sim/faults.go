@@ -172,7 +172,7 @@ func (w *World) breakSomething() {
 // sentinelsCome has real Sentinels watch the group for a while. The Wardens
 // learn it one after another; what the Sentinels do, outsiders do.
 func (w *World) sentinelsCome() bool {
-	if w.sentinels {
+	if w.sentinels || w.kind.postgres() {
 		return false
 	}
 	w.tellSentinels(true)

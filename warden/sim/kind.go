@@ -10,8 +10,8 @@ import (
 // Kind is the kind of databases that a world has.
 type Kind uint8
 
-// Kinds. KindDrawn lets the seed decide: a quarter of the worlds are of
-// PostgreSQL without quorum durability, the others of Redis.
+// Kinds. KindDrawn lets the seed decide: half of the worlds are of Redis, a
+// quarter each of PostgreSQL without and with quorum durability.
 const (
 	KindDrawn Kind = iota
 	KindRedis
@@ -28,7 +28,7 @@ func (k Kind) postgres() bool { return k == KindPostgres || k == KindQuorum }
 // that what was drawn for Redis before stays what it was.
 func fate(o Options) (Kind, *rand.Rand) {
 	rng := rand.New(rand.NewPCG(o.Seed, 0xda7aba5e))
-	drawn := []Kind{KindRedis, KindRedis, KindRedis, KindPostgres}[rng.IntN(4)]
+	drawn := []Kind{KindRedis, KindRedis, KindPostgres, KindQuorum}[rng.IntN(4)]
 	if o.Kind != KindDrawn {
 		drawn = o.Kind
 	}

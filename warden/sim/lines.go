@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/group"
 )
@@ -15,6 +17,7 @@ type sight struct {
 	at     warden.Instant
 	branch int
 	fit    bool // a standby that could be promoted
+	shown  bool // it once showed its line as a primary
 }
 
 // sees notes what a look that just ended saw of a server's data. It stands
@@ -22,7 +25,8 @@ type sight struct {
 func (c *contracts) sees(p *process, s *server, began warden.Instant, seen *warden.Observation) {
 	fit := seen.Health == warden.HealthGood && seen.Role == warden.RoleReplica && seen.Priority > 0 && s.role == warden.RoleReplica &&
 		s.pg.branched < began && seen.Lineage == s.replid && !s.odd
-	p.seen.lines[s.index] = sight{began, s.branch, fit}
+	shown := p.seen.lines[s.index].shown || seen.Health == warden.HealthGood && seen.Role == warden.RolePrimary
+	p.seen.lines[s.index] = sight{began, s.branch, fit, shown}
 }
 
 // olderLine: nobody is promoted while another, that the leader has just seen
@@ -36,7 +40,7 @@ func (c *contracts) olderLine(o *order, s *server) {
 	for _, x := range w.servers {
 		v := o.p.seen.lines[x.index]
 		if x == s || !v.fit || o.began.Sub(v.at) > 300*warden.Millisecond || !x.up || x.branch != v.branch || x.branch == s.branch ||
-			x.excludedAt != 0 || o.p.seen.refused[x.index] > o.began.Add(-5*warden.Second) || w.sentinels {
+			x.excludedAt != 0 || keepsCommits(t) && !(member(t, x.id) && x.sealed()) || o.p.seen.refused[x.index] > o.began.Add(-5*warden.Second) || w.sentinels {
 			continue
 		}
 		if w.history.contains(x.branch, x.offset, s.branch, s.offset) {
@@ -45,12 +49,25 @@ func (c *contracts) olderLine(o *order, s *server) {
 	}
 }
 
+// keepsCommits reports whether a promotion is one that has to keep what was
+// acknowledged before.
+func keepsCommits(t *warden.Topology) bool {
+	return t.Promises() || slices.ContainsFunc(t.PreviousSync, func(s warden.SyncSet) bool { return s.K > 0 })
+}
+
+// member reports whether a node keeps acknowledged commits: in a group with
+// quorum durability others are not promoted.
+func member(t *warden.Topology, id warden.NodeID) bool {
+	return slices.ContainsFunc(append(t.Sync[:len(t.Sync):len(t.Sync)], t.PreviousSync...), func(s warden.SyncSet) bool { return s.Name(id) != "" })
+}
+
 // divergent: a standby that went another way than the primary is not sent
 // behind it without a word, once both could be seen for a while.
 func (c *contracts) divergent(o *order, s *server) {
 	w := c.world
 	u := w.serverAt(o.a.Target)
-	if !w.kind.postgres() || s.role == warden.RolePrimary || s.odd || u.odd || !w.ofLineage(s) || !w.ofLineage(u) || u.role != warden.RolePrimary || !u.up {
+	if !w.kind.postgres() || s.role == warden.RolePrimary || s.odd || u.odd || !w.ofLineage(s) || !w.ofLineage(u) || u.role != warden.RolePrimary || !u.up ||
+		!o.p.seen.lines[u.index].shown {
 		return
 	}
 	const grace = 2 * warden.Second

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"slices"
-
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/group"
 )
@@ -49,22 +47,37 @@ func (w *World) obeyPostgres(o *order) warden.Result {
 	return done
 }
 
+// obeyPromote begins a promotion, or lets a primary write again. What it is to
+// wait for counts from its first commit on: so it is armed with that before.
 func (s *server) obeyPromote(o *order) warden.Result {
 	w := s.world
 	if o.a.Sync != nil {
 		s.obeyRule(*o.a.Sync)
 	}
-	if s.role == warden.RolePrimary {
-		s.pg.readOnly, s.pg.fencedBy, s.heldUntil = false, "", 0
-		w.check.promoted(s)
-		return done
+	begun := false
+	o.done = func() (warden.Result, bool) {
+		switch {
+		case w.now < s.pg.armedAt:
+			return warden.Result{}, false
+		case s.role == warden.RolePrimary:
+			if !begun {
+				s.pg.readOnly, s.pg.fencedBy, s.heldUntil = false, "", 0
+				w.check.promoted(s)
+			}
+			return done, true
+		case !begun:
+			begun = true
+			d := w.between(0, promotion)
+			if w.storming && w.chance(0.1) {
+				d = w.between(promotion, 2*warden.Second) // much to replay
+			}
+			s.beginPromotion(d, o.a.Epoch)
+		}
+		return warden.Result{}, false
 	}
-	d := w.between(0, promotion)
-	if w.storming && w.chance(0.1) {
-		d = w.between(promotion, 2*warden.Second) // much to replay
+	if r, over := o.done(); over {
+		return r
 	}
-	s.beginPromotion(d, o.a.Epoch)
-	o.done = func() (warden.Result, bool) { return done, s.role == warden.RolePrimary }
 	return warden.Result{}
 }
 
@@ -136,6 +149,9 @@ func (s *server) obeySeal(o *order) warden.Result {
 	if s.role == warden.RolePrimary || s.pg.promotesAt != 0 {
 		return warden.Result{Outcome: warden.Refused, Why: "it is a primary"}
 	}
+	if s.upstream != "" {
+		s.pg.sealOrdered = s.offset
+	}
 	s.turn("", s.pg.member)
 	if s.pg.paused && w.chance(0.7) {
 		// Replay is resumed, and what held it up is ended.
@@ -160,21 +176,25 @@ func (s *server) obeySeal(o *order) warden.Result {
 }
 
 // obeyWait changes what a primary waits for. That is done when every walsender
-// has read it and nothing is answered by an older rule any more.
+// has read it, so that nothing is answered by an older rule any more, and when
+// all that was answered before is where the new rule wants it.
 func (s *server) obeyWait(o *order) warden.Result {
-	w := s.world
 	if s.role != warden.RolePrimary || len(o.a.Rules) == 0 {
 		return warden.Result{Outcome: warden.Refused, Why: "it is no primary"}
 	}
 	s.obeyRule(o.a.Rules[len(o.a.Rules)-1])
-	began := w.now
+	record := int64(-1) // written after that, and to be flushed by all who count
 	o.done = func() (warden.Result, bool) {
-		if w.now.Sub(began) > 600*warden.Millisecond {
-			// The adapter cannot see what a walsender has read whose standby is
-			// silent: it ends that.
-			s.pg.senders = slices.DeleteFunc(s.pg.senders, func(x sender) bool { return x.rereads != 0 })
+		if s.world.sabotage.TrustShow {
+			return done, true
 		}
-		return done, s.waitsBy()
+		if !s.waitsBy() {
+			return warden.Result{}, false
+		}
+		if record < 0 {
+			record = s.offset
+		}
+		return done, s.everywhere(record)
 	}
 	return warden.Result{}
 }

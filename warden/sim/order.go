@@ -97,6 +97,11 @@ func (o *order) end(r warden.Result, seen warden.Observation, asked warden.Insta
 	}
 	o.ended = true
 	w := o.p.world
+	if w.sabotage.Ended != nil {
+		changed, looked := r, seen // their addresses leave
+		w.sabotage.Ended(o, &changed, &looked)
+		r, seen = changed, looked
+	}
 	if r.Outcome != warden.Done {
 		o.p.seen.refused[o.s.index] = w.now
 	}
@@ -250,9 +255,12 @@ func (o *order) answer(r warden.Result) {
 		return
 	}
 	asked := o.asked
+	if o.done != nil {
+		asked = o.p.clock() // looked at when it was over
+	}
 	seen := w.observe(o.s)
 	w.toProcess(o.p, o.s, func() {
-		if !o.ended {
+		if !o.ended && o.done == nil { // after a long order the mind may not care any more
 			w.check.looked(o.p, o.s.index, o.began, seen)
 		}
 		o.end(r, *seen, asked)

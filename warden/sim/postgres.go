@@ -46,6 +46,9 @@ type postgres struct {
 	promotesAt warden.Instant
 	promotedBy warden.Epoch // of that promotion
 
+	// sealOrdered is where it was when it was last told to seal itself.
+	sealOrdered int64
+
 	senders []sender
 	// armedAt is when the checkpointer has heard that commits wait; until then
 	// they do not.
@@ -156,6 +159,8 @@ func (s *server) starts(how returning) {
 			s.newTimeline() // as a recovery to a point in time ends
 		}
 	case asAnother:
+		s.lost = w.now
+		w.check.remade(s)
 		s.pg = postgres{sessions: s.pg.sessions}
 		s.establish()
 		s.remember()
@@ -175,7 +180,7 @@ func (s *server) behold(o *warden.Observation) {
 	w := s.world
 	o.Server, o.Empty, o.Forks = "postgresql 15.18", false, s.pg.forks
 	if s.pg.rule.K > 0 {
-		o.Waits = waits(s.pg.rule)
+		o.Waits = s.pg.rule.String()
 	}
 	if s.role == warden.RolePrimary {
 		o.NoDemote, o.ReadOnly, o.NeedsRejoin = true, s.pg.readOnly, s.pg.fencedBy != ""
@@ -192,7 +197,16 @@ func (s *server) behold(o *warden.Observation) {
 		return
 	}
 	o.Syncing = false
-	o.Member, o.Sealed = s.pg.member, s.sealed()
+	o.Sealed = s.sealed()
+	if s.upstream != "" {
+		o.Member = s.pg.member
+	}
+	if w.sabotage.TrustSettings {
+		o.Sealed = s.upstream == ""
+	}
+	if w.sabotage.EarlyPositions && o.Sealed {
+		o.Position = s.pg.sealOrdered
+	}
 	if u := s.pg.receiver.from; u != nil {
 		o.Upstream = u.id
 	}
@@ -213,20 +227,12 @@ func (s *server) sealed() bool {
 	return s.role == warden.RoleReplica && s.upstream == "" && s.pg.receiver.from == nil
 }
 
-func waits(r warden.SyncRule) string {
-	text := "ANY " + itoa(uint64(r.K)) + " ("
-	for i, name := range r.Names {
-		if i > 0 {
-			text += ", "
-		}
-		text += name
-	}
-	return text + ")"
-}
-
 // contains reports whether data that ends at an offset of a branch holds all
 // that another offset of another branch stands for.
 func (h *history) contains(branch int, offset int64, of int, upTo int64) bool {
+	for h.branches[of].parent >= 0 && upTo <= h.branches[of].fork {
+		of = h.branches[of].parent // it had not come to where that branch begins
+	}
 	for b := branch; b >= 0; b = h.branches[b].parent {
 		if b == of {
 			return offset >= upTo

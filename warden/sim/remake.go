@@ -76,6 +76,7 @@ func (s *server) remakeFrom(u *server) bool {
 		return false
 	}
 	s.copyFrom(u)
+	s.lost = w.now
 	sessions := s.pg.sessions
 	s.pg = postgres{sessions: sessions, epoch: max(s.pg.epoch, u.pg.epoch)}
 	s.inherit(u)

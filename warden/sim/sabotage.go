@@ -25,7 +25,14 @@ type Sabotage struct {
 	DeafToClaims bool
 	// HoldNothing: a hold is answered and not done. HoldForEver: it never ends.
 	HoldNothing, HoldForEver bool
+	// Ended alters what a process is told of the end of an order.
+	Ended func(o *order, r *warden.Result, seen *warden.Observation)
+	// EarlyPositions: sealed standbys say where they were when the seal was
+	// ordered.
+	EarlyPositions bool
 	// TrustSettings: a seal is done when the setting is empty, whatever the
 	// receiver does.
 	TrustSettings bool
+	// TrustShow: a primary waits by a rule as soon as all of it has read that.
+	TrustShow bool
 }

@@ -135,6 +135,27 @@ var sabotages = []sabotaged{
 			}
 		}}
 	}},
+	{"S8", "positions are read before the seal", 500, false, func() Sabotage { return Sabotage{EarlyPositions: true} }},
+	{"S8", "an empty primary_conninfo passes for a seal", 500, false, func() Sabotage { return Sabotage{TrustSettings: true} }},
+	{"S8", "the primary waits by another set before both are agreed", 500, false, func() Sabotage {
+		return Sabotage{Effects: func(p *process, _ group.Event, f *group.Effects) {
+			for i := range f.Send {
+				if m := f.Send[i].Message.Propose; m != nil && len(m.Topology.Sync) == 2 && m.Topology.Phase == warden.PhaseDone {
+					s := p.world.serverAt(m.Topology.Primary)
+					s.obeyRule(*m.Topology.Sync[1].Rule(s.id))
+				}
+			}
+		}}
+	}},
+	{"S8", "what the primary shows passes for what is waited for", 1000, false, func() Sabotage { return Sabotage{TrustShow: true} }},
+	{"S8", "members that were not sealed count", 500, false, func() Sabotage {
+		return Sabotage{Ended: func(o *order, r *warden.Result, seen *warden.Observation) {
+			if o.a.Kind == group.ActSeal && r.Outcome != warden.Done {
+				*seen = *o.p.world.observe(o.s)
+				*r, seen.Sealed = done, true
+			}
+		}}
+	}},
 	{"S9", "a proposal is taken for chosen", 100, false, func() Sabotage {
 		return Sabotage{Message: func(from, to *process, m *warden.Message) bool {
 			if m.Propose != nil {
@@ -184,7 +205,11 @@ func TestSabotage(t *testing.T) {
 		t.Run(s.contract+" "+s.what, func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= s.within; seed++ {
-				r := RunSeed(Options{Seed: seed, Sabotage: s.make(), Only: s.contract, NoStorm: s.noStorm})
+				kind := KindDrawn
+				if s.contract == "S8" {
+					kind = KindQuorum
+				}
+				r := RunSeed(Options{Seed: seed, Kind: kind, Sabotage: s.make(), Only: s.contract, NoStorm: s.noStorm})
 				if r.Violation != nil && r.Violation.Contract == s.contract {
 					t.Logf("seed %d: %v", seed, r.Violation)
 					return
@@ -193,7 +218,7 @@ func TestSabotage(t *testing.T) {
 			t.Errorf("%s stayed green for %d seeds", s.contract, s.within)
 		})
 	}
-	for _, c := range []string{"S1", "S2", "S3", "S4", "S5", "S6", "S7", "S9", "S10", "SW", "L1", "L2", "L3"} {
+	for _, c := range []string{"S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "SW", "L1", "L2", "L3"} {
 		if !covered[c] {
 			t.Errorf("no sabotage for %s", c)
 		}

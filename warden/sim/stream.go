@@ -95,7 +95,7 @@ func (w *World) receive(s *server) {
 		return
 	}
 	x := u.senderOf(s)
-	if x == nil || u.replid != s.replid && !u.feeds(s) {
+	if x == nil || s.branch != u.branch && !u.feeds(s) {
 		s.endReceiver() // the upstream became somebody else, or ended it
 		return
 	}
@@ -106,6 +106,7 @@ func (w *World) receive(s *server) {
 			behind /= 2
 		}
 		s.offset += behind
+		s.label(u)
 	}
 }
 
@@ -113,8 +114,22 @@ func (w *World) receive(s *server) {
 func (s *server) goOn(u *server) {
 	if s.branch != u.branch {
 		s.branch = u.branch
-		s.inherit(u)
+		s.label(u)
 	}
+}
+
+// label has a standby say on which of its upstream's lines it is: on the newest
+// only once it has come past the end of the one before. Timelines count from 1.
+func (s *server) label(u *server) {
+	n := 0
+	for n < len(u.pg.forks) && s.offset > u.pg.forks[n].End {
+		n++
+	}
+	if n+1 == s.pg.timeline && s.pg.system == u.pg.system {
+		return
+	}
+	s.pg.system, s.pg.timeline, s.pg.forks = u.pg.system, n+1, u.pg.forks[:n:n]
+	s.relabel()
 }
 
 // feeds reports whether what s has is the beginning of what u has. The server
