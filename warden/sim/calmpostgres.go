@@ -89,14 +89,12 @@ func (c *Conversation) commit(s *server, n int64) {
 		return
 	}
 	w := c.world
-	x := client{at: s, session: session{life: s.pg.sessions}}
+	x := client{at: s, session: session{life: s.pg.sessions, once: true}}
 	w.write(&x, s, n)
-	if x.waits == 0 {
-		c.hear(s.name, fmt.Sprintf("acknowledges the write, position %d", s.offset))
-		return
+	if x.waits != 0 {
+		c.hear(s.name, fmt.Sprintf("lets the commit at %d wait", x.waits))
+		w.clients = append(w.clients, x)
 	}
-	c.hear(s.name, fmt.Sprintf("lets the commit at %d wait", x.waits))
-	w.clients = append(w.clients, x)
 }
 
 // statePostgres says what is peculiar about a server of PostgreSQL.

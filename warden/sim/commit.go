@@ -17,18 +17,24 @@ type session struct {
 	// tough: a superuser's, which stays when a server hangs, outlives a fence
 	// and does not care for read-only.
 	tough bool
+	// once: it makes one commit and then nothing more, in conversations.
+	once bool
 }
 
 // commit is one pulse of a client of PostgreSQL.
 func (c *client) commit(w *World) {
 	s := c.at
 	if s == nil {
-		c.connect(w)
+		if !c.once {
+			c.connect(w)
+		}
 		return
 	}
 	switch {
 	case !s.up || c.life != s.pg.sessions && !c.tough:
 		c.at, c.waits = nil, 0 // the connection ended: nothing was acknowledged
+		return
+	case c.once:
 		return
 	case !s.serving():
 		if !c.tough && w.now.Sub(c.since) > 2*warden.Second {
@@ -86,6 +92,9 @@ func (w *World) write(c *client, s *server, bytes int64) {
 // acknowledge tells a client that its commit is done.
 func (w *World) acknowledge(c *client, s *server, at int64) {
 	c.waits = 0
+	if w.tell != nil || w.trace != nil {
+		w.say(s.name, "acknowledges the commit at %d", at)
+	}
 	if c.tough && s.pg.readOnly && len(w.check.inForce(s)) == 0 {
 		return // what a superuser writes past a fence or a hold is kept by a sync set or not at all
 	}
@@ -139,11 +148,11 @@ func (s *server) obeyRule(r warden.SyncRule) {
 		most = 2 * warden.Second // a busy machine
 	}
 	for i := range s.pg.senders {
-		s.pg.senders[i].rereads = w.now.Add(w.between(0, most))
+		s.pg.senders[i].rereads = w.now.Add(s.pg.slow + w.between(0, most))
 	}
 	switch {
 	case was.K == 0 && r.K > 0:
-		s.pg.armedAt = w.now.Add(w.between(0, most))
+		s.pg.armedAt = w.now.Add(s.pg.slow + w.between(0, most))
 	case r.K == 0:
 		// The checkpointer lets everybody go who waits.
 		w.after(w.between(0, most), func() {

@@ -74,6 +74,11 @@ var verbs = map[string]func(*Conversation, words) error{
 	"hold":      (*Conversation).hold,
 	"deliver":   (*Conversation).deliver,
 	"release":   (*Conversation).release,
+
+	"replay":  (*Conversation).replay,
+	"rebuild": (*Conversation).rebuild,
+	"slow":    (*Conversation).slow,
+	"cancel":  (*Conversation).cancel,
 }
 
 // words is one line: the arguments without a name, and those with one.
@@ -251,7 +256,7 @@ func (c *Conversation) configure(a words) (group.Config, []warden.NodeID, error)
 		}
 	}
 	config.PriorityFirst = a.named["order"] == "priority"
-	return config, nodes, nil
+	return config, nodes, configurePostgres(a, &config)
 }
 
 // positions sets where each replica is. One that is behind receives nothing

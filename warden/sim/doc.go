@@ -10,6 +10,11 @@
 // are checked (contracts.go). Then the calm: everything is healed, the L
 // promises are demanded, and the primary is taken away once more.
 //
+// The databases are of Redis in half of the worlds, and of PostgreSQL in the
+// others (kind.go): with timelines, receivers and walsenders, fences in files,
+// and in a quarter of all worlds with commits that wait for a sync set, so that
+// S8 can be checked at every acknowledgement and every promotion (durable.go).
+//
 // The same world is used, without chance, by conversations: text files in
 // testdata/ in which a schedule is written down and what every Warden did and
 // said is printed below it (conversation.go).

@@ -153,7 +153,7 @@ func (s *server) obeySeal(o *order) warden.Result {
 		s.pg.sealOrdered = s.offset
 	}
 	s.turn("", s.pg.member)
-	if s.pg.paused && w.chance(0.7) {
+	if s.pg.paused && !s.pg.heldUp && w.chance(0.7) {
 		// Replay is resumed, and what held it up is ended.
 		w.after(w.between(0, warden.Second), func() { s.pg.paused = false })
 	}

@@ -40,6 +40,8 @@ type postgres struct {
 	// While replay is paused it does not (C4).
 	turnsAt warden.Instant
 	paused  bool
+	heldUp  bool            // by something that a seal cannot end
+	slow    warden.Duration // how late its parts read changed settings, at least
 	// readBy is until when it reads the WAL it has, after a start.
 	readBy warden.Instant
 	// promotesAt is when a promotion that was ordered will be done.

@@ -138,11 +138,11 @@ func (s *server) promoteByHand() {
 }
 
 // followByHand is an outsider's re-pointing.
-func (s *server) followByHand(target warden.NodeID) {
+func (s *server) followByHand(target warden.NodeID, member string) {
 	switch {
 	case !s.world.kind.postgres():
 		s.follow(target)
 	case s.role == warden.RoleReplica:
-		s.turn(target, "")
+		s.turn(target, member)
 	}
 }

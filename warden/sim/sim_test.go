@@ -90,11 +90,16 @@ func TestSeeds(t *testing.T) {
 // keptSeeds once broke a promise and lie beyond those of every run.
 var keptSeeds = []uint64{6597, 6955, 21898, 32107, 32381, 32841}
 
+// keptQuorumSeeds did so in worlds of PostgreSQL with quorum durability.
+var keptQuorumSeeds = []uint64{128, 275, 301, 500, 3194, 3565, 11321, 11751, 12372}
+
 // TestKeptSeeds runs them again.
 func TestKeptSeeds(t *testing.T) {
-	for _, seed := range keptSeeds {
-		if r := RunSeed(Options{Seed: seed, Kind: KindRedis}); r.Violation != nil {
-			t.Error(explainFailure(seed, r.Violation))
+	for kind, seeds := range map[Kind][]uint64{KindRedis: keptSeeds, KindQuorum: keptQuorumSeeds} {
+		for _, seed := range seeds {
+			if r := RunSeed(Options{Seed: seed, Kind: kind}); r.Violation != nil {
+				t.Errorf("kind %d: %s", kind, explainFailure(seed, r.Violation))
+			}
 		}
 	}
 }

@@ -261,7 +261,7 @@ func (c *Conversation) outsider(a words) error {
 		return err
 	}
 	if target := a.named["follows"]; target != "" {
-		s.followByHand(node(target))
+		s.followByHand(node(target), a.named["as"])
 	} else {
 		s.promoteByHand()
 	}
