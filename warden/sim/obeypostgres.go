@@ -168,6 +168,7 @@ func (s *server) obeySeal(o *order) warden.Result {
 		case sealedAt == 0:
 			sealedAt = w.now
 		case w.now.Sub(sealedAt) >= 100*warden.Millisecond && w.now >= s.pg.readBy:
+			s.pg.sealedSince = w.now
 			return done, true
 		}
 		return warden.Result{}, false

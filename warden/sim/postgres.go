@@ -50,6 +50,7 @@ type postgres struct {
 
 	// sealOrdered is where it was when it was last told to seal itself.
 	sealOrdered int64
+	sealedSince warden.Instant // when a leader was last told that it is sealed
 
 	senders []sender
 	// armedAt is when the checkpointer has heard that commits wait; until then

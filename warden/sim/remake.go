@@ -81,7 +81,7 @@ func (s *server) remakeFrom(u *server) bool {
 	s.pg = postgres{sessions: sessions, epoch: max(s.pg.epoch, u.pg.epoch)}
 	s.inherit(u)
 	s.role, s.upstream = warden.RoleReplica, u.id
-	s.promotedBy, s.heldUntil, s.excludedAt = 0, 0, 0
+	s.promotedBy, s.heldUntil = 0, 0
 	s.remember()
 	s.start(withRecent)
 	w.check.remade(s)
