@@ -13,7 +13,9 @@ import (
 // lookQuery is the one query of a look. The two holes take what not every role
 // may run: a function without permission fails the whole query, asked for or
 // not. A standby without a receiver does not say which timeline its data is of;
-// the newest it may be found out by is that of its newest WAL file. $2 is the
+// the newest it may be found out by is that of its newest WAL file. A file whose
+// timeline has no history here does not count: pg_rewind leaves files of the line
+// that it took back, and whoever follows a line has its history first. $2 is the
 // timeline whose history is known already.
 const lookQuery = `
 WITH node AS MATERIALIZED (SELECT pg_is_in_recovery() AS standby),
@@ -23,7 +25,9 @@ line AS MATERIALIZED (
     THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), greatest(
       (SELECT timeline_id FROM pg_control_checkpoint()),
       (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
-      (SELECT max(('x' || left(name, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')))
+      (SELECT max(('x' || line)::bit(32)::int) FROM (
+        SELECT left(name, 8) AS line FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{8}([0-9A-F]{16}|[.]history)$'
+        GROUP BY 1 HAVING bool_or(length(name) = 24) AND (left(name, 8) = '00000001' OR bool_or(length(name) <> 24))) AS lines)))
     ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int END AS timeline
   FROM node)
 SELECT json_build_object(
