@@ -105,6 +105,9 @@ type Observation struct {
 	Waits string `json:"waits,omitempty"`
 	// NoSync: the operator does not want it in a sync set.
 	NoSync bool `json:"no_sync,omitempty"`
+	// From is the node that the operator wants it to receive from, in place of
+	// the primary; empty: none.
+	From NodeID `json:"from,omitempty"`
 	// Text is the node's own description of itself, as it came (INFO). It is
 	// shown to operators who ask for it and never judged.
 	Text string `json:"-"`

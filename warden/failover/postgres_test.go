@@ -53,6 +53,7 @@ func (s *stageplay) pgNode(w *transcript.Words, o *warden.Observation) {
 	}
 	transcript.Word(w, "member", &o.Member)
 	o.NoSync = w.Has("no-sync")
+	transcript.Word(w, "from", &o.From)
 	if w.Has("fenced") {
 		o.ReadOnly, o.NeedsRejoin = true, true
 	}

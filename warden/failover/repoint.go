@@ -18,6 +18,10 @@ type Fault struct {
 	// Held: it is the agreed primary, and takes no writes since a Warden held or
 	// fenced it.
 	Held bool
+	// To is whom it is to follow.
+	To warden.NodeID
+	// Stalled: it follows whom it should, and nothing arrives.
+	Stalled bool
 	// Rejoin: no order can bring it behind the primary, only the operator's
 	// command.
 	Rejoin bool
@@ -70,10 +74,11 @@ func Faults(c Config, t warden.Topology, nodes []Sighting, since warden.Instant)
 	}
 	for i := range nodes {
 		n := &nodes[i]
-		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) && r.called(&t, n) {
+		stalled := stalls(p, n)
+		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) && r.called(&t, n) && !stalled {
 			continue
 		}
-		ft := Fault{Node: n.ID, Foreign: !r.mayFollow(n), Primary: n.Seen.Role == warden.RolePrimary, Rejoin: Stranded(p.Seen, n.Seen)}
+		ft := Fault{Node: n.ID, To: r.upstream(p, n), Stalled: stalled, Foreign: !r.mayFollow(n), Primary: n.Seen.Role == warden.RolePrimary, Rejoin: Stranded(p.Seen, n.Seen)}
 		if ft.Rejoin && !ft.Foreign && (!c.RejoinCommand || t.MemberName(n.ID) != "") {
 			continue // a member leaves its sync set before it is built anew
 		}
@@ -82,16 +87,35 @@ func Faults(c Config, t warden.Topology, nodes []Sighting, since warden.Instant)
 	return out
 }
 
-// follows reports whether n replicates from the primary p. A name spelled
-// otherwise counts when p itself lists n among its replicas.
+// upstream is whom n is to follow: the primary p, or the node that the operator
+// named for it, as long as that is a replica of p itself and in step.
+func (r *run) upstream(p, n *Sighting) warden.NodeID {
+	u := r.sc.node(n.Seen.From)
+	if u != nil && u.ID != n.ID && u.Good && !u.Down && u.Seen.Role == warden.RoleReplica && u.Seen.Upstream == p.ID && u.Seen.LinkUp {
+		return u.ID
+	}
+	return p.ID
+}
+
+// stalls reports whether a replica that copies nothing by itself has not heard
+// of its upstream for so long that the order is given once more: its slot may
+// be gone, or its receiver may hang.
+func stalls(p, n *Sighting) bool {
+	return p.Seen.NoDemote && n.Seen.Role == warden.RoleReplica && !n.Seen.LinkUp && !n.Seen.Sealed &&
+		(n.Seen.LinkDown < 0 || n.Seen.LinkDown > stalledAfter)
+}
+
+// follows reports whether n replicates from whom it is to. A name of the primary p
+// spelled otherwise counts when p itself lists n among its replicas.
 func (r *run) follows(p, n *Sighting) bool {
 	if n.Seen.Role != warden.RoleReplica {
 		return false
 	}
-	if n.Seen.Upstream == p.ID {
+	to := r.upstream(p, n)
+	if n.Seen.Upstream == to {
 		return true
 	}
-	return n.Seen.LinkUp && n.Seen.Lineage == p.Seen.Lineage &&
+	return to == p.ID && n.Seen.LinkUp && n.Seen.Lineage == p.Seen.Lineage &&
 		slices.ContainsFunc(p.Seen.Replicas, func(x warden.Replica) bool { return x.Node == n.ID })
 }
 
@@ -116,7 +140,8 @@ func (r *run) repoint() {
 		return
 	}
 	s.Syncing = slices.DeleteFunc(s.Syncing, r.synced)
-	busy, rejoining := len(s.Syncing), 0
+	r.greet()
+	busy, rejoining := len(s.Syncing)+len(s.welcome), 0
 	for _, p := range s.pending {
 		if p.kind == warden.ActFollow || p.kind == warden.ActPromote || p.kind == warden.ActRejoin && !r.primaryDown() {
 			busy++
@@ -147,13 +172,15 @@ func (r *run) repoint() {
 			r.beyond(ft)
 			continue
 		}
-		if ft.Primary {
+		if ft.Stalled {
+			r.say("%s hears nothing of %s: told once more", ft.Node, ft.To)
+		} else if ft.Primary {
 			r.note("+convert-to-slave", ft.Node, "")
 		} else if s.Want.Reason == warden.ReasonRepair {
 			r.note("+fix-slave-config", ft.Node, "")
 		}
 		r.note("+slave-reconf-sent", ft.Node, "")
-		r.follow(ft.Node, r.sc.Base.Primary, orderLimit)
+		r.follow(ft.Node, ft.To, orderLimit)
 	}
 	if busy == 0 && !r.unseen() {
 		r.end()
@@ -184,18 +211,12 @@ func (r *run) beyond(ft Fault) {
 // rejoined: the operator's command ended.
 func (r *run) rejoined(p pending, d ActionDone) {
 	if d.Result.Outcome == warden.Done {
-		r.s.Syncing = append(r.s.Syncing, syncing{p.node, r.now})
+		r.s.welcome = append(r.s.welcome, syncing{p.node, r.now})
 		r.note("+rejoin-done", p.node, "")
 		r.say("%s was rejoined behind %s", p.node, r.sc.Base.Primary)
 		return
 	}
-	r.later(p.node)
-	for i := range r.s.Retry {
-		if x := &r.s.Retry[i]; x.Node == p.node {
-			// People will have to look; and each attempt costs an election.
-			x.At = r.now.Add(min(retryRejoin<<min(x.Failures-1, 4), retryRejoinMost))
-		}
-	}
+	r.muchLater(p.node)
 	r.note("-rejoin-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
 	r.say("%s could not be rejoined: %s %s", p.node, d.Result.Outcome, d.Result.Why)
 }
@@ -206,7 +227,7 @@ func (r *run) bestEffort() {
 	for _, ft := range Faults(r.c, r.sc.Base, r.sc.Nodes, r.s.StageAt) {
 		if !ft.Foreign && !ft.Held && !ft.Rejoin && !r.ordered(ft.Node) && !r.isSyncing(ft.Node) {
 			r.note("+slave-reconf-sent-be", ft.Node, "")
-			r.follow(ft.Node, r.sc.Base.Primary, orderLimit)
+			r.follow(ft.Node, ft.To, orderLimit)
 		}
 	}
 }
@@ -238,22 +259,28 @@ func (r *run) unseen() bool {
 
 // synced reports whether a re-pointed node needs no more watching.
 func (r *run) synced(y syncing) bool {
-	n := r.sc.node(y.node)
-	switch {
-	case n == nil || n.Down:
+	n, p := r.sc.node(y.node), r.sc.node(r.sc.Base.Primary)
+	if n == nil || n.Down || p == nil {
 		return true
+	}
+	to := r.upstream(p, n)
+	switch {
 	case r.now.Sub(y.at) > syncLimit:
-		if n.SeenAt <= y.at || n.Seen.Upstream != r.sc.Base.Primary {
+		stuck := p.Seen.NoDemote && !n.Seen.LinkUp // what copies nothing needs no time
+		if n.SeenAt <= y.at || n.Seen.Upstream != to || stuck {
 			r.note("-slave-reconf-sent-timeout", y.node, "")
 		}
+		if stuck {
+			r.muchLater(y.node)
+		}
 		return true
-	case n.SeenAt > y.at && n.Seen.Upstream == r.sc.Base.Primary && n.Seen.LinkUp:
+	case n.SeenAt > y.at && n.Seen.Upstream == to && n.Seen.LinkUp:
 		r.note("+slave-reconf-done", y.node, "")
 		r.s.Retry = slices.DeleteFunc(r.s.Retry, func(x Retry) bool { return x.Node == y.node })
 		return true
 	case n.SeenAt > y.at && n.Seen.NeedsRejoin:
 		return true // fenced: that was all an order can do
-	case n.SeenAt > y.at && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != r.sc.Base.Primary):
+	case n.SeenAt > y.at && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != to):
 		// Somebody turned it away again: to wait for its copy would be in vain.
 		r.later(y.node)
 		return true
@@ -262,7 +289,8 @@ func (r *run) synced(y syncing) bool {
 }
 
 func (r *run) isSyncing(id warden.NodeID) bool {
-	return slices.ContainsFunc(r.s.Syncing, func(y syncing) bool { return y.node == id })
+	is := func(y syncing) bool { return y.node == id }
+	return slices.ContainsFunc(r.s.Syncing, is) || slices.ContainsFunc(r.s.welcome, is)
 }
 
 func (r *run) heldBack(id warden.NodeID) bool { return HeldBack(r.s, id, r.now) }
@@ -296,6 +324,33 @@ func (r *run) later(id warden.NodeID) {
 	x := &s.Retry[i]
 	x.At = r.now.Add(min(retryFirst<<min(x.Failures, 3), retryMost))
 	x.Failures++
+}
+
+// greet tells nodes that were rejoined once more whom to follow, when they are
+// seen as replicas: they have no slot yet.
+func (r *run) greet() {
+	r.s.welcome = slices.DeleteFunc(r.s.welcome, func(y syncing) bool {
+		n, p := r.sc.node(y.node), r.sc.node(r.sc.Base.Primary)
+		switch {
+		case n == nil || p == nil || p.Down || r.now.Sub(y.at) > syncLimit:
+			return true
+		case n.SeenAt <= y.at || !n.Good || n.Seen.Role != warden.RoleReplica || !n.Belongs:
+			return false
+		}
+		r.follow(y.node, r.upstream(p, n), orderLimit)
+		return true
+	})
+}
+
+// muchLater is later for what people will have to look at: each attempt costs an
+// election.
+func (r *run) muchLater(id warden.NodeID) {
+	r.later(id)
+	for i := range r.s.Retry {
+		if x := &r.s.Retry[i]; x.Node == id {
+			x.At = r.now.Add(min(retryRejoin<<min(x.Failures-1, 4), retryRejoinMost))
+		}
+	}
 }
 
 // end ends leading: everything that can be done is done.

@@ -53,11 +53,12 @@ const (
 	retryRejoin     = 5 * warden.Second
 	retryRejoinMost = warden.Minute
 	catchUpLimit    = 500 * warden.Millisecond // a Redis replica without its primary refuses to be copied from
+	stalledAfter    = 5 * warden.Second
 	freshLimit      = 2 * warden.Second
 	maxReport       = 80
 	maxPromotions   = 3
 	sealLimit       = 1500 * warden.Millisecond
-	sealGrace       = 50 * warden.Millisecond // for members beyond those needed
+	sealGrace       = 200 * warden.Millisecond // for members beyond those needed
 	namingLimit     = 3 * warden.Second
 	waitLimit       = 5 * warden.Second
 )
@@ -189,6 +190,7 @@ type State struct {
 	Candidate warden.NodeID
 	Looks     []Look
 	Syncing   []syncing
+	welcome   []syncing // rejoined, and to be told whom to follow
 
 	sealed     bool // enough members were sealed, and Looks are theirs
 	below      bool // the fence command was run
@@ -228,7 +230,7 @@ func New() State { return State{nextID: 1} }
 // unshare copies what a Step changes in place.
 func (s *State) unshare() {
 	s.Looks = slices.Clone(s.Looks)
-	s.Syncing = slices.Clone(s.Syncing)
+	s.Syncing, s.welcome = slices.Clone(s.Syncing), slices.Clone(s.welcome)
 	s.excluded = slices.Clone(s.excluded)
 	s.pending = slices.Clone(s.pending)
 	s.Retry = slices.Clone(s.Retry)

@@ -106,7 +106,7 @@ func (r *run) lasting(now warden.SyncSet) (keep []warden.Member) {
 	}
 	for _, m := range now.Members {
 		n := r.sc.node(m.Node)
-		out := m.Node == r.sc.Base.Primary || n != nil && n.Good && (n.Seen.NoSync || p != nil && Stranded(p.Seen, n.Seen) ||
+		out := m.Node == r.sc.Base.Primary || n != nil && n.Good && (n.Seen.NoSync || n.Seen.From != "" || p != nil && Stranded(p.Seen, n.Seen) ||
 			n.Seen.Role == warden.RoleReplica && !answersTo(&r.sc.Base, n.Seen, m.Name))
 		if !out && r.now.Sub(since(m)) <= r.c.MemberTimeout {
 			keep = append(keep, m)
@@ -121,7 +121,7 @@ func (r *run) spares(now warden.SyncSet) []*Sighting {
 	var out []*Sighting
 	for i := range r.sc.Nodes {
 		n := &r.sc.Nodes[i]
-		if n.ID == r.sc.Base.Primary || !n.Good || n.Down || n.Seen.NoSync || n.Seen.Sealed || !n.Seen.LinkUp || now.Name(n.ID) != "" ||
+		if n.ID == r.sc.Base.Primary || !n.Good || n.Down || n.Seen.NoSync || n.Seen.From != "" || n.Seen.Sealed || !n.Seen.LinkUp || now.Name(n.ID) != "" ||
 			n.Seen.Lineage != p.Seen.Lineage || !n.Belongs || !r.follows(p, n) {
 			continue
 		}

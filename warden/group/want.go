@@ -294,6 +294,10 @@ func (p *step) suspicious(t warden.Topology) bool {
 		case n.Down || n.Health != warden.HealthGood:
 		case n.ID == t.Primary && n.Seen.ReadOnly:
 			return true
+		case n.ID != t.Primary && n.Seen.From != "":
+			return true
+		case n.ID != t.Primary && n.Seen.Role == warden.RoleReplica && !n.Seen.LinkUp:
+			return true // perhaps stalled
 		case n.ID != t.Primary && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != t.Primary || len(t.Sync) > 0 && n.Seen.Member != t.MemberName(n.ID)):
 			return true
 		}
