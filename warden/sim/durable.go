@@ -120,8 +120,20 @@ func (w *World) forced() bool {
 }
 
 // promoted is called when a server has become a primary, or one that was
-// fenced takes writes again.
-func (c *contracts) promoted(s *server) { c.durable.head, s.void = s.index, false }
+// fenced takes writes again, by an order or a topology of an epoch.
+func (c *contracts) promoted(s *server, by warden.Epoch) {
+	if !c.tooLate(s, by) {
+		c.durable.head, s.void = s.index, false
+	}
+}
+
+// tooLate reports whether what a server does by the order of an epoch makes no
+// primary of it any more: one that hung obeys a leader long gone, and waits for
+// members that nobody leaves to it (simulator seed 591).
+func (c *contracts) tooLate(s *server, by warden.Epoch) bool {
+	t := c.ledger.newest(^warden.Epoch(0))
+	return t != nil && t.Epoch > by && t.Primary != s.id
+}
 
 // changed is called when a topology became chosen. After a forced order what
 // was acknowledged before counts no more; else its primary has all of it.
@@ -145,7 +157,7 @@ func (c *contracts) changed(t *warden.Topology) {
 		if d.head >= 0 {
 			c.keeps(s, "is agreed as the primary")
 		}
-		c.promoted(s)
+		c.promoted(s, t.Epoch)
 	}
 }
 

@@ -70,7 +70,9 @@ func (c *contracts) promotes(o *order, s *server) {
 	if s.role == warden.RolePrimary {
 		return
 	}
-	c.keeps(s, "is promoted")
+	if !c.tooLate(s, o.a.Epoch) {
+		c.keeps(s, "is promoted")
+	}
 	c.olderLine(o, s)
 	// What the leader could know when it gave the order, not what became of the
 	// node while the order was on its way.

@@ -62,7 +62,7 @@ func (s *server) obeyPromote(o *order) warden.Result {
 		case s.role == warden.RolePrimary:
 			if !begun {
 				s.pg.readOnly, s.pg.fencedBy, s.heldUntil = false, "", 0
-				w.check.promoted(s)
+				w.check.promoted(s, o.a.Epoch)
 			}
 			return done, true
 		case !begun:

@@ -123,7 +123,7 @@ func (s *server) finishPromotion() {
 	s.promotedBy, s.odd = s.pg.promotedBy, false
 	s.unlink()
 	if s.promotedBy != 0 {
-		s.world.check.promoted(s)
+		s.world.check.promoted(s, s.promotedBy)
 	}
 }
 
