@@ -79,5 +79,7 @@ func wish(t config.Tags, o warden.Observation) warden.Observation {
 		o.Priority = config.MaxPriority + 1 - t.Priority
 	}
 	o.NoSync = o.NoSync || t.NoSync
+	o.Unannounced = o.Unannounced || t.NoLoadBalance
+	o.From = t.ReplicateFrom
 	return o
 }

@@ -38,6 +38,18 @@ func TestWish(t *testing.T) {
 	}
 }
 
+// Goal: whom a node is to follow, and that clients are not to be told of it, is
+// said too; a server that hides itself stays hidden.
+func TestWishOfPlace(t *testing.T) {
+	got := wish(config.Tags{Priority: 100, NoLoadBalance: true, ReplicateFrom: "b:1"}, warden.Observation{})
+	if !got.Unannounced || got.From != "b:1" {
+		t.Errorf("unannounced %v, from %q", got.Unannounced, got.From)
+	}
+	if got := wish(config.Tags{Priority: 100}, warden.Observation{Unannounced: true}); !got.Unannounced || got.From != "" {
+		t.Errorf("without tags: unannounced %v, from %q", got.Unannounced, got.From)
+	}
+}
+
 // flat is an adapter with sessions that keep nothing; deep has keepers.
 type flat struct{ warden.Adapter }
 

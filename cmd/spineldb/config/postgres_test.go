@@ -144,8 +144,8 @@ var wrongPostgres = []struct {
 	{"tags of somebody else", minimal + "nodes = ['b:1']\ntags.'b:2' = { nosync = true }\ntags.'B:1'.nosynk = true\ntags.'b:1'.nosync = true\n", []string{
 		"w.toml:7: ... tags: b:2 is not among the nodes", `w.toml:8: ... tags of b:1: nosynk: unknown key: did you mean "nosync"?`,
 		"w.toml:9: ... tags: b:1 is there twice: keep one"}},
-	{"tags to come", postgresMinimal + "[masters.tags.b]\nnoloadbalance = true\nreplicatefrom = 'c'\n[masters.tags.c]\nfailover_priority = 200\nreplicatefrom = ''\n", []string{
-		`w.toml:8: group "p": tags of b:5432: noloadbalance: is not supported yet`, "w.toml:9: ... replicatefrom: is not supported yet",
+	{"tags of whom to follow", postgresMinimal + "[masters.tags.b]\nnoloadbalance = 1\nreplicatefrom = 'b'\n[masters.tags.c]\nfailover_priority = 200\nreplicatefrom = ''\n", []string{
+		`w.toml:8: group "p": tags of b:5432: noloadbalance: is a whole number`, "w.toml:9: ... replicatefrom: is the node itself",
 		"w.toml:11: ... tags of c:5432: failover_priority: is 200, but must be from 0 to 199", `w.toml:12: ... replicatefrom: address "" has no port`}},
 	{"tags as text", minimal + "tags = 'nofailover'\n", []string{"w.toml:6: ... tags: is text, but a table for each node is wanted"}},
 }

@@ -20,8 +20,9 @@ type Tags struct {
 	// tags. PrioritySet: it is written in the file.
 	Priority    int
 	PrioritySet bool
-	// NoLoadBalance: clients are not to read from it. ReplicateFrom: it is to
-	// receive from that node and not from the primary. Neither is in use yet.
+	// NoLoadBalance: clients are not told of it as a replica to read from.
+	// ReplicateFrom: it is to receive from that node and not from the primary, as
+	// long as that one is a replica of the primary and in step.
 	NoLoadBalance bool
 	ReplicateFrom warden.NodeID
 }
@@ -61,7 +62,7 @@ func (s *section) tags(m Master) map[warden.NodeID]Tags {
 		default:
 			t := s.l.section(path, values)
 			t.group, t.place, t.defaultPort = s.group, fmt.Sprintf("tags of %s: ", node), s.defaultPort
-			out[node] = t.tagsOfNode()
+			out[node] = t.tagsOfNode(node, m)
 		}
 	}
 	if len(out) == 0 {
@@ -71,23 +72,23 @@ func (s *section) tags(m Master) map[warden.NodeID]Tags {
 }
 
 // tagsOfNode reads one node's.
-func (s *section) tagsOfNode() Tags {
+func (s *section) tagsOfNode(node warden.NodeID, m Master) Tags {
 	t := Tags{
 		NoFailover: s.flag("nofailover", false), NoSync: s.flag("nosync", false), NoLoadBalance: s.flag("noloadbalance", false),
 		Priority:    s.whole("failover_priority", defaultPriority, 0, MaxPriority, "the highest one is preferred, 0 is never promoted"),
 		PrioritySet: s.has("failover_priority"),
 	}
 	if from := s.text("replicatefrom", ""); s.has("replicatefrom") && !s.failed["replicatefrom"] {
-		node, err := s.parseNode(from)
-		if err != nil {
+		upstream, err := s.parseNode(from)
+		switch {
+		case err != nil:
 			s.wrong("replicatefrom", "%v", err)
-		} else {
-			t.ReplicateFrom = node
-			s.wrong("replicatefrom", "is not supported yet: every replica follows the primary; remove it")
+		case upstream == node:
+			s.wrong("replicatefrom", "is the node itself: name another one")
+		case len(m.Nodes) > 0 && upstream != m.Primary && !slices.Contains(m.Nodes, upstream):
+			s.wrong("replicatefrom", "%s is not among the nodes: write its address as it is there, or add it", upstream)
 		}
-	}
-	if t.NoLoadBalance {
-		s.wrong("noloadbalance", "is not supported yet: clients are told of every replica; remove it")
+		t.ReplicateFrom = upstream
 	}
 	if t.NoFailover && s.has("failover_priority") && t.Priority > 0 {
 		s.wrong("failover_priority", "is set beside nofailover = true, which is 0: keep one of the two")
