@@ -133,8 +133,9 @@ export PGCONNECT_TIMEOUT=3 PGAPPNAME=warden-rejoin PGSSLMODE=$sslmode
 source="host=$host port=$port user=$user dbname=postgres"
 ask() { owner "$bin/psql" -XAtqw -v ON_ERROR_STOP=1 -d "$source" -c "$1" 9>&-; }
 
-standby=$(ask 'SELECT pg_is_in_recovery()') || die "$primary cannot be asked: nothing was touched"
-[[ $standby == f ]] || die "$primary is no primary now: nothing was touched"
+# The reason is part of what is said last, as that is what Warden tells.
+standby=$(ask 'SELECT pg_is_in_recovery()' 2>&1) || die "$primary cannot be asked, nothing was touched: ${standby//$'\n'/ }"
+[[ ${standby##*$'\n'} == f ]] || die "$primary is no primary now: nothing was touched"
 
 # ---- Stop -------------------------------------------------------------------
 
