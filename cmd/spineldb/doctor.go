@@ -186,7 +186,8 @@ func unwatched(err error) doctor.Finding {
 	for line := range strings.Lines(err.Error()) {
 		lines = append(lines, strings.TrimSpace(line))
 	}
-	return doctor.Finding{Severity: doctor.Error, Check: "wardens", Found: "no Warden could be asked: " + strings.Join(lines, " "),
+	found := strings.ReplaceAll(strings.Join(lines, "; "), ":; ", ": ")
+	return doctor.Finding{Severity: doctor.Error, Check: "wardens", Found: "no Warden could be asked: " + found,
 		Why: "nobody watches these nodes, as far as can be seen from here", Remedy: "start them; or correct --server, --user and the password"}
 }
 

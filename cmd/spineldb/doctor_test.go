@@ -99,5 +99,5 @@ func TestDoctorAsksWardens(t *testing.T) {
 	runCommand(t, "doctor", "--config", file, "--server", at).has(t, exit.Refused, "2 Wardens are listed, but wardens is 3")
 
 	file = doctorFile(t, aNode(t, "role:master\r\nconnected_slaves:1"), aNode(t, "role:slave\r\nmaster_link_status:up"))
-	runCommand(t, "doctor", "--config", file, "--server", nobody(t)).has(t, exit.Refused, "no Warden could be asked", "mymaster  spineldb, 2 nodes")
+	runCommand(t, "doctor", "--config", file, "--server", nobody(t)).has(t, exit.Refused, "no Warden could be asked: no Warden answers: ", "connection refused; start one", "mymaster  spineldb, 2 nodes")
 }
