@@ -314,10 +314,11 @@ func (p *step) strand(t warden.Topology) {
 		return
 	}
 	for _, n := range s.mon.Nodes {
-		if n.ID == t.Primary || n.Health != warden.HealthGood || n.SeenAt < s.learnedAt {
+		if n.Health != warden.HealthGood || n.SeenAt < s.learnedAt {
 			continue
 		}
-		was, is := slices.Contains(s.stranded, n.ID), failover.Stranded(primary.Seen, n.Seen)
+		// It may have been stranded, and be the one that was promoted.
+		was, is := slices.Contains(s.stranded, n.ID), n.ID != t.Primary && failover.Stranded(primary.Seen, n.Seen)
 		switch {
 		case is && !was:
 			s.stranded = append(slices.Clip(s.stranded), n.ID)
