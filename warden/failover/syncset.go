@@ -14,15 +14,17 @@ type Absence struct {
 	Since warden.Instant
 }
 
-// NoteMembers notes which members the primary p, just looked at, streams to.
-func NoteMembers(s *State, t *warden.Topology, p *warden.Observation, now warden.Instant) {
+// NoteMembers notes which members the primary p, just looked at, streams to. One
+// that is down for us is absent too: a primary streams to a silent standby
+// for a minute, and who cannot be reached cannot be sealed.
+func NoteMembers(s *State, t *warden.Topology, p *warden.Observation, down func(warden.NodeID) bool, now warden.Instant) {
 	if !t.Promises() || p.Role != warden.RolePrimary {
 		s.Absent = nil
 		return
 	}
 	var absent []Absence
 	for _, m := range t.NewestSync().Members {
-		if streams(p, m.Name) {
+		if streams(p, m.Name) && !down(m.Node) {
 			continue
 		}
 		since := now

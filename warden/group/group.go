@@ -237,7 +237,8 @@ func (p *step) streams(e monitor.Event) {
 		return
 	}
 	fo := *p.s.fo
-	failover.NoteMembers(&fo, t, l.Observation, p.now)
+	down := func(id warden.NodeID) bool { n := p.s.mon.Find(id); return n != nil && n.Down }
+	failover.NoteMembers(&fo, t, l.Observation, down, p.now)
 	p.s.fo = &fo
 }
 
