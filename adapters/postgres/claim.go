@@ -90,6 +90,9 @@ func (s *session) claimIt(ctx context.Context) warden.Result {
 	if err := s.endOldHold(ctx); err != nil {
 		return fail(err)
 	}
+	if err := s.awaitPromotion(ctx); err != nil {
+		return fail(err)
+	}
 	return warden.Result{Outcome: warden.Done}
 }
 

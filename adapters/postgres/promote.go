@@ -99,3 +99,54 @@ func (s *session) awaitPrimary(ctx context.Context) error {
 // promoteAgain is between two looks at a node that is being promoted, for which
 // clients wait.
 const promoteAgain = 2 * time.Millisecond
+
+// awaitPromotion waits for a promotion that somebody before us has ordered and
+// the server has not finished. Ending his session does not stop it, and until
+// it is over the server looks like a standby that was never told: whoever
+// believed that would promote another one beside it.
+func (s *session) awaitPromotion(ctx context.Context) error {
+	under, err := s.promotes(ctx)
+	if err != nil || !under {
+		return err
+	}
+	if err := s.awaitPrimary(ctx); err != nil {
+		return fmt.Errorf("a promotion ordered before is under way: %w", err)
+	}
+	return nil
+}
+
+// promotes reports whether a standby is being promoted. The order stands in a file
+// until the process that replays takes it; from then on, and until the end of
+// recovery, the server refuses to pause or resume replay. So it is told to do
+// what it does already. What the role may not ask is taken for no.
+func (s *session) promotes(ctx context.Context) (bool, error) {
+	r, err := s.wire.one(ctx, `SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END,
+		has_function_privilege('pg_stat_file(text, boolean)', 'EXECUTE'),
+		has_function_privilege('pg_wal_replay_pause()', 'EXECUTE'), has_function_privilege('pg_wal_replay_resume()', 'EXECUTE')`)
+	if err != nil || !r.yes(0) {
+		return false, err
+	}
+	paused := r.yes(1)
+	if r.yes(2) {
+		file, err := s.wire.one(ctx, "SELECT (pg_stat_file('promote', true)).modification IS NOT NULL")
+		if err != nil || file.yes(0) {
+			return err == nil, err
+		}
+	}
+	same, may := "SELECT pg_wal_replay_resume()", r.yes(4)
+	if paused {
+		same, may = "SELECT pg_wal_replay_pause()", r.yes(3)
+	}
+	if !may {
+		return false, nil
+	}
+	_, err = s.wire.ask(ctx, same)
+	if sqlState(err) == notPrerequisite {
+		return true, nil
+	}
+	return false, err
+}
+
+// notPrerequisite is the state of a server that is not, or not any more, in the
+// recovery that an order is for.
+const notPrerequisite = "55000"

@@ -33,6 +33,8 @@ var altered = []struct {
 	{"recovery_min_apply_delay", "a standby that applies with a delay cannot be sealed, so there is no failover", true},
 }
 
+const promotionUnseen = "whether a promotion is under way cannot be seen, so a new leader might promote another standby beside it"
+
 // rightsFor are the rights that a group needs on a server of a version.
 func rightsFor(g Group, version int) []right {
 	rights := []right{
@@ -42,11 +44,14 @@ func rightsFor(g Group, version int) []right {
 		execute("pg_reload_conf()", Error, "no order takes effect"),
 		execute("pg_show_all_file_settings()", Error, "the mark of the newest leader cannot be read, so no order is given"),
 		{"pg_file_settings", "has_table_privilege('pg_file_settings', 'SELECT')", "GRANT SELECT ON pg_file_settings TO %s;", Error, "the mark of the newest leader cannot be read, so no order is given"},
+		execute("pg_stat_file(text, boolean)", Warning, promotionUnseen),
 		execute("pg_read_file(text, bigint, bigint, boolean)", Note, "timeline histories cannot be read, so the line before is guessed, which is wrong where several nodes were promoted from one line"),
 	}
-	if g.Durable {
+	if !g.Durable {
+		rights = append(rights, execute("pg_wal_replay_resume()", Warning, promotionUnseen), execute("pg_wal_replay_pause()", Note, promotionUnseen+", where replay is paused"))
+	} else {
 		rights = append(rights,
-			execute("pg_wal_replay_resume()", Error, "a standby whose replay is paused cannot be sealed, so there is no failover"),
+			execute("pg_wal_replay_resume()", Error, "a standby whose replay is paused cannot be sealed, so there is no failover; and "+promotionUnseen),
 			execute("pg_wal_replay_pause()", Note, "sealing a standby takes a tenth of a second longer"))
 		if version >= 150000 {
 			rights = append(rights, right{"pg_checkpoint", "pg_has_role('pg_checkpoint', 'USAGE')", "GRANT pg_checkpoint TO %s;", Error, "waiting for standbys cannot be switched on with certainty"})
