@@ -159,7 +159,7 @@ func (s *stageplay) sightings() []Sighting {
 	for _, n := range s.servers {
 		gone, seen := !n.o.Health.Alive(), n.seen
 		out = append(out, Sighting{ID: n.id, Seen: &seen, SeenAt: n.seenAt, Good: n.o.Health == warden.HealthGood, Down: gone,
-			Refusing: n.o.Health == warden.HealthRefused, Belongs: s.belongs(n.seen)})
+			Refusing: n.o.Health == warden.HealthRefused, Belongs: s.belongs(n.seen), Halfway: s.state.Halfway(n.id)})
 	}
 	slices.SortFunc(out, func(a, b Sighting) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return out

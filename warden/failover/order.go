@@ -77,6 +77,8 @@ func (r *run) claimDone(p pending, d ActionDone) {
 	s, o := r.s, d.Observation
 	seen := d.Result.Outcome == warden.Done && o.Health == warden.HealthGood
 	switch s.Stage {
+	case Sealing:
+		r.sealDone(p, d)
 	case Inspecting:
 		r.inspected(d, seen)
 	case Reclaiming:

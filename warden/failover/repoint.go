@@ -74,6 +74,10 @@ func Faults(c Config, t warden.Topology, nodes []Sighting, since warden.Instant)
 	}
 	for i := range nodes {
 		n := &nodes[i]
+		if n.Halfway && n.ID != t.Primary && c.RejoinCommand && (n.Down || !n.Good) && Stranded(p.Seen, n.Seen) && t.MemberName(n.ID) == "" {
+			out = append(out, Fault{Node: n.ID, Rejoin: true, Foreign: !r.mayFollow(n)})
+			continue
+		}
 		stalled := stalls(p, n)
 		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) && r.called(&t, n) && !stalled {
 			continue
@@ -212,11 +216,15 @@ func (r *run) beyond(ft Fault) {
 func (r *run) rejoined(p pending, d ActionDone) {
 	if d.Result.Outcome == warden.Done {
 		r.s.welcome = append(r.s.welcome, syncing{p.node, r.now})
+		r.s.Retry = slices.DeleteFunc(r.s.Retry, func(x Retry) bool { return x.Node == p.node })
 		r.note("+rejoin-done", p.node, "")
 		r.say("%s was rejoined behind %s", p.node, r.sc.Base.Primary)
 		return
 	}
 	r.muchLater(p.node)
+	for i := range r.s.Retry {
+		r.s.Retry[i].Rejoin = r.s.Retry[i].Rejoin || r.s.Retry[i].Node == p.node
+	}
 	r.note("-rejoin-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
 	r.say("%s could not be rejoined: %s %s", p.node, d.Result.Outcome, d.Result.Why)
 }
@@ -340,6 +348,15 @@ func (r *run) greet() {
 		r.follow(y.node, r.upstream(p, n), orderLimit)
 		return true
 	})
+}
+
+// maxRejoins bounds how often a rejoin is tried on a node that is down.
+const maxRejoins = 20
+
+// Halfway reports whether the rejoin command failed on a node, not too often yet:
+// then it may be down because the command stopped it.
+func (s *State) Halfway(id warden.NodeID) bool {
+	return slices.ContainsFunc(s.Retry, func(x Retry) bool { return x.Node == id && x.Rejoin && x.Failures < maxRejoins })
 }
 
 // muchLater is later for what people will have to look at: each attempt costs an

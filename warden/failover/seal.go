@@ -88,7 +88,7 @@ func (r *run) sealing() {
 		if r.lookAt(id) == nil && r.counts(id) {
 			s.Looks = append(s.Looks, Look{Node: id})
 			s.ordered = true
-			r.act(warden.ActSeal, id, "", sealLimit)
+			r.seal(id)
 		}
 	}
 	short := r.short()
@@ -103,18 +103,28 @@ func (r *run) sealing() {
 		r.say("enough members are sealed")
 		s.sealed = true
 		r.choose()
-	case !r.anyWaiting(warden.ActSeal):
+	case !r.anyWaiting(warden.ActSeal) && !r.anyWaiting(warden.ActClaim):
 		r.say("%s", short)
 		r.note("-seal-failed", "", short)
 		r.unresolve(short)
 	}
 }
 
+// seal seals one member. One that somebody else has made a primary receives from
+// nobody any more; it is only claimed and looked at.
+func (r *run) seal(id warden.NodeID) {
+	if n := r.sc.node(id); n != nil && n.Good && !n.Down && n.Seen.Role == warden.RolePrimary {
+		r.act(warden.ActClaim, id, "", claimLimit)
+		return
+	}
+	r.act(warden.ActSeal, id, "", sealLimit)
+}
+
 // sealsComing reports whether a member that answered lately is being sealed.
 func (r *run) sealsComing() bool {
 	return slices.ContainsFunc(r.s.pending, func(p pending) bool {
 		n := r.sc.node(p.node)
-		return p.kind == warden.ActSeal && n != nil && n.Good && !n.Down && !n.Refusing
+		return (p.kind == warden.ActSeal || p.kind == warden.ActClaim) && n != nil && n.Good && !n.Down && !n.Refusing
 	})
 }
 
@@ -214,7 +224,7 @@ func (r *run) inherit(t *warden.Topology) {
 	if !r.c.SyncStrict {
 		next.K = min(next.K, len(next.Members))
 	}
-	t.Sync = []warden.SyncSet{next}
+	t.Sync, t.Floor = []warden.SyncSet{next}, warden.Fork{} // nothing was promised before, unless members were sealed
 	if l := r.lookAt(r.s.Candidate); l != nil && r.s.sealed {
 		t.Floor = warden.Fork{Lineage: l.Seen.Lineage, End: max(l.Seen.Position, r.s.target)}
 	}

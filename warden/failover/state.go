@@ -117,6 +117,8 @@ type Sighting struct {
 	Down     bool
 	Refusing bool
 	Belongs  bool // of the group's lineage
+	// Halfway: a rejoin command failed on it, so that it may be down for that.
+	Halfway bool
 }
 
 // Scene is everything outside this mind that a Step depends on.
@@ -176,6 +178,8 @@ type Retry struct {
 	Node     warden.NodeID
 	At       warden.Instant
 	Failures int
+	// Rejoin: it was the operator's rejoin command that failed.
+	Rejoin bool
 }
 
 // State is the mind's memory; all of it is of the current attempt but Retry,

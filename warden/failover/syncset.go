@@ -144,13 +144,21 @@ func (r *run) arrange() {
 	}
 	next, changes := r.nextSync()
 	if !changes {
+		if w := r.waits(); w != nil && *w != b.NewestSync().Rule(b.Primary).String() {
+			r.note("-sync-names-changed", b.Primary, "it waits by what no Warden has set; it is put back")
+		}
 		r.enter(Naming)
 		return
 	}
 	before := b.NewestSync()
 	r.s.widened = true
 	r.say("the sync set is to change: %s to %s", before, next)
-	r.propose(Widening, warden.ReasonSync, func(t *warden.Topology) { t.Sync = []warden.SyncSet{before, next} })
+	r.propose(Widening, warden.ReasonSync, func(t *warden.Topology) {
+		t.Sync = []warden.SyncSet{before, next}
+		if before.K == 0 {
+			t.Floor = warden.Fork{} // of a promise that was given up
+		}
+	})
 }
 
 // naming gives the members their names, and waits until they are seen under

@@ -193,8 +193,12 @@ func (p *step) changes(had, t warden.Topology) {
 	if len(t.Sync) == 1 && !(len(had.Sync) == 1 && had.Sync[0].Equal(t.Sync[0])) {
 		p.announce("+sync-set", warden.LevelNotice, "", t.Sync[0].String())
 	}
-	if p.c.Durable && had.NewestSync().K > 0 && t.NewestSync().K == 0 {
-		p.announce("-sync-degraded", warden.LevelWarning, "", "too few members are left: acknowledged writes are on the primary alone")
+	if had.NewestSync().K > 0 && t.NewestSync().K == 0 {
+		why := "durability was taken from the configuration"
+		if p.c.Durable {
+			why = "too few members are left"
+		}
+		p.announce("-sync-degraded", warden.LevelWarning, "", why+": acknowledged writes may be on the primary alone")
 	}
 	for _, id := range t.Wardens {
 		if !had.Lists(id) {

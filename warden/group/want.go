@@ -168,7 +168,7 @@ func (p *step) sightings() []failover.Sighting {
 	out := make([]failover.Sighting, 0, len(p.s.mon.Nodes))
 	for _, n := range p.s.mon.Nodes {
 		out = append(out, failover.Sighting{ID: n.ID, Seen: n.Seen, SeenAt: n.SeenAt, Good: n.Health == warden.HealthGood,
-			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen)})
+			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen), Halfway: p.s.fo.Halfway(n.ID)})
 	}
 	p.seen = out
 	return out
@@ -292,6 +292,9 @@ func (p *step) suspicious(t warden.Topology) bool {
 	for _, n := range p.s.mon.Nodes {
 		switch {
 		case n.Down || n.Health != warden.HealthGood:
+			if p.c.RejoinCommand && slices.Contains(p.s.stranded, n.ID) && p.s.fo.Halfway(n.ID) {
+				return true
+			}
 		case n.ID == t.Primary && n.Seen.ReadOnly:
 			return true
 		case n.ID != t.Primary && n.Seen.From != "":
