@@ -40,14 +40,21 @@ func (r SyncRule) String() string {
 	if r.K <= 0 {
 		return ""
 	}
-	var names []string
-	for _, name := range r.Names {
-		names = append(names, strconv.Quote(name))
+	b := make([]byte, 0, 32+len(r.Names)*(maxMemberName+4))
+	b = append(strconv.AppendInt(append(b, "ANY "...), int64(r.K), 10), " ("...)
+	for i := range max(len(r.Names), r.K) {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(b, '"')
+		if i < len(r.Names) {
+			b = append(b, strings.ReplaceAll(r.Names[i], `"`, `""`)...)
+		} else {
+			b = strconv.AppendInt(append(b, nobody...), int64(i), 10)
+		}
+		b = append(b, '"')
 	}
-	for i := len(names); i < r.K; i++ {
-		names = append(names, strconv.Quote(nobody+strconv.Itoa(i)))
-	}
-	return fmt.Sprintf("ANY %d (%s)", r.K, strings.Join(names, ", "))
+	return string(append(b, ')'))
 }
 
 // Clone copies a set so that its slices can be changed.

@@ -60,6 +60,10 @@ type State struct {
 	wouldSaid election.Want
 	foreign   []warden.NodeID
 	stranded  []warden.NodeID
+	// syncWanted is what wantsSync said last, at syncAt about syncVersion.
+	syncWanted  bool
+	syncAt      warden.Instant
+	syncVersion warden.Version
 	knockBad  []warden.NodeID
 	marked    warden.Epoch
 	led       warden.Epoch // newest epoch led here, 0 once its sessions are dropped
@@ -111,6 +115,7 @@ type step struct {
 	mc     monitor.Config
 	mcMade bool
 	seen   []failover.Sighting
+	looked bool // the event is a look at a node
 	// wanted is what was wanted when the election was stepped.
 	wanted election.Want
 }
@@ -222,6 +227,7 @@ func (p *step) route(e Event) {
 	case SentinelsWatch:
 		p.sentinelsWatch(e.IDs)
 	}
+	_, p.looked = me.(monitor.Looked)
 	p.monitor(me)
 	p.streams(me)
 	p.members()
@@ -341,6 +347,7 @@ func (p *step) failoverEffects(f failover.Effects) {
 
 // finished ends leading, and answers the operator whose command it was.
 func (p *step) finished(fin failover.Finish) {
+	p.s.syncVersion = warden.Version{} // what was wanted may be held back now
 	p.answerLed(fin)
 	if l := p.s.el.Lead; l != nil && fin.Verdict != warden.VerdictDone {
 		p.hold(l.Want.Reason)

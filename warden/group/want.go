@@ -208,7 +208,7 @@ func (p *step) want() election.Want {
 	if !s.el.Born() {
 		return p.wantBirth()
 	}
-	t := s.el.Reg.Chosen
+	t := &s.el.Reg.Chosen
 	cmd, commanded := p.commandWant()
 	if !p.majorityHeard() && !(commanded && cmd.Reason == warden.ReasonRecover) {
 		return election.Want{} // standing alone only fills disks and logs (S5)
@@ -244,7 +244,7 @@ func (p *step) majorityHeard() bool {
 }
 
 // wantChange is the change of nodes that the sight of them asks for.
-func (p *step) wantChange(t warden.Topology) election.Want {
+func (p *step) wantChange(t *warden.Topology) election.Want {
 	s := p.s
 	switch {
 	case s.mon.Tilt:
@@ -263,21 +263,38 @@ func (p *step) wantChange(t warden.Topology) election.Want {
 	if p.needsRepair(t) {
 		return election.Want{Reason: warden.ReasonRepair}
 	}
-	if (p.c.Durable || len(t.Sync) > 0) && failover.WantsSync(p.failoverConfig(), s.fo, t, p.sightings(), p.now) {
+	if p.wantsSync(t) {
 		return election.Want{Reason: warden.ReasonSync}
 	}
 	return election.Want{}
 }
 
+// syncEvery bounds how often the sync set is thought about between looks.
+const syncEvery = 100 * warden.Millisecond
+
+// wantsSync reports whether the sync set is not as it should be. It costs too much
+// for every Step, and changes only by what is seen and by time.
+func (p *step) wantsSync(t *warden.Topology) bool {
+	s := p.s
+	if !p.c.Durable && len(t.Sync) == 0 {
+		return false
+	}
+	if p.looked || s.syncVersion != t.Version || p.now.Sub(s.syncAt) >= syncEvery || p.now < s.syncAt {
+		s.syncAt, s.syncVersion = p.now, t.Version
+		s.syncWanted = failover.WantsSync(p.failoverConfig(), s.fo, *t, p.sightings(), p.now)
+	}
+	return s.syncWanted
+}
+
 // needsRepair reports whether some node is or follows the wrong thing, or the
 // primary's replication id is not written down yet.
-func (p *step) needsRepair(t warden.Topology) bool {
+func (p *step) needsRepair(t *warden.Topology) bool {
 	p.admitted(t)
 	p.strand(t)
 	if !p.suspicious(t) {
 		return p.unrecorded(t)
 	}
-	for _, ft := range failover.Faults(p.failoverConfig(), t, p.sightings(), p.s.learnedAt) {
+	for _, ft := range failover.Faults(p.failoverConfig(), *t, p.sightings(), p.s.learnedAt) {
 		if ft.Foreign {
 			p.foreignNode(ft.Node)
 		} else if !failover.HeldBack(p.s.fo, ft.Node, p.now) {
@@ -288,7 +305,7 @@ func (p *step) needsRepair(t warden.Topology) bool {
 }
 
 // suspicious is a quick look for what Faults would judge: most Steps end here.
-func (p *step) suspicious(t warden.Topology) bool {
+func (p *step) suspicious(t *warden.Topology) bool {
 	for _, n := range p.s.mon.Nodes {
 		switch {
 		case n.Down || n.Health != warden.HealthGood:
@@ -310,7 +327,7 @@ func (p *step) suspicious(t warden.Topology) bool {
 
 // strand says which nodes no order can bring behind the primary, once, and when
 // they are behind it after all.
-func (p *step) strand(t warden.Topology) {
+func (p *step) strand(t *warden.Topology) {
 	s := p.s
 	primary := s.mon.Find(t.Primary)
 	if primary == nil || primary.SeenAt == 0 || !primary.Seen.NoDemote {
@@ -339,7 +356,7 @@ func (p *step) strand(t warden.Topology) {
 
 // unrecorded reports whether the primary has a replication id that is not
 // written down in the topology yet.
-func (p *step) unrecorded(t warden.Topology) bool {
+func (p *step) unrecorded(t *warden.Topology) bool {
 	n := p.s.mon.Find(t.Primary)
 	return n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RolePrimary && n.SeenAt > p.s.learnedAt &&
 		n.Seen.Lineage != "" && !slices.Contains(t.Lineage, n.Seen.Lineage) && slices.Contains(p.s.mon.Extra, n.Seen.Lineage)
@@ -348,7 +365,7 @@ func (p *step) unrecorded(t warden.Topology) bool {
 // admitted takes back that a node is foreign when it has the group's data by
 // now: it was named or emptied, and has copied the primary. Until then clients
 // are not told of it.
-func (p *step) admitted(t warden.Topology) {
+func (p *step) admitted(t *warden.Topology) {
 	s := p.s
 	for _, id := range s.foreign {
 		n := s.mon.Find(id)
@@ -370,7 +387,7 @@ func (p *step) foreignNode(id warden.NodeID) {
 // that says it is primary, in the same lineage: an operator's own change.
 func (p *step) adoptable() warden.NodeID {
 	s := p.s
-	t := s.el.Reg.Chosen
+	t := &s.el.Reg.Chosen
 	id := warden.NodeID("")
 	if p.c.Durable && t.Promises() {
 		return "" // it has to be looked at sealed: by a failover
