@@ -64,17 +64,17 @@ type State struct {
 	syncWanted  bool
 	syncAt      warden.Instant
 	syncVersion warden.Version
-	knockBad  []warden.NodeID
-	marked    warden.Epoch
-	led       warden.Epoch // newest epoch led here, 0 once its sessions are dropped
-	ledUntil  warden.Instant
-	crossed   string // primary conflict announced with
-	stage     failover.Stage
-	checked   bool // the configured primary was compared with the agreed one
-	lastStep  warden.Instant
-	sentinels []string          // the real Sentinels that watch the group
-	silent    []warden.WardenID // Wardens said to be silent; replaced, never changed
-	unblocked []warden.NodeID   // down, and its script was ended
+	knockBad    []warden.NodeID
+	marked      warden.Epoch
+	led         warden.Epoch // newest epoch led here, 0 once its sessions are dropped
+	ledUntil    warden.Instant
+	crossed     string // primary conflict announced with
+	stage       failover.Stage
+	checked     bool // the configured primary was compared with the agreed one
+	lastStep    warden.Instant
+	sentinels   []string          // the real Sentinels that watch the group
+	silent      []warden.WardenID // Wardens said to be silent; replaced, never changed
+	unblocked   []warden.NodeID   // down, and its script was ended
 	// watch is the list of nodes, derived from what watchKey names.
 	watch    []warden.NodeID
 	watchKey roster

@@ -54,8 +54,7 @@ func (s *Shell) Primary(name warden.GroupName) (node warden.NodeID, known bool) 
 	if l == nil {
 		return "", false
 	}
-	shown := l.shown.Load()
-	return shown.mind.Primary(shown.config), true
+	return l.shown.Load().primary, true
 }
 
 // Group is everything there is to show of a group.

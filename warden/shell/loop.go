@@ -20,8 +20,9 @@ const tickMin = warden.Millisecond
 
 // shown is what queries read: one mind, and the configuration it thought with.
 type shown struct {
-	mind   Mind
-	config group.Config
+	mind    Mind
+	config  group.Config
+	primary warden.NodeID // asked for far more often than it changes
 }
 
 // change is a new configuration for a running group.
@@ -166,7 +167,7 @@ func (l *loop) apply(c change) {
 // publish makes a mind the one that answers queries.
 func (l *loop) publish(m Mind) {
 	l.mind = m
-	l.shown.Store(&shown{mind: m, config: l.config})
+	l.shown.Store(&shown{mind: m, config: l.config, primary: m.Primary(l.config)})
 }
 
 // introduction is what the hello on this group's nodes says.
