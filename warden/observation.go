@@ -98,7 +98,8 @@ type Observation struct {
 	Forks []Fork `json:"forks,omitempty"`
 	// Sealed: a replica that receives from nobody, by order (Keeper).
 	Sealed bool `json:"sealed,omitempty"`
-	// Member is what a replica calls itself to its upstream, where it does.
+	// Member is what a replica calls itself to its upstream, where it does; of a
+	// sealed one what it called itself before, if that is known.
 	Member string `json:"member,omitempty"`
 	// Waits is what a primary waits for, or a replica would as a primary, in the
 	// server's own words; empty: it does not.

@@ -46,6 +46,7 @@ SELECT json_build_object(
     'replayed', pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint,
     'conninfo', regexp_replace(current_setting('primary_conninfo'), '(ssl)?password\s*=\s*(''([^''\\]|\\.)*''|\S+)', '', 'g'),
     'closed', current_setting('primary_conninfo') = '' AND (SELECT bool_or(setting = '') FROM filed WHERE name = 'primary_conninfo'),
+    'kept', (SELECT max(setting) FROM filed WHERE name = 'warden.sealed'),
     'received', pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0')::bigint,
     'receivers', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
     'startup', (SELECT max(wait_event) FROM pg_stat_activity WHERE backend_type = 'startup'))) END,

@@ -432,3 +432,18 @@ func TestSealKeepsNoPassword(t *testing.T) {
 		t.Errorf("after the seal: %v (%v)", c, err)
 	}
 }
+
+// Goal: a sealed member still says under which name it streamed; who had none of
+// its own says its address.
+func TestSealedMemberIsKnown(t *testing.T) {
+	p, a, b := trio(t)
+	enlist(t, p, nil, a)
+	done(t, "follow", claimed(t, b, 1).Follow(soon(t), warden.Following{Primary: p.node}))
+	for s, want := range map[*server]string{a: memberOf(a), b: string(b.node)} {
+		session := keeper(t, s, 2)
+		done(t, "seal", session.Seal(soon(t)))
+		if o := session.Look(soon(t)); !o.Sealed || o.Member != want {
+			t.Errorf("%s is sealed: %v, as %q, want %q", s.node, o.Sealed, o.Member, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -37,9 +38,24 @@ type standing struct {
 	Replayed  int64  `json:"replayed"`
 	Conninfo  string `json:"conninfo"`
 	Closed    bool   `json:"closed"`    // primary_conninfo is '', now and in the file
+	Kept      string `json:"kept"`      // what a seal has kept of the settings before it
 	Received  *int64 `json:"received"`  // nil: no receiver was started in this life
 	Receivers int    `json:"receivers"` // receiver processes, also those that do not stream yet
 	Startup   string `json:"startup"`   // what the process that replays waits for
+}
+
+// nameBefore is under which name a sealed standby streamed until then, also where
+// that is its address: one that was built anew does not pass for a member.
+func (s *standing) nameBefore() string {
+	var kept closed
+	if json.Unmarshal([]byte(s.Kept), &kept) != nil {
+		return ""
+	}
+	c, err := parseConninfo(kept.Conninfo)
+	if err != nil {
+		return ""
+	}
+	return c.get("application_name")
 }
 
 // waitsForMore reports whether the process that replays has read all WAL that is
@@ -110,6 +126,9 @@ func (s seen) follows(o *warden.Observation) {
 	o.Role = warden.RoleReplica
 	if c, err := parseConninfo(s.Standing.Conninfo); err == nil {
 		o.Upstream, o.Member = c.upstream(), c.member()
+	}
+	if o.Sealed {
+		o.Member = s.Standing.nameBefore()
 	}
 	if r := s.Receiver; r != nil && r.Status == "streaming" {
 		// Whom it really hears, whatever is set by now.

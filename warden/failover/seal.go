@@ -136,6 +136,13 @@ func (r *run) counts(id warden.NodeID) bool {
 	return name == "" || n == nil || n.Seen.Role != warden.RoleReplica || answersTo(b, n.Seen, name)
 }
 
+// known reports whether a sealed node was, as far as that can be told, the member
+// that it is counted as.
+func (r *run) known(id warden.NodeID, o *warden.Observation) bool {
+	name := r.sc.Base.MemberName(id)
+	return name == "" || o.Role != warden.RoleReplica || o.Member == "" || o.Member == name
+}
+
 func (r *run) anySealed() bool {
 	return slices.ContainsFunc(r.s.Looks, func(l Look) bool { return l.Sealed })
 }
@@ -182,7 +189,7 @@ func (r *run) sealDone(p pending, d ActionDone) {
 	o := d.Observation
 	seen := d.Result.Outcome == warden.Done && o.Health == warden.HealthGood
 	*l = Look{Node: p.node, Asked: d.Asked, Done: true, Seen: o,
-		Sealed: seen && r.ours(o) && (o.Role == warden.RolePrimary || o.Role == warden.RoleReplica && o.Sealed)}
+		Sealed: seen && r.ours(o) && r.known(p.node, &o) && (o.Role == warden.RolePrimary || o.Role == warden.RoleReplica && o.Sealed)}
 	if !l.Sealed {
 		r.say("%s is not sealed: %s", p.node, why(d))
 	}

@@ -305,7 +305,7 @@ func nameFor(t *warden.Topology, n *Sighting) string {
 // does not hold what it was counted for: it has to join again, under another.
 func answersTo(t *warden.Topology, seen *warden.Observation, name string) bool {
 	joins := len(t.Sync) == 2 && !slices.ContainsFunc(t.Sync[0].Members, func(m warden.Member) bool { return m.Name == name })
-	return joins || seen.Member == name || seen.Role == warden.RoleReplica && (seen.Sealed || seen.Upstream == "")
+	return joins || seen.Member == name || seen.Role == warden.RoleReplica && seen.Member == "" && (seen.Sealed || seen.Upstream == "")
 }
 
 // enlist gives the order to follow what belongs to a member: its name, and the
