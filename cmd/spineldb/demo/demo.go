@@ -86,12 +86,16 @@ func Main(ctx context.Context, args []string) error {
 		return err
 	}
 	// A closed terminal or a closed pipe must not leave the temporary directory.
-	ends := []os.Signal{syscall.SIGPIPE}
+	// The signal says nothing, since a connection to somebody who was killed
+	// raises it too: a pipe that is closed is seen when it is written to.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	defer signal.Stop(pipes)
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup asks for
-		ends = append(ends, syscall.SIGHUP)
+		hangUp, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+		ctx = hangUp
 	}
-	ctx, stop := signal.NotifyContext(ctx, ends...)
-	defer stop()
 	return perform(ctx, o, os.Stdout)
 }
 
@@ -127,12 +131,28 @@ func parseFlags(args []string) (options, error) {
 	return o, nil
 }
 
+// outlet is where the story is told; when it is closed, nobody listens any more.
+type outlet struct {
+	io.Writer
+	closed func()
+}
+
+func (o outlet) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil {
+		o.closed()
+	}
+	return n, err
+}
+
 // perform shows the story on out, and ends what it started.
 func perform(ctx context.Context, o options, out *os.File) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	_, _, onScreen := terminal.Size(out)
 	live := onScreen && !o.plain && os.Getenv("TERM") != "dumb"
 	model := newModel(o.engine, o.downAfter, time.Now())
-	show := &printer{out: out, brush: terminal.Brush(terminal.WantsColour(out) && onScreen)}
+	show := &printer{out: outlet{out, stop}, brush: terminal.Brush(terminal.WantsColour(out) && onScreen)}
 	cast, err := newCast(ctx, o.engine)
 	if err != nil {
 		return err
