@@ -35,6 +35,7 @@ func TestClientKill(t *testing.T) {
 			victim.closed()
 			other.want("+PONG\r\n", "PING")
 			_ = other.conn.Close()
+			eventually(t, "both to be gone", func() bool { return len(s.everybody()) == 1 })
 		})
 	}
 	eventually(t, "the others to be gone", func() bool { return len(s.everybody()) == 1 })
@@ -44,6 +45,7 @@ func TestClientKill(t *testing.T) {
 	old.ask("PING")
 	me.want("+OK\r\n", "CLIENT", "KILL", old.conn.LocalAddr().String())
 	old.closed()
+	eventually(t, "the killed one to be gone", func() bool { return len(s.everybody()) == 1 })
 	me.want("-ERR No such client\r\n", "CLIENT", "KILL", old.conn.LocalAddr().String())
 	me.want("-ERR No such client\r\n", "CLIENT", "KILL", "")
 	me.want(":1\r\n", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
