@@ -413,9 +413,9 @@ func serves(o *warden.Observation) bool { return o.Role == warden.RolePrimary &&
 
 // promotion orders a node to take writes, by the sync set of the topology.
 func (r *run) promotion(node warden.NodeID) {
-	r.act(warden.ActPromote, node, "", orderLimit)
-	if sets := r.sc.Base.Sync; len(sets) > 0 {
-		r.f.Act[len(r.f.Act)-1].Sync = sets[len(sets)-1].Rule(node)
+	a := r.act(warden.ActPromote, node, "", orderLimit)
+	if b := &r.sc.Base; len(b.Sync) > 0 {
+		a.Sync = b.NewestSync().Rule(node)
 	}
 }
 

@@ -243,15 +243,15 @@ func (r *run) bestEffort() {
 // follow orders a node behind a primary. Servers that can are told not to copy
 // from the primary before any more, if it was not given up in an orderly way.
 func (r *run) follow(node, primary warden.NodeID, limit warden.Duration) {
-	r.act(warden.ActFollow, node, primary, limit)
+	a := r.act(warden.ActFollow, node, primary, limit)
 	t := &r.sc.Base
-	r.enlist(&r.f.Act[len(r.f.Act)-1])
+	r.enlist(a)
 	old, now := r.sc.node(t.Previous), r.sc.node(primary)
 	if t.Reason == warden.ReasonSwitchover || primary != t.Primary || old == nil || now == nil || old.Seen.Lineage != "" && old.Seen.Lineage == now.Seen.Lineage {
 		return
 	}
 	// SpinelDB, whose order this is, has one id for server and data.
-	r.f.Act[len(r.f.Act)-1].Avoid = cmp.Or(old.Seen.Lineage, old.Seen.RunID)
+	a.Avoid = cmp.Or(old.Seen.Lineage, old.Seen.RunID)
 }
 
 // unseen reports whether some node that should answer has not been looked at

@@ -322,13 +322,15 @@ func (r *run) enter(st Stage) {
 	}
 }
 
-// act gives an order or asks for a look. Looks need no lease.
-func (r *run) act(kind warden.ActionKind, node, target warden.NodeID, limit warden.Duration) {
+// act gives an order or asks for a look. Looks need no lease. What is returned
+// may be completed until the next act.
+func (r *run) act(kind warden.ActionKind, node, target warden.NodeID, limit warden.Duration) *warden.Action {
 	id := r.s.nextID
 	r.s.nextID++
 	r.s.pending = append(r.s.pending, pending{id, kind, node, r.now})
 	r.f.Act = append(r.f.Act, warden.Action{ID: id, Kind: kind, Node: node, Target: target,
 		Epoch: r.s.Epoch, Limit: limit, NotAfter: r.sc.LeaseUntil})
+	return &r.f.Act[len(r.f.Act)-1]
 }
 
 func (r *run) waiting(kind warden.ActionKind, node warden.NodeID) bool {

@@ -250,8 +250,7 @@ func (r *run) arming() {
 		r.unfilled()
 	case r.now >= s.pollAt:
 		s.promotions++
-		r.act(warden.ActWait, b.Primary, "", waitLimit)
-		a := &r.f.Act[len(r.f.Act)-1]
+		a := r.act(warden.ActWait, b.Primary, "", waitLimit)
 		for _, set := range b.Sync {
 			a.Rules = append(a.Rules, *set.Rule(b.Primary))
 		}
