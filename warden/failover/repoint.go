@@ -221,10 +221,7 @@ func (r *run) rejoined(p pending, d ActionDone) {
 		r.say("%s was rejoined behind %s", p.node, r.sc.Base.Primary)
 		return
 	}
-	r.muchLater(p.node)
-	for i := range r.s.Retry {
-		r.s.Retry[i].Rejoin = r.s.Retry[i].Rejoin || r.s.Retry[i].Node == p.node
-	}
+	r.muchLater(p.node).Rejoin = true
 	r.note("-rejoin-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
 	r.say("%s could not be rejoined: %s %s", p.node, d.Result.Outcome, d.Result.Why)
 }
@@ -321,8 +318,9 @@ func (r *run) repointed(p pending, d ActionDone) {
 	r.say("%s could not be re-pointed: %s %s", p.node, d.Result.Outcome, d.Result.Why)
 }
 
-// later holds orders to a node back, longer each time it fails.
-func (r *run) later(id warden.NodeID) {
+// later holds orders to a node back, longer each time it fails. What is returned
+// may be changed until the next call.
+func (r *run) later(id warden.NodeID) *Retry {
 	s := r.s
 	i := slices.IndexFunc(s.Retry, func(x Retry) bool { return x.Node == id })
 	if i < 0 {
@@ -332,6 +330,7 @@ func (r *run) later(id warden.NodeID) {
 	x := &s.Retry[i]
 	x.At = r.now.Add(min(retryFirst<<min(x.Failures, 3), retryMost))
 	x.Failures++
+	return x
 }
 
 // greet tells nodes that were rejoined once more whom to follow, when they are
@@ -361,13 +360,10 @@ func (s *State) Halfway(id warden.NodeID) bool {
 
 // muchLater is later for what people will have to look at: each attempt costs an
 // election.
-func (r *run) muchLater(id warden.NodeID) {
-	r.later(id)
-	for i := range r.s.Retry {
-		if x := &r.s.Retry[i]; x.Node == id {
-			x.At = r.now.Add(min(retryRejoin<<min(x.Failures-1, 4), retryRejoinMost))
-		}
-	}
+func (r *run) muchLater(id warden.NodeID) *Retry {
+	x := r.later(id)
+	x.At = r.now.Add(min(retryRejoin<<min(x.Failures-1, 4), retryRejoinMost))
+	return x
 }
 
 // end ends leading: everything that can be done is done.
