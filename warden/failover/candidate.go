@@ -125,26 +125,26 @@ func good(l Look) bool { return l.Done && l.Seen.Health == warden.HealthGood }
 // better orders contenders, the best first. Of two with the same data, one
 // that already is a primary is adopted, not overruled.
 func (a Ask) better(x, y contender) int {
-	already := func(c contender) int {
-		if c.look.Seen.Role == warden.RolePrimary {
-			return 0
-		}
-		return 1
-	}
-	position := cmp.Compare(y.look.Seen.Position, x.look.Seen.Position)
-	standing := cmp.Compare(already(x), already(y))
+	spared := preferred(x.look.Node == a.Spared, y.look.Node == a.Spared)
+	position := cmp.Or(cmp.Compare(y.look.Seen.Position, x.look.Seen.Position), spared)
+	standing := preferred(x.look.Seen.Role == warden.RolePrimary, y.look.Seen.Role == warden.RolePrimary)
 	priority := cmp.Compare(x.look.Seen.Priority, y.look.Seen.Priority)
 	line := cmp.Compare(y.rank, x.rank)
-	if a.Spared != "" && position == 0 && (x.look.Node == a.Spared) != (y.look.Node == a.Spared) {
-		position = 1
-		if x.look.Node == a.Spared {
-			position = -1
-		}
-	}
 	if a.PriorityFirst {
 		return cmp.Or(line, standing, priority, position, byRun(x, y), cmp.Compare(x.look.Node, y.look.Node))
 	}
 	return cmp.Or(line, position, standing, priority, cmp.Compare(x.look.Node, y.look.Node))
+}
+
+// preferred orders one of which something is true before one of which it is not.
+func preferred(x, y bool) int {
+	switch {
+	case x == y:
+		return 0
+	case x:
+		return -1
+	}
+	return 1
 }
 
 // byRun is Sentinel's last resort: the smaller run id, an unknown one last.
