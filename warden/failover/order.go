@@ -292,22 +292,19 @@ func (r *run) poll(node warden.NodeID) {
 func (r *run) catchUp() {
 	s := r.s
 	n := r.sc.node(s.furthest)
-	if over := r.now.Sub(s.StageAt) > catchUpLimit || n == nil || n.Down; over && s.sealed {
+	over := r.now.Sub(s.StageAt) > catchUpLimit || n == nil || n.Down
+	switch {
+	case over && s.sealed:
 		r.say("%s did not catch up from %s, which has acknowledged writes", s.Candidate, s.furthest)
 		s.excluded = append(s.excluded, s.Candidate)
 		r.look()
-		return
-	} else if over {
+	case over:
 		r.say("%s did not catch up from %s, going on without", s.Candidate, s.furthest)
 		r.enter(Fencing)
-		return
-	}
-	if !s.told {
+	case !s.told:
 		s.told, s.ordered = true, true
 		r.act(warden.ActFollow, s.Candidate, s.furthest, orderLimit)
-		return
-	}
-	if !r.waiting(warden.ActFollow, s.Candidate) {
+	case !r.waiting(warden.ActFollow, s.Candidate):
 		r.poll(s.Candidate)
 	}
 }
