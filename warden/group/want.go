@@ -306,6 +306,8 @@ func (p *step) needsRepair(t *warden.Topology) bool {
 
 // suspicious is a quick look for what Faults would judge: most Steps end here.
 func (p *step) suspicious(t *warden.Topology) bool {
+	primary := p.s.mon.Find(t.Primary)
+	stalling := primary != nil && primary.Seen.NoDemote // its replicas copy nothing by themselves
 	for _, n := range p.s.mon.Nodes {
 		switch {
 		case n.Down || n.Health != warden.HealthGood:
@@ -316,7 +318,7 @@ func (p *step) suspicious(t *warden.Topology) bool {
 			return true
 		case n.ID != t.Primary && n.Seen.From != "":
 			return true
-		case n.ID != t.Primary && n.Seen.Role == warden.RoleReplica && !n.Seen.LinkUp:
+		case stalling && n.ID != t.Primary && n.Seen.Role == warden.RoleReplica && !n.Seen.LinkUp:
 			return true // perhaps stalled
 		case n.ID != t.Primary && (n.Seen.Role != warden.RoleReplica || n.Seen.Upstream != t.Primary || len(t.Sync) > 0 && n.Seen.Member != t.MemberName(n.ID)):
 			return true
