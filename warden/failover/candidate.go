@@ -125,9 +125,9 @@ func good(l Look) bool { return l.Done && l.Seen.Health == warden.HealthGood }
 // better orders contenders, the best first. Of two with the same data, one
 // that already is a primary is adopted, not overruled.
 func (a Ask) better(x, y contender) int {
-	spared := preferred(x.look.Node == a.Spared, y.look.Node == a.Spared)
+	spared := yesFirst(x.look.Node == a.Spared, y.look.Node == a.Spared)
 	position := cmp.Or(cmp.Compare(y.look.Seen.Position, x.look.Seen.Position), spared)
-	standing := preferred(x.look.Seen.Role == warden.RolePrimary, y.look.Seen.Role == warden.RolePrimary)
+	standing := yesFirst(x.look.Seen.Role == warden.RolePrimary, y.look.Seen.Role == warden.RolePrimary)
 	priority := cmp.Compare(x.look.Seen.Priority, y.look.Seen.Priority)
 	line := cmp.Compare(y.rank, x.rank)
 	if a.PriorityFirst {
@@ -136,8 +136,8 @@ func (a Ask) better(x, y contender) int {
 	return cmp.Or(line, position, standing, priority, cmp.Compare(x.look.Node, y.look.Node))
 }
 
-// preferred orders one of which something is true before one of which it is not.
-func preferred(x, y bool) int {
+// yesFirst orders one of which something is true before one of which it is not.
+func yesFirst(x, y bool) int {
 	switch {
 	case x == y:
 		return 0
