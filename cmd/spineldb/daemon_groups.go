@@ -12,6 +12,7 @@ import (
 	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/discovery/script"
 	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/failover"
 	"github.com/spineldb/warden/warden/group"
 	"github.com/spineldb/warden/warden/shell"
 )
@@ -51,13 +52,14 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 			PriorityFirst: s.DropIn, SentinelLife: s.DropIn, RebootDownAfter: m.RebootDownAfter, Expected: m.Expected,
 			LookEvery: millis(timers, timerPing), TiltTrigger: millis(timers, timerTrigger),
 			TiltPeriod: millis(timers, timerTilt), ElectionTimeout: millis(timers, timerElection),
-			Durable: m.Durable, SyncStandbys: m.SyncStandbys, SyncGroupSize: m.SyncGroupSize, MemberTimeout: m.MemberTimeout,
-			SyncStrict: m.SyncStrict, MaxLag: m.MaxLag,
+			Policy: failover.Policy{
+				Durable: m.Durable, SyncStandbys: m.SyncStandbys, SyncGroupSize: m.SyncGroupSize, MemberTimeout: m.MemberTimeout,
+				SyncStrict: m.SyncStrict, MaxLag: m.MaxLag, FenceCommand: m.FenceCommand != nil, RejoinCommand: m.RejoinCommand != nil,
+				FenceRequired: m.FenceRequired, CommandTimeout: m.CommandTimeout,
+			},
 			// Clients of PostgreSQL give up at a server that takes no writes yet.
 			NameConfirmed: m.Adapter == config.AdapterPostgres,
-			FenceCommand:  m.FenceCommand != nil, RejoinCommand: m.RejoinCommand != nil, FenceRequired: m.FenceRequired,
-			CommandTimeout: m.CommandTimeout,
-			CrashPoint:     point,
+			CrashPoint:    point,
 		}
 		if every := millis(timers, timerPublish); every > 0 {
 			g.HelloInterval = every

@@ -23,15 +23,30 @@ type Config struct {
 	// Named are the nodes configured by name: they may be made to follow
 	// whatever their lineage (S7).
 	Named []warden.NodeID
-	// MaxLag, FenceCommand, RejoinCommand, FenceRequired, CommandTimeout, and
-	// what begins with Durable are the group's (group.Config).
-	MaxLag                                     int64
+	Policy
+}
+
+// Policy is the part of a group's configuration (group.Config) that only this
+// mind judges by.
+type Policy struct {
+	// Durable: acknowledged writes are kept by a sync set (quorum durability):
+	// by SyncStandbys of its members besides the primary. SyncGroupSize is how
+	// many members are wanted (0: all that can be); one that is gone for longer
+	// than MemberTimeout is replaced or left out. SyncStrict: rather block than
+	// promise less when too few are left.
+	Durable       bool
+	SyncStandbys  int
+	SyncGroupSize int
+	MemberTimeout warden.Duration
+	SyncStrict    bool
+	// MaxLag is how many bytes of what the primary was last seen to have a
+	// candidate may lack (0: any number), in groups that are not Durable.
+	MaxLag int64
+	// FenceCommand and RejoinCommand: the operator gave such a program, which
+	// takes at most CommandTimeout. FenceRequired: nobody is promoted before the
+	// old primary is fenced by it.
 	FenceCommand, RejoinCommand, FenceRequired bool
 	CommandTimeout                             warden.Duration
-	Durable                                    bool
-	SyncStandbys, SyncGroupSize                int
-	MemberTimeout                              warden.Duration
-	SyncStrict                                 bool
 }
 
 // Times within one attempt.

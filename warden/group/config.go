@@ -1,6 +1,9 @@
 package group
 
-import "github.com/spineldb/warden/warden"
+import (
+	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/failover"
+)
 
 // Config is one group's configuration as its mind needs it, all durations in
 // nanoseconds. It may change between two Steps (SIGHUP).
@@ -57,24 +60,9 @@ type Config struct {
 	// primary. Else of the candidate, which refuses writes until then.
 	NameConfirmed bool
 
-	// Durable: acknowledged writes are kept by a sync set (quorum durability):
-	// by SyncStandbys of its members besides the primary. SyncGroupSize is how
-	// many members are wanted (0: all that can be); one that is gone for longer
-	// than MemberTimeout is replaced or left out. SyncStrict: rather block than
-	// promise less when too few are left.
-	Durable       bool
-	SyncStandbys  int
-	SyncGroupSize int
-	MemberTimeout warden.Duration
-	SyncStrict    bool
-	// MaxLag is how many bytes of what the primary was last seen to have a
-	// candidate may lack (0: any number), in groups that are not Durable.
-	MaxLag int64
-	// FenceCommand and RejoinCommand: the operator gave such a program, which
-	// takes at most CommandTimeout. FenceRequired: nobody is promoted before the
-	// old primary is fenced by it.
-	FenceCommand, RejoinCommand, FenceRequired bool
-	CommandTimeout                             warden.Duration
+	// Policy is what only the failover judges by: durability, lag, and the
+	// operator's commands.
+	failover.Policy
 
 	// CrashPoint, for tests, names the step after which the shell is to exit
 	// at once (see CrashPoints). Empty in production.

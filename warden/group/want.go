@@ -142,9 +142,7 @@ func (p *step) failoverConfig() failover.Config {
 	}
 	return failover.Config{Self: p.c.Self, NewBirth: p.c.NewBirth, Quorum: p.c.Quorum, DownAfter: p.c.DownAfter,
 		FailoverTimeout: p.c.FailoverTimeout, ParallelSyncs: p.c.ParallelSyncs, PriorityFirst: p.c.PriorityFirst, HandsOff: p.besideSentinels(), Named: named,
-		MaxLag: p.c.MaxLag, FenceCommand: p.c.FenceCommand, RejoinCommand: p.c.RejoinCommand, FenceRequired: p.c.FenceRequired,
-		CommandTimeout: p.c.CommandTimeout, Durable: p.c.Durable, SyncStandbys: p.c.SyncStandbys, SyncGroupSize: p.c.SyncGroupSize,
-		MemberTimeout: p.c.MemberTimeout, SyncStrict: p.c.SyncStrict}
+		Policy: p.c.Policy}
 }
 
 func (p *step) sight() election.Sight {
