@@ -165,12 +165,17 @@ func (c *Conversation) startNew(a words) error {
 func (c *Conversation) hang(a words) error { return c.withServer(a, (*server).hang) }
 func (c *Conversation) wake(a words) error { return c.withServer(a, (*server).wake) }
 
-func (c *Conversation) withServer(a words, do func(*server)) error {
+// onlyServer is the node that is the single plain argument of a verb.
+func (c *Conversation) onlyServer(a words) (*server, error) {
 	name, err := a.only()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s, err := c.server(name)
+	return c.server(name)
+}
+
+func (c *Conversation) withServer(a words, do func(*server)) error {
+	s, err := c.onlyServer(a)
 	if err != nil {
 		return err
 	}
@@ -252,11 +257,7 @@ func (c *Conversation) exclude(a words) error {
 // outsider changes a node's role behind the Wardens' backs: outsider b
 // promotes it, outsider b follows=c re-points it.
 func (c *Conversation) outsider(a words) error {
-	name, err := a.only()
-	if err != nil {
-		return err
-	}
-	s, err := c.server(name)
+	s, err := c.onlyServer(a)
 	if err != nil {
 		return err
 	}

@@ -50,11 +50,7 @@ func (c *Conversation) replay(a words) error {
 // rebuild has an operator build a node anew as a standby of another, with the
 // data of a third: rebuild b of=a from=c as=NAME.
 func (c *Conversation) rebuild(a words) error {
-	name, err := a.only()
-	if err != nil {
-		return err
-	}
-	s, err := c.server(name)
+	s, err := c.onlyServer(a)
 	if err != nil {
 		return err
 	}
