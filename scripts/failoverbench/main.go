@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -43,6 +44,9 @@ type options struct {
 	wardenBinary    string
 	serverBinary    string
 	loadBinary      string
+	groups          []int // of steady
+	measured        time.Duration
+	nodesBinary     string
 	keep            bool
 	seed            uint64
 
@@ -107,6 +111,7 @@ var chapters = []chapter{
 	{"leader", (*bench).leader},
 	{"query", (*bench).query},
 	{"clients", (*bench).clients},
+	{"steady", (*bench).steady},
 }
 
 func parse(args []string, errs io.Writer) (string, options, error) {
@@ -130,6 +135,9 @@ func parse(args []string, errs io.Writer) (string, options, error) {
 	f.IntVar(&o.patroniRuns, "patroni-n", 3, "trials of each kind with Patroni, where it is installed; 0: none")
 	f.StringVar(&o.pageFile, "page", "docs/postgresql.md", "the page with the grants for the role of Wardens")
 	systems := f.String("systems", "", "of PostgreSQL: some of quorum,async,patroni,patroni/5s; empty: all")
+	groups := f.String("groups", "1,20,100,500", "numbers of groups of the benchmark steady")
+	f.DurationVar(&o.measured, "measure", time.Minute, "how long the benchmark steady measures each monitor")
+	f.StringVar(&o.nodesBinary, "simnodes", "", "the simnodes program")
 	f.BoolVar(&o.keep, "keep", false, "keep the logs of every trial, and say where")
 	f.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the random pauses before the faults")
 	what := "all"
@@ -140,10 +148,27 @@ func parse(args []string, errs io.Writer) (string, options, error) {
 		return "", o, err
 	}
 	o.faults, o.stages = strings.Split(*faults, ","), strings.Split(*stages, ",")
+	var err error
+	if o.groups, err = numbers(*groups); err != nil {
+		return "", o, fmt.Errorf("-groups %q: %w", *groups, err)
+	}
 	if *systems != "" {
 		o.systems = strings.Split(*systems, ",")
 	}
 	return what, o, o.check(what, f.Args())
+}
+
+// numbers reads whole numbers from 1 on with commas between.
+func numbers(text string) ([]int, error) {
+	var all []int
+	for word := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return nil, errors.New("give numbers from 1 on with commas between")
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 // The databases.

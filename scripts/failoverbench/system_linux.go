@@ -38,3 +38,30 @@ func cpuTime(pid int) (time.Duration, error) {
 	}
 	return time.Duration(user+system) * tick, nil
 }
+
+// resources is what a process holds now.
+func resources(pid int) (usage, error) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	text, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return usage{}, fmt.Errorf("read memory: %w", err)
+	}
+	files, err := os.ReadDir(dir + "/fd")
+	if err != nil {
+		return usage{}, fmt.Errorf("count open files: %w", err)
+	}
+	u := usage{files: len(files)}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB")) // other lines are no numbers
+		switch name {
+		case "VmRSS":
+			u.memory = float64(n) / 1024
+		case "VmHWM":
+			u.peak = float64(n) / 1024
+		case "Threads":
+			u.threads = n
+		}
+	}
+	return u, nil
+}

@@ -17,3 +17,6 @@ func dieWithParent() *syscall.SysProcAttr { return nil }
 
 // cpuTime is not known here.
 func cpuTime(int) (time.Duration, error) { return 0, errors.ErrUnsupported }
+
+// resources are not known here.
+func resources(int) (usage, error) { return usage{}, errors.ErrUnsupported }
