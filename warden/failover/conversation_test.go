@@ -273,9 +273,10 @@ func (s *stageplay) act(a warden.Action) {
 		if happens {
 			s.happen(a, n)
 		}
-		d := ActionDone{ID: a.ID, Result: result, Asked: asked}
+		d := ActionDone{ID: a.ID, Result: result, Asked: asked, Observation: nothing}
 		if n != nil && (a.Kind == warden.ActLook || result.Outcome == warden.Done && (a.Kind == warden.ActClaim || a.Kind == warden.ActPromote || a.Kind == warden.ActSeal)) {
-			d.Observation = n.o
+			seen := n.o
+			d.Observation = &seen
 		}
 		if a.Kind == warden.ActHold && n != nil {
 			d.Result.Position = n.o.Position

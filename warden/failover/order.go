@@ -15,7 +15,7 @@ func (r *run) actionDone(d ActionDone) {
 		return // of an attempt that is over
 	}
 	p := s.pending[i]
-	s.pending = slices.Delete(s.pending, i, i+1)
+	s.pending = slices.Delete(slices.Clone(s.pending), i, i+1)
 	if d.Result.Superseded {
 		r.finish(warden.VerdictRefused, "superseded", fmt.Sprintf("%s is claimed by a newer leader: %s", p.node, d.Result.Why))
 		r.f.Finish.Superseded = true
@@ -48,6 +48,7 @@ func (r *run) actionDone(d ActionDone) {
 
 func (r *run) lookDone(p pending, d ActionDone) {
 	s := r.s
+	s.ownLooks()
 	if l := r.lookAt(p.node); l != nil {
 		*l = Look{Node: p.node, Asked: d.Asked, Done: true, Seen: d.Observation}
 	}
@@ -96,7 +97,7 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			r.say("%s is another server now, or lost its data", p.node)
 			s.excluded = append(s.excluded, p.node)
 			r.look()
-		case serves(&o):
+		case serves(o):
 			s.confirmed = o
 			r.publish(r.sc.Base.Reason)
 		case s.sealed && !o.Sealed:
@@ -128,7 +129,7 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			s.pollAt = r.now.Add(retryClaim)
 		case !r.ours(o):
 			r.strange(p.node)
-		case serves(&o):
+		case serves(o):
 			r.confirm(o)
 		case r.shrunk(o):
 			r.another(p.node, o)
@@ -144,21 +145,22 @@ func (r *run) claimDone(p pending, d ActionDone) {
 }
 
 // ours reports whether an observation is of the group's lineage.
-func (r *run) ours(o warden.Observation) bool {
+func (r *run) ours(o *warden.Observation) bool {
 	return lineageRank(Ask{Lineage: r.sc.Lineage}, Look{Seen: o}) >= 0
 }
 
 // recorded reports whether the decision knows the line that the candidate
 // holds now. Once promoted it shows that only as the one before.
-func (r *run) recorded(o warden.Observation) bool {
+func (r *run) recorded(o *warden.Observation) bool {
 	return o.Lineage == "" || slices.Contains(r.sc.Base.Lineage, o.Lineage)
 }
 
 // decideAnew: the candidate took over another line of the lineage after it was
 // looked at, from a primary that came back. Promoted now, it would look like a
 // stranger to everybody who has not seen that (simulator seed 21898).
-func (r *run) decideAnew(o warden.Observation) {
+func (r *run) decideAnew(o *warden.Observation) {
 	r.say("%s holds another line of the lineage now: it has to be written down first", r.s.Candidate)
+	r.s.ownLooks()
 	if l := r.lookAt(r.s.Candidate); l != nil {
 		l.Seen = o
 	}
@@ -168,7 +170,7 @@ func (r *run) decideAnew(o warden.Observation) {
 // shrunk reports whether the candidate, a replica, came back with less than it
 // was chosen for: an older line of the lineage than the newest, which was its
 // own; or not everything, where writes are held or members were sealed.
-func (r *run) shrunk(o warden.Observation) bool {
+func (r *run) shrunk(o *warden.Observation) bool {
 	s := r.s
 	if i := slices.Index(r.sc.Base.Lineage, o.Lineage); i >= 0 && i < len(r.sc.Base.Lineage)-1 || s.held && o.Position < s.target {
 		return true
@@ -178,7 +180,7 @@ func (r *run) shrunk(o warden.Observation) bool {
 }
 
 // another: the candidate, still a replica, is not what it was.
-func (r *run) another(node warden.NodeID, o warden.Observation) {
+func (r *run) another(node warden.NodeID, o *warden.Observation) {
 	r.say("%s has less than it was chosen for: %d", node, o.Position)
 	r.s.excluded = append(r.s.excluded, node)
 	r.look()
@@ -444,7 +446,7 @@ func (r *run) promoteDone(p pending, d ActionDone) {
 	switch {
 	case d.Observation.Health == warden.HealthGood && !r.ours(d.Observation):
 		r.strange(p.node)
-	case d.Observation.Health == warden.HealthGood && serves(&d.Observation):
+	case d.Observation.Health == warden.HealthGood && serves(d.Observation):
 		r.confirm(d.Observation)
 	case d.Result.Outcome == warden.Refused:
 		r.say("%s refused the promotion: %s", p.node, d.Result.Why)
@@ -458,7 +460,7 @@ func (r *run) promoteDone(p pending, d ActionDone) {
 }
 
 // confirm: the candidate was seen as a primary.
-func (r *run) confirm(o warden.Observation) {
+func (r *run) confirm(o *warden.Observation) {
 	r.s.confirmed = o
 	r.note("+promoted-slave", r.s.Candidate, "")
 	r.say("%s says it is primary at %d", r.s.Candidate, o.Position)

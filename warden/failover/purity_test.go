@@ -65,7 +65,8 @@ func (w *walk) step() {
 		i := r.IntN(len(w.actions))
 		a := w.actions[i]
 		w.actions = append(w.actions[:i:i], w.actions[i+1:]...)
-		e = ActionDone{ID: a.ID, Asked: p.now, Observation: w.observation(a),
+		seen := w.observation(a)
+		e = ActionDone{ID: a.ID, Asked: p.now, Observation: &seen,
 			Result: warden.Result{Outcome: []warden.Outcome{warden.Done, warden.Done, warden.Done, warden.Refused, warden.Unknown}[r.IntN(5)], Position: 1000}}
 	}
 	p.scene.LeaseUntil = p.now.Add(warden.Second)

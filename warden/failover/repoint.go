@@ -59,11 +59,11 @@ func Diverged(p, n *warden.Observation) bool {
 
 // Faults are the nodes that are not behind the agreed primary, as far as they
 // were seen since the instant given.
-func Faults(c Config, t warden.Topology, nodes []Sighting, since warden.Instant) []Fault {
+func Faults(c *Config, t *warden.Topology, nodes []Sighting, since warden.Instant) []Fault {
 	if t.Phase != warden.PhaseDone {
 		return nil
 	}
-	r := &run{c: c, sc: Scene{Nodes: nodes, Base: t}}
+	r := run{c: c, sc: &Scene{Nodes: nodes, Base: *t}}
 	p := r.sc.node(t.Primary)
 	if p == nil || !p.Good || p.Down || p.Seen.Role != warden.RolePrimary || p.SeenAt < since {
 		return nil // nobody is sent behind a primary that is not one
@@ -79,7 +79,7 @@ func Faults(c Config, t warden.Topology, nodes []Sighting, since warden.Instant)
 			continue
 		}
 		stalled := stalls(p, n)
-		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) && r.called(&t, n) && !stalled {
+		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) && r.called(t, n) && !stalled {
 			continue
 		}
 		ft := Fault{Node: n.ID, To: r.upstream(p, n), Stalled: stalled, Foreign: !r.mayFollow(n), Primary: n.Seen.Role == warden.RolePrimary, Rejoin: Stranded(p.Seen, n.Seen)}
@@ -126,7 +126,7 @@ func (r *run) follows(p, n *Sighting) bool {
 // mayFollow is the rule of S7: only what shares the lineage, is empty, or is
 // configured by name is made to follow.
 func (r *run) mayFollow(n *Sighting) bool {
-	return n.Belongs || n.Seen.Empty || slices.Contains(r.c.Named, n.ID)
+	return n.Belongs || n.Seen.Empty || n.ID == r.c.Primary || slices.Contains(r.c.Named, n.ID)
 }
 
 // repoint brings every other node behind the primary, ParallelSyncs at a time,
@@ -154,7 +154,7 @@ func (r *run) repoint() {
 			rejoining++
 		}
 	}
-	for _, ft := range Faults(r.c, r.sc.Base, r.sc.Nodes, s.StageAt) {
+	for _, ft := range Faults(r.c, &r.sc.Base, r.sc.Nodes, s.StageAt) {
 		if ft.Foreign || r.heldBack(ft.Node) || r.ordered(ft.Node) || r.isSyncing(ft.Node) {
 			continue
 		}
@@ -229,7 +229,7 @@ func (r *run) rejoined(p pending, d ActionDone) {
 // bestEffort sends every node that is left behind the primary, all at once:
 // the time for doing it gently is over.
 func (r *run) bestEffort() {
-	for _, ft := range Faults(r.c, r.sc.Base, r.sc.Nodes, r.s.StageAt) {
+	for _, ft := range Faults(r.c, &r.sc.Base, r.sc.Nodes, r.s.StageAt) {
 		if !ft.Foreign && !ft.Held && !ft.Rejoin && !r.ordered(ft.Node) && !r.isSyncing(ft.Node) {
 			r.note("+slave-reconf-sent-be", ft.Node, "")
 			r.follow(ft.Node, ft.To, orderLimit)

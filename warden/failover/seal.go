@@ -21,7 +21,7 @@ func (r *run) keepWrites() bool {
 	case Sealing:
 		r.sealing()
 	case Widening:
-		if r.sc.Chosen {
+		if r.chosen {
 			r.enter(Naming)
 		}
 	case Naming:
@@ -29,7 +29,7 @@ func (r *run) keepWrites() bool {
 	case Arming:
 		r.arming()
 	case Narrowing:
-		if r.sc.Chosen {
+		if r.chosen {
 			r.finish(warden.VerdictDone, "", "")
 		}
 	default:
@@ -57,7 +57,7 @@ func (r *run) resolve() {
 // resolved: the sealing is chosen, if enough still find the primary down.
 func (r *run) resolved() {
 	s := r.s
-	if r.sc.Chosen {
+	if r.chosen {
 		s.StageAt = r.now
 	} else if r.sc.Proposing || r.proposed {
 		return
@@ -86,7 +86,7 @@ func (r *run) sealing() {
 	s := r.s
 	for _, id := range r.sealable() {
 		if r.lookAt(id) == nil && r.counts(id) {
-			s.Looks = append(s.Looks, Look{Node: id})
+			s.Looks = append(slices.Clip(s.Looks), Look{Node: id, Seen: nothing})
 			s.ordered = true
 			r.seal(id)
 		}
@@ -182,6 +182,7 @@ func (r *run) short() string {
 // sealDone: a member was sealed, or not. One that is a primary by now, made so
 // by somebody else, receives from nobody either.
 func (r *run) sealDone(p pending, d ActionDone) {
+	r.s.ownLooks()
 	l := r.lookAt(p.node)
 	if r.s.Stage != Sealing || l == nil {
 		return
@@ -189,7 +190,7 @@ func (r *run) sealDone(p pending, d ActionDone) {
 	o := d.Observation
 	seen := d.Result.Outcome == warden.Done && o.Health == warden.HealthGood
 	*l = Look{Node: p.node, Asked: d.Asked, Done: true, Seen: o,
-		Sealed: seen && r.ours(o) && r.known(p.node, &o) && (o.Role == warden.RolePrimary || o.Role == warden.RoleReplica && o.Sealed)}
+		Sealed: seen && r.ours(o) && r.known(p.node, o) && (o.Role == warden.RolePrimary || o.Role == warden.RoleReplica && o.Sealed)}
 	if !l.Sealed {
 		r.say("%s is not sealed: %s", p.node, why(d))
 	}
@@ -206,7 +207,7 @@ func (r *run) keeps(ch Choice) string {
 		}
 		ask := Ask{Lineage: r.sc.Lineage}
 		mine, its := lineageRank(ask, *best), lineageRank(ask, *x)
-		if its > mine || its == mine && x.Seen.Position > max(best.Seen.Position, ch.FurthestPosition) || ch.Already && Diverged(&best.Seen, &x.Seen) {
+		if its > mine || its == mine && x.Seen.Position > max(best.Seen.Position, ch.FurthestPosition) || ch.Already && Diverged(best.Seen, x.Seen) {
 			return fmt.Sprintf("%s has acknowledged writes that %s may lack", x.Node, ch.Candidate)
 		}
 	}
@@ -242,7 +243,7 @@ func (r *run) inherit(t *warden.Topology) {
 func (r *run) unseal() {
 	p := r.sc.node(r.sc.Base.Primary)
 	for _, l := range r.s.Looks {
-		if p != nil && Stranded(p.Seen, &l.Seen) || !r.ours(l.Seen) {
+		if p != nil && Stranded(p.Seen, l.Seen) || !r.ours(l.Seen) {
 			continue // it went another way and is not sent behind anybody
 		}
 		if l.Sealed && l.Seen.Role == warden.RoleReplica && l.Node != r.sc.Base.Primary {

@@ -20,9 +20,11 @@ type Config struct {
 	// HandsOff: somebody else gives orders to the nodes; what is adopted is
 	// only written down.
 	HandsOff bool
-	// Named are the nodes configured by name: they may be made to follow
-	// whatever their lineage (S7).
-	Named []warden.NodeID
+	// Named are the nodes configured by name, and Primary is the configured
+	// primary if it was met: they may be made to follow whatever their lineage
+	// (S7).
+	Named   []warden.NodeID
+	Primary warden.NodeID
 	Policy
 }
 
@@ -79,7 +81,7 @@ const (
 )
 
 // lookLimit is the deadline of a fresh look.
-func lookLimit(c Config) warden.Duration {
+func lookLimit(c *Config) warden.Duration {
 	return min(max(c.DownAfter/2, 100*warden.Millisecond), 500*warden.Millisecond)
 }
 
@@ -166,12 +168,15 @@ func (sc *Scene) node(id warden.NodeID) *Sighting {
 	return nil
 }
 
+// nothing is what a look saw that is not over.
+var nothing = &warden.Observation{}
+
 // Look is one fresh look of this attempt.
 type Look struct {
 	Node  warden.NodeID
 	Asked warden.Instant
 	Done  bool
-	Seen  warden.Observation
+	Seen  *warden.Observation // never nil; not to be changed
 	// Sealed: nothing can reach it any more.
 	Sealed bool
 }
@@ -229,7 +234,7 @@ type State struct {
 	pollAt     warden.Instant
 	excluded   []warden.NodeID
 	cancel     string
-	confirmed  warden.Observation
+	confirmed  *warden.Observation
 	pending    []pending
 
 	nextID uint64
@@ -244,17 +249,19 @@ type State struct {
 }
 
 // New is an empty memory.
-func New() State { return State{nextID: 1} }
+func New() State { return State{nextID: 1, confirmed: nothing} }
 
-// unshare copies what a Step changes in place.
+// unshare copies what a Step changes in place, but for what most Steps leave
+// alone: Looks (see ownLooks), pending and Report, which are copied right
+// before a change.
 func (s *State) unshare() {
-	s.Looks = slices.Clone(s.Looks)
 	s.Syncing, s.welcome = slices.Clone(s.Syncing), slices.Clone(s.welcome)
 	s.excluded = slices.Clone(s.excluded)
-	s.pending = slices.Clone(s.pending)
 	s.Retry = slices.Clone(s.Retry)
-	s.Report = slices.Clone(s.Report)
 }
+
+// ownLooks makes the looks ones that this Step may change.
+func (s *State) ownLooks() { s.Looks = slices.Clone(s.Looks) }
 
 // Note is something that happened, for the group to announce.
 type Note struct {
@@ -290,20 +297,22 @@ type Tick struct{}
 type ActionDone struct {
 	ID          uint64
 	Result      warden.Result
-	Observation warden.Observation
+	Observation *warden.Observation // never nil; kept, and never changed again
 	Asked       warden.Instant
 }
 
 func (Tick) event()       {}
 func (ActionDone) event() {}
 
-// run is one Step in progress.
+// run is one Step in progress. It changes s alone.
 type run struct {
-	c   Config
+	c   *Config
 	s   *State
-	sc  Scene
+	sc  *Scene
 	f   *Effects
 	now warden.Instant
+	// chosen is the scene's, until something else is proposed.
+	chosen bool
 	// proposed: a proposal leaves in this Step, so none more may.
 	proposed bool
 }
@@ -311,7 +320,7 @@ type run struct {
 func (r *run) say(format string, args ...any) {
 	if len(r.s.Report) < maxReport {
 		line := fmt.Sprintf("+%s ", r.now.Sub(r.s.Since)) + fmt.Sprintf(format, args...)
-		r.s.Report = append(r.s.Report, line)
+		r.s.Report = append(slices.Clip(r.s.Report), line)
 	}
 }
 
@@ -342,7 +351,7 @@ func (r *run) enter(st Stage) {
 func (r *run) act(kind warden.ActionKind, node, target warden.NodeID, limit warden.Duration) *warden.Action {
 	id := r.s.nextID
 	r.s.nextID++
-	r.s.pending = append(r.s.pending, pending{id, kind, node, r.now})
+	r.s.pending = append(slices.Clip(r.s.pending), pending{id, kind, node, r.now})
 	r.f.Act = append(r.f.Act, warden.Action{ID: id, Kind: kind, Node: node, Target: target,
 		Epoch: r.s.Epoch, Limit: limit, NotAfter: r.sc.LeaseUntil})
 	return &r.f.Act[len(r.f.Act)-1]
@@ -363,7 +372,7 @@ func (r *run) propose(st Stage, reason warden.Reason, change func(*warden.Topolo
 	r.enter(st)
 	r.f.Propose = &t
 	r.proposed = true
-	r.sc.Chosen = false // that was the step before
+	r.chosen = false // that was the step before
 }
 
 // remember keeps the story of an attempt that is over.

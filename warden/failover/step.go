@@ -10,16 +10,23 @@ import (
 
 // Step takes one event at the instant now. s is not changed.
 func Step(c Config, s State, sc Scene, e Event, now warden.Instant) (State, Effects) {
+	f := Advance(&c, &s, &sc, e, now)
+	return s, f
+}
+
+// Advance is Step for a caller who made a copy of the old state: s becomes the
+// new one, and copies of the old one stay as they are.
+func Advance(c *Config, s *State, sc *Scene, e Event, now warden.Instant) Effects {
 	s.unshare()
 	var f Effects
-	r := &run{c: c, s: &s, sc: sc, f: &f, now: now}
+	r := run{c: c, s: s, sc: sc, f: &f, now: now, chosen: sc.Chosen}
 	if !sc.Leading {
 		if s.Stage != Idle {
 			r.say("leadership lost while %s", s.Stage)
 			s.remember()
-			s = State{nextID: s.nextID, Retry: s.Retry, Absent: s.Absent, Last: s.Last, Moved: s.Moved}
+			*s = s.lasting()
 		}
-		return s, f
+		return f
 	}
 	if s.Epoch != sc.Epoch {
 		r.begin()
@@ -34,14 +41,19 @@ func Step(c Config, s State, sc Scene, e Event, now warden.Instant) (State, Effe
 			break
 		}
 	}
-	return s, f
+	return f
+}
+
+// lasting is what of the memory outlives an attempt.
+func (s *State) lasting() State {
+	return State{nextID: s.nextID, confirmed: nothing, Retry: s.Retry, Absent: s.Absent, Last: s.Last, Moved: s.Moved}
 }
 
 // begin starts what this leader was elected for.
 func (r *run) begin() {
-	w, b := r.sc.Want, r.sc.Base
-	*r.s = State{nextID: r.s.nextID, Retry: r.s.Retry, Absent: r.s.Absent, Last: r.s.Last, Moved: r.s.Moved, Epoch: r.sc.Epoch, Want: w, Since: r.now}
-	s := r.s
+	w, b, s := r.sc.Want, &r.sc.Base, r.s
+	*s = s.lasting()
+	s.Epoch, s.Want, s.Since = r.sc.Epoch, w, r.now
 	r.say("elected in epoch %d for %s by %s", r.sc.Epoch, w.Reason, shorts(r.sc.Voters))
 	if !b.IsZero() {
 		r.say("base %s: %s is the primary (%s)", b.Version, b.Primary, b.Phase)
@@ -114,11 +126,11 @@ func (r *run) advance() {
 	}
 	switch s.Stage {
 	case Affirming:
-		if r.sc.Chosen {
+		if r.chosen {
 			r.affirmed()
 		}
 	case Changing:
-		if r.sc.Chosen {
+		if r.chosen {
 			r.changed()
 		}
 	case Inspecting:
@@ -146,13 +158,13 @@ func (r *run) advance() {
 	case Promoting:
 		r.promote()
 	case Publishing:
-		if r.sc.Chosen {
+		if r.chosen {
 			r.published()
 		}
 	case Repointing:
 		r.repoint()
 	case GoingBack:
-		if r.sc.Chosen {
+		if r.chosen {
 			r.note("-failover-abort", "", s.cancel)
 			r.unseal()
 			verdict := warden.VerdictRefused
@@ -177,7 +189,7 @@ func orders(reason warden.Reason) bool {
 
 // affirmed: the leader's first step is chosen; now for what it is here for.
 func (r *run) affirmed() {
-	s, w, b := r.s, r.s.Want, r.sc.Base
+	s, w, b := r.s, r.s.Want, &r.sc.Base
 	if b.Settings.Paused && orders(w.Reason) {
 		r.finish(warden.VerdictRefused, "paused", "the group is paused: resume it first")
 		return
@@ -237,10 +249,10 @@ func (r *run) changed() {
 func (r *run) look() {
 	s := r.s
 	s.Looks, s.sealed = nil, false
-	s.pending = slices.DeleteFunc(s.pending, func(p pending) bool { return p.kind == warden.ActLook })
+	s.pending = slices.DeleteFunc(slices.Clone(s.pending), func(p pending) bool { return p.kind == warden.ActLook })
 	r.enter(Looking)
 	for _, n := range r.sc.Nodes {
-		s.Looks = append(s.Looks, Look{Node: n.ID})
+		s.Looks = append(s.Looks, Look{Node: n.ID, Seen: nothing})
 		r.act(warden.ActLook, n.ID, "", lookLimit(r.c))
 	}
 }
@@ -311,7 +323,7 @@ func (r *run) choose() {
 	r.note("+selected-slave", ch.Candidate, "")
 	r.sayLoss()
 	switch {
-	case ch.Already && serves(&r.lookAt(ch.Candidate).Seen):
+	case ch.Already && serves(r.lookAt(ch.Candidate).Seen):
 		s.confirmed = r.lookAt(ch.Candidate).Seen
 		r.publish(warden.ReasonAdopt)
 	case switchover:
@@ -414,7 +426,7 @@ func (r *run) decide() {
 // ordered, the change is taken back (H9).
 func (r *run) decided() {
 	s := r.s
-	if r.sc.Chosen {
+	if r.chosen {
 		s.StageAt = r.now
 		r.say("%s is the decision of a majority; %d of %d answers so far find %s down", s.Candidate, r.sc.Downs, r.sc.Answered, s.Old)
 	} else if r.sc.Proposing || r.proposed {

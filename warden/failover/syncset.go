@@ -44,8 +44,8 @@ func streams(p *warden.Observation, name string) bool {
 
 // WantsSync reports whether the sync set, or what the primary waits for, is not
 // as it should be.
-func WantsSync(c Config, s *State, t warden.Topology, nodes []Sighting, now warden.Instant) bool {
-	r := &run{c: c, s: s, sc: Scene{Nodes: nodes, Base: t}, now: now}
+func WantsSync(c *Config, s *State, t *warden.Topology, nodes []Sighting, now warden.Instant) bool {
+	r := run{c: c, s: s, sc: &Scene{Nodes: nodes, Base: *t}, now: now}
 	if t.Phase != warden.PhaseDone || !c.Durable && len(t.Sync) == 0 || r.heldBack(t.Primary) || r.waits() == nil {
 		return false
 	}

@@ -114,6 +114,8 @@ type step struct {
 	// Derived once per Step, see stale.
 	mc     monitor.Config
 	mcMade bool
+	fc     failover.Config
+	fcMade bool
 	seen   []failover.Sighting
 	looked bool // the event is a look at a node
 	// wanted is what was wanted when the election was stepped.
@@ -198,11 +200,11 @@ func (p *step) route(e Event) {
 		}
 		me = monitor.Looked{Node: e.Node, Asked: e.Asked, Observation: e.Observation}
 	case ActionDone:
-		if e.Observation.Health != "" {
-			seen := e.Observation
+		seen := e.Observation
+		if seen.Health != "" {
 			me = monitor.Looked{Node: p.pendingNode(e.ID), Asked: e.Asked, Observation: &seen}
 		}
-		fe = failover.ActionDone{ID: e.ID, Result: e.Result, Observation: e.Observation, Asked: e.Asked}
+		fe = failover.ActionDone{ID: e.ID, Result: e.Result, Observation: &seen, Asked: e.Asked}
 	case Heard:
 		if st := e.Message.Status; st != nil {
 			me = monitor.Said{From: e.Message.From, Birth: e.Message.Birth, Tilt: st.Tilt, Opinions: st.Opinions}
@@ -281,8 +283,7 @@ func (p *step) elect(ee election.Event, fe failover.Event) {
 		if p.s.el.Lead == nil && p.s.fo.Stage == failover.Idle {
 			return
 		}
-		fo, f := failover.Step(p.failoverConfig(), *p.s.fo, p.scene(chosen), fe, p.now)
-		p.s.fo = &fo
+		f := p.failover(chosen, fe)
 		p.failoverEffects(f)
 		fe, chosen = failover.Tick{}, false
 		switch {
@@ -334,6 +335,14 @@ func (p *step) electionDone(had warden.Topology, f election.Effects) (chosen boo
 	return f.Chosen
 }
 
+// failover takes one Step of the failover mind.
+func (p *step) failover(chosen bool, e failover.Event) failover.Effects {
+	fo, sc := *p.s.fo, p.scene(chosen)
+	f := failover.Advance(p.failoverConfig(), &fo, &sc, e, p.now)
+	p.s.fo = &fo
+	return f
+}
+
 func (p *step) failoverEffects(f failover.Effects) {
 	p.f.Act = append(p.f.Act, f.Act...)
 	for _, n := range f.Notes {
@@ -359,9 +368,7 @@ func (p *step) finished(fin failover.Finish) {
 	el, f := election.Release(p.electionConfig(), p.s.el, p.now)
 	p.s.el = el
 	p.electionDone(had, f)
-	// The failover mind must see that it leads no more.
-	fo, _ := failover.Step(p.failoverConfig(), *p.s.fo, p.scene(false), failover.Tick{}, p.now)
-	p.s.fo = &fo
+	p.failover(false, failover.Tick{}) // it must see that it leads no more
 	p.s.stage = p.s.fo.Stage
 }
 

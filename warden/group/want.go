@@ -21,7 +21,7 @@ func (p *step) monitorConfig() *monitor.Config {
 }
 
 // stale forgets what was derived from the parts of the state that change.
-func (p *step) stale() { p.mcMade, p.seen = false, nil }
+func (p *step) stale() { p.mcMade, p.fcMade, p.seen = false, false, nil }
 
 func monitorConfig(c *Config, s *State, m *monitor.Config) {
 	t := &s.el.Reg.Chosen
@@ -135,14 +135,20 @@ func (p *step) electionConfig() election.Config {
 		Wardens: p.c.Wardens, HelloInterval: p.c.HelloInterval}
 }
 
-func (p *step) failoverConfig() failover.Config {
-	named := slices.Clone(p.c.Nodes)
-	if slices.Contains(p.s.el.Reg.Nodes, p.c.Primary) {
-		named = append(named, p.c.Primary)
+// failoverConfig is what the failover mind is told, made once per Step like
+// monitorConfig.
+func (p *step) failoverConfig() *failover.Config {
+	if p.fcMade {
+		return &p.fc
 	}
-	return failover.Config{Self: p.c.Self, NewBirth: p.c.NewBirth, Quorum: p.c.Quorum, DownAfter: p.c.DownAfter,
-		FailoverTimeout: p.c.FailoverTimeout, ParallelSyncs: p.c.ParallelSyncs, PriorityFirst: p.c.PriorityFirst, HandsOff: p.besideSentinels(), Named: named,
-		Policy: p.c.Policy}
+	p.fcMade = true
+	p.fc = failover.Config{Self: p.c.Self, NewBirth: p.c.NewBirth, Quorum: p.c.Quorum, DownAfter: p.c.DownAfter,
+		FailoverTimeout: p.c.FailoverTimeout, ParallelSyncs: p.c.ParallelSyncs, PriorityFirst: p.c.PriorityFirst, HandsOff: p.besideSentinels(),
+		Named: p.c.Nodes, Policy: p.c.Policy}
+	if slices.Contains(p.s.el.Reg.Nodes, p.c.Primary) {
+		p.fc.Primary = p.c.Primary
+	}
+	return &p.fc
 }
 
 func (p *step) sight() election.Sight {
@@ -279,7 +285,7 @@ func (p *step) wantsSync(t *warden.Topology) bool {
 	}
 	if p.looked || s.syncVersion != t.Version || p.now.Sub(s.syncAt) >= syncEvery || p.now < s.syncAt {
 		s.syncAt, s.syncVersion = p.now, t.Version
-		s.syncWanted = failover.WantsSync(p.failoverConfig(), s.fo, *t, p.sightings(), p.now)
+		s.syncWanted = failover.WantsSync(p.failoverConfig(), s.fo, t, p.sightings(), p.now)
 	}
 	return s.syncWanted
 }
@@ -292,7 +298,7 @@ func (p *step) needsRepair(t *warden.Topology) bool {
 	if !p.suspicious(t) {
 		return p.unrecorded(t)
 	}
-	for _, ft := range failover.Faults(p.failoverConfig(), *t, p.sightings(), p.s.learnedAt) {
+	for _, ft := range failover.Faults(p.failoverConfig(), t, p.sightings(), p.s.learnedAt) {
 		if ft.Foreign {
 			p.foreignNode(ft.Node)
 		} else if !failover.HeldBack(p.s.fo, ft.Node, p.now) {
