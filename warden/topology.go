@@ -8,7 +8,8 @@ import (
 // Phase says how far the change that a topology describes has come.
 type Phase string
 
-// Phases. PhaseSealing belongs to groups with quorum durability.
+// Phases. In PhaseSealing the primary is still the old one, and its writes are
+// being stopped: by a hold, or by sealing those who acknowledge them.
 const (
 	PhaseDone      Phase = "done"
 	PhasePromoting Phase = "promoting"

@@ -53,13 +53,13 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 			LookEvery: millis(timers, timerPing), TiltTrigger: millis(timers, timerTrigger),
 			TiltPeriod: millis(timers, timerTilt), ElectionTimeout: millis(timers, timerElection),
 			Policy: failover.Policy{
-				Durable: m.Durable, SyncStandbys: m.SyncStandbys, SyncGroupSize: m.SyncGroupSize, MemberTimeout: m.MemberTimeout,
+				// Clients of PostgreSQL give up at a server that takes no writes yet.
+				NameConfirmed: m.Adapter == config.AdapterPostgres,
+				Durable:       m.Durable, SyncStandbys: m.SyncStandbys, SyncGroupSize: m.SyncGroupSize, MemberTimeout: m.MemberTimeout,
 				SyncStrict: m.SyncStrict, MaxLag: m.MaxLag, FenceCommand: m.FenceCommand != nil, RejoinCommand: m.RejoinCommand != nil,
 				FenceRequired: m.FenceRequired, CommandTimeout: m.CommandTimeout,
 			},
-			// Clients of PostgreSQL give up at a server that takes no writes yet.
-			NameConfirmed: m.Adapter == config.AdapterPostgres,
-			CrashPoint:    point,
+			CrashPoint: point,
 		}
 		if every := millis(timers, timerPublish); every > 0 {
 			g.HelloInterval = every

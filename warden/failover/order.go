@@ -251,36 +251,6 @@ func (r *run) claim(node warden.NodeID) {
 	}
 }
 
-func (r *run) holdDone(p pending, d ActionDone) {
-	s := r.s
-	if s.Stage != Holding {
-		return
-	}
-	s.held = d.Result.Outcome != warden.Refused
-	if d.Result.Outcome != warden.Done {
-		r.note("-failover-abort", "", "cannot hold writes")
-		r.finish(warden.VerdictRefused, "cannot-hold", fmt.Sprintf("cannot hold writes on %s: %s", p.node, d.Result.Why))
-		return
-	}
-	// Counted from the asking, so that we think it ends before it does.
-	s.holdUntil = p.at.Add(holdLimit)
-	s.target = d.Result.Position
-	r.say("writes on %s are held at %d", p.node, s.target)
-	r.enter(Draining)
-}
-
-// drain polls the candidate until it has everything.
-func (r *run) drain() {
-	s := r.s
-	if r.now.Sub(s.StageAt) > drainLimit {
-		r.note("-failover-abort-master-timeout", "", "")
-		r.finish(warden.VerdictRefused, "cancelled",
-			fmt.Sprintf("%s did not catch up within %s: nothing was changed, writes go on", s.Candidate, drainLimit))
-		return
-	}
-	r.poll(s.Candidate)
-}
-
 // poll looks at a node again and again, one look at a time.
 func (r *run) poll(node warden.NodeID) {
 	s := r.s

@@ -14,6 +14,7 @@ func (s *stageplay) postgres(w *transcript.Words) {
 	c, t := &s.c, &s.scene.Base
 	c.RejoinCommand, c.FenceCommand, c.FenceRequired = w.Has("rejoin"), w.Has("fence") || w.Has("fence-required"), w.Has("fence-required")
 	c.CommandTimeout = 10 * warden.Second
+	c.NameConfirmed = w.Has("withdraw")
 	transcript.Number(w, "max-lag", &c.MaxLag)
 	c.Durable, c.SyncStandbys, c.MemberTimeout, c.SyncStrict = w.Has("durable"), 1, 10*warden.Second, !w.Has("lax")
 	transcript.Number(w, "k", &c.SyncStandbys)

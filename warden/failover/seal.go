@@ -12,8 +12,8 @@ import (
 // durability = "quorum" from the configuration gives the promise up.
 func (r *run) binding() bool { return r.c.Durable && r.sc.Base.Promises() }
 
-// keepWrites is advance for the stages that groups with quorum durability have
-// beside the others, and reports whether this is one of them.
+// keepWrites is advance for the stages that groups of PostgreSQL have beside
+// the others, and reports whether this is one of them.
 func (r *run) keepWrites() bool {
 	switch r.s.Stage {
 	case Resolving:
@@ -32,6 +32,10 @@ func (r *run) keepWrites() bool {
 		if r.chosen {
 			r.finish(warden.VerdictDone, "", "")
 		}
+	case Withdrawing:
+		if r.chosen {
+			r.enter(Holding)
+		}
 	default:
 		return false
 	}
@@ -43,6 +47,10 @@ func (r *run) keepWrites() bool {
 func (r *run) resolve() {
 	s := r.s
 	s.Looks, s.sealed = nil, false
+	if s.held && r.sc.Base.Phase == warden.PhaseSealing {
+		r.enter(Sealing) // it was agreed before the hold
+		return
+	}
 	reason := s.Want.Reason
 	if r.sc.Base.Phase != warden.PhaseDone {
 		reason = r.sc.Base.Reason

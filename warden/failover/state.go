@@ -31,6 +31,9 @@ type Config struct {
 // Policy is the part of a group's configuration (group.Config) that only this
 // mind judges by.
 type Policy struct {
+	// NameConfirmed: clients are told of no primary while none surely takes
+	// writes. Else of the candidate, which refuses writes until it is promoted.
+	NameConfirmed bool
 	// Durable: acknowledged writes are kept by a sync set (quorum durability):
 	// by SyncStandbys of its members besides the primary. SyncGroupSize is how
 	// many members are wanted (0: all that can be); one that is gone for longer
@@ -90,29 +93,30 @@ type Stage string
 
 // Stages, see the package comment.
 const (
-	Idle       Stage = ""
-	Affirming  Stage = "affirming"
-	Inspecting Stage = "inspecting"
-	Reclaiming Stage = "reclaiming"
-	Looking    Stage = "looking"
-	Holding    Stage = "holding"
-	Draining   Stage = "draining"
-	Deciding   Stage = "deciding"
-	Claiming   Stage = "claiming"
-	CatchingUp Stage = "catching-up"
-	Fencing    Stage = "fencing"
-	Demoting   Stage = "demoting"
-	Promoting  Stage = "promoting"
-	Publishing Stage = "publishing"
-	Repointing Stage = "repointing"
-	Changing   Stage = "changing"
-	GoingBack  Stage = "going-back"
-	Resolving  Stage = "resolving"
-	Sealing    Stage = "sealing"
-	Widening   Stage = "widening"
-	Naming     Stage = "naming"
-	Arming     Stage = "arming"
-	Narrowing  Stage = "narrowing"
+	Idle        Stage = ""
+	Affirming   Stage = "affirming"
+	Inspecting  Stage = "inspecting"
+	Reclaiming  Stage = "reclaiming"
+	Looking     Stage = "looking"
+	Holding     Stage = "holding"
+	Draining    Stage = "draining"
+	Deciding    Stage = "deciding"
+	Claiming    Stage = "claiming"
+	CatchingUp  Stage = "catching-up"
+	Fencing     Stage = "fencing"
+	Demoting    Stage = "demoting"
+	Promoting   Stage = "promoting"
+	Publishing  Stage = "publishing"
+	Repointing  Stage = "repointing"
+	Changing    Stage = "changing"
+	GoingBack   Stage = "going-back"
+	Resolving   Stage = "resolving"
+	Sealing     Stage = "sealing"
+	Widening    Stage = "widening"
+	Naming      Stage = "naming"
+	Arming      Stage = "arming"
+	Narrowing   Stage = "narrowing"
+	Withdrawing Stage = "withdrawing"
 )
 
 // Want is what this leader was elected for.

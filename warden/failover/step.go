@@ -201,7 +201,7 @@ func (r *run) affirmed() {
 	}
 	if b.Phase == warden.PhaseSealing && w.Reason != warden.ReasonJoin && w.Reason != warden.ReasonForget {
 		s.Old = b.Primary
-		r.goBack("members were being sealed for a failover that is not needed any more")
+		r.goBack("writes were being stopped for a change that is not needed any more")
 		return
 	}
 	switch w.Reason {
@@ -327,7 +327,7 @@ func (r *run) choose() {
 		s.confirmed = r.lookAt(ch.Candidate).Seen
 		r.publish(warden.ReasonAdopt)
 	case switchover:
-		r.enter(Holding)
+		r.hold()
 	default:
 		r.decide()
 	}

@@ -17,7 +17,7 @@ func served(c *Config, s *State) warden.NodeID {
 		return "" // the others agreed on something newer without this Warden
 	}
 	if t := &s.el.Reg.Chosen; !t.IsZero() {
-		if c.NameConfirmed && t.Phase == warden.PhasePromoting {
+		if c.NameConfirmed && (t.Phase != warden.PhaseDone || refusesWrites(s.mon.Find(t.Primary))) {
 			return ""
 		}
 		return t.Primary
@@ -27,6 +27,11 @@ func served(c *Config, s *State) warden.NodeID {
 		return ""
 	}
 	return id
+}
+
+// refusesWrites reports whether a primary was seen held or fenced.
+func refusesWrites(n *monitor.Node) bool {
+	return n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RolePrimary && n.Seen.ReadOnly
 }
 
 // Primary is the address this Warden serves to clients; empty when there is

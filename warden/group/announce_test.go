@@ -22,3 +22,36 @@ func TestSentinelIsNamedWithThePrimary(t *testing.T) {
 	}
 	t.Errorf("no +sentinel among %v", f.Announce)
 }
+
+// Goal: where only who takes writes is named, nobody is while writes are being
+// stopped, or while the primary was seen to refuse them; else the topology's primary.
+func TestOnlyWhoTakesWritesIsNamed(t *testing.T) {
+	h := newHouse(t, 1, nil)
+	for _, c := range []struct {
+		phase    warden.Phase
+		readOnly bool
+		want     warden.NodeID
+	}{
+		{warden.PhaseDone, false, "a:1"},
+		{warden.PhaseDone, true, ""},
+		{warden.PhaseSealing, false, ""},
+		{warden.PhasePromoting, false, ""},
+	} {
+		agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: c.phase,
+			Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+		seen := h.nodes[0]
+		seen.ReadOnly = c.readOnly
+		for _, confirmed := range []bool{true, false} {
+			config, want := h.config[0], c.want
+			config.NameConfirmed = confirmed
+			if !confirmed {
+				want = "a:1"
+			}
+			s := New(config, warden.Register{Promise: 1, Accepted: agreed, Chosen: agreed}, h.now)
+			s, _ = Step(config, s, Looked{Node: "a:1", Asked: h.now, Observation: &seen}, h.now)
+			if got := Primary(&config, &s); got != want {
+				t.Errorf("%s, read-only %v, only who takes writes %v: named %q, want %q", c.phase, c.readOnly, confirmed, got, want)
+			}
+		}
+	}
+}

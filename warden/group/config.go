@@ -56,10 +56,6 @@ type Config struct {
 	// HelloCalm is the time between two hellos while every Warden of the list is
 	// heard: on PostgreSQL each one costs a transaction id. 0: HelloInterval.
 	HelloCalm warden.Duration
-	// NameConfirmed: while a promotion is unconfirmed clients are told of no
-	// primary. Else of the candidate, which refuses writes until then.
-	NameConfirmed bool
-
 	// Policy is what only the failover judges by: durability, lag, and the
 	// operator's commands.
 	failover.Policy

@@ -87,7 +87,7 @@ func New(c Config, reg warden.Register, now warden.Instant) State {
 	s.mon.Extra = slices.Clone(reg.Lineage)
 	if t := reg.Chosen; !t.IsZero() {
 		s.confirmed = t.Primary
-		if t.Phase != warden.PhaseDone {
+		if t.Phase == warden.PhasePromoting {
 			s.confirmed = t.Previous
 		}
 	}

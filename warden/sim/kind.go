@@ -40,6 +40,7 @@ func postgresConfig(k Kind, rng *rand.Rand, c *group.Config) {
 	if !k.postgres() {
 		return
 	}
+	c.NameConfirmed = true
 	c.CommandTimeout = 5 * warden.Second
 	c.RejoinCommand = rng.IntN(3) != 0
 	c.FenceCommand = rng.IntN(4) == 0
