@@ -18,6 +18,11 @@ type GroupView struct {
 	// HeardAgo is the age of the last moment at which that was true.
 	Agreed   bool     `json:"agreed"`
 	HeardAgo Duration `json:"heard_ago_ns"`
+	// StaleAfter is the age from which what was heard of other Wardens is stale.
+	StaleAfter Duration `json:"stale_after_ns"`
+	// MovedAgo is the time since this process learned that another node is the
+	// agreed primary; negative: never.
+	MovedAgo Duration `json:"moved_ago_ns"`
 
 	Quorum          int      `json:"quorum"`
 	DownAfter       Duration `json:"down_after_ns"`
@@ -35,6 +40,8 @@ type GroupView struct {
 	Promise Epoch    `json:"promise"`
 	Grantee WardenID `json:"grantee,omitempty"`
 	Leading bool     `json:"leading,omitempty"`
+	// LeadsFor is what this Warden was elected for, while it leads.
+	LeadsFor Reason `json:"leads_for,omitempty"`
 	// Leader is the Warden this one last granted its vote, while its lease runs.
 	Leader WardenID `json:"leader,omitempty"`
 	// Failover names the running change as Sentinel's failover-state does
@@ -92,6 +99,8 @@ type PeerView struct {
 	Client string `json:"client"` // host:port of its client port, "" if unknown
 	Gossip string `json:"gossip"`
 	Listed bool   `json:"listed"`
+	// Serves is whom it said last that it serves as the primary.
+	Serves NodeID `json:"serves,omitempty"`
 	// HeardAgo is the age of its last message about this group; negative: never.
 	HeardAgo Duration `json:"heard_ago_ns"`
 	Down     bool     `json:"down"`

@@ -77,6 +77,7 @@ func (s shown) Group(name warden.GroupName) (warden.GroupView, bool) {
 	})
 	for i := range v.Peers {
 		v.Peers[i].Client = string(show(warden.NodeID(v.Peers[i].Client)))
+		v.Peers[i].Serves = show(v.Peers[i].Serves)
 	}
 	return v, ok
 }

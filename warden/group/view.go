@@ -25,7 +25,7 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 	t := s.el.Reg.Chosen
 	v := warden.GroupView{
 		Name: c.Group, At: now, Primary: served(&c, &s), Provisional: t.IsZero(), Topology: t,
-		HeardAgo: s.el.HeardAgo(ec, now), Quorum: c.Quorum, DownAfter: c.DownAfter, FailoverTimeout: c.FailoverTimeout,
+		HeardAgo: s.el.HeardAgo(ec, now), StaleAfter: election.StaleAfter(ec), MovedAgo: age(now, s.lastMove), Quorum: c.Quorum, DownAfter: c.DownAfter, FailoverTimeout: c.FailoverTimeout,
 		ParallelSyncs: c.ParallelSyncs, Promise: s.el.Reg.Promise, Grantee: s.el.Reg.Grantee, Leading: s.el.Lead != nil,
 		Leader: s.el.Leader(ec, now), Tilt: s.mon.Tilt, Mute: s.el.Mute, Paused: t.Settings.Paused,
 	}
@@ -34,7 +34,7 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 		v.TiltFor = max(now.Sub(s.mon.TiltAt), 0)
 	}
 	if l := s.el.Lead; l != nil {
-		v.Failover = sentinelState(s.fo.Stage)
+		v.Failover, v.LeadsFor = sentinelState(s.fo.Stage), l.Want.Reason
 		v.Forced = l.Want.Reason == warden.ReasonForced || l.Want.Reason == warden.ReasonSwitchover
 	}
 	for _, n := range s.mon.Nodes {
@@ -111,7 +111,7 @@ func (p *step) peerViews(ec election.Config) []warden.PeerView {
 		q := s.el.Peer(id)
 		v := warden.PeerView{ID: id, Listed: t.Lists(id), HeardAgo: -1, Down: true}
 		if q != nil {
-			v.HeardAgo, v.Client = now.Sub(q.At), q.Status.Client
+			v.HeardAgo, v.Client, v.Serves = now.Sub(q.At), q.Status.Client, q.Status.Primary
 			v.Down = v.HeardAgo > election.StaleAfter(ec)
 			if v.Down {
 				v.DownAgo = v.HeardAgo
