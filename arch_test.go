@@ -52,6 +52,7 @@ var rings = []ring{
 	{"warden/sim", 4, "another shell, on virtual time"},
 	{"cmd/*", 5, "wiring: builds the edges and hands them over"},
 	{"cmd/spineldb/certificate", 5, "a part of the command: TLS from files that change"},
+	{"cmd/spineldb/chaos", 5, "real processes under faults"},
 	{"cmd/spineldb/chaos/*", 5, "parts of the chaos runs: their network, and the judges of histories"},
 	{"cmd/spineldb/config", 5, "a part of the command: warden.toml"},
 	{"cmd/spineldb/demo", 5, "a part of the command: a failover to watch"},

@@ -19,8 +19,8 @@ import (
 // was restored from a backup. Its promises are not to be believed, so it is set
 // aside and a new one made: a Warden whose disk was set back is a new Warden.
 func (d *daemon) openStore(dir string, noted warden.Epoch) (err error) {
-	if d.store, err = store.Open(dir); err != nil {
-		return fmt.Errorf("open data_dir: %w", err)
+	if d.store, err = d.openAt(dir); err != nil {
+		return err
 	}
 	d.onStop("store", func(context.Context) error { return d.store.Close() })
 	if have := d.store.Outside(); noted > have && len(d.store.Groups()) > 0 {
@@ -33,6 +33,29 @@ func (d *daemon) openStore(dir string, noted warden.Epoch) (err error) {
 			"data_dir", dir, "set_aside", aside, "store_knows", uint64(have), "file_says", uint64(noted))
 	}
 	return nil
+}
+
+// openAt opens the store in a directory. With WARDEN_SYNC_DELAY, which is for
+// tests, every commit takes that much longer before it is made durable, as on a
+// disk whose syncs are slow.
+func (d *daemon) openAt(dir string) (*store.Store, error) {
+	var o store.Options
+	if text := os.Getenv("WARDEN_SYNC_DELAY"); text != "" {
+		delay, err := time.ParseDuration(text)
+		if err != nil {
+			return nil, fmt.Errorf("read WARDEN_SYNC_DELAY: %w: give it a duration such as 500ms, or take it away", err)
+		}
+		o.FailWrite = func() error {
+			d.log.Warn("a sync is held back, because WARDEN_SYNC_DELAY says so", "for", delay.String())
+			time.Sleep(delay)
+			return nil
+		}
+	}
+	s, err := store.OpenWith(dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("open data_dir: %w", err)
+	}
+	return s, nil
 }
 
 // setAside moves the data directory with the open store away, puts a new one
@@ -52,9 +75,9 @@ func (d *daemon) setAside(dir string) (aside string, err error) {
 	if err := os.Rename(dir, aside); err != nil {
 		return "", fmt.Errorf("set the store of an earlier day aside: %w: move what is in %s to another place, and start again", err, dir)
 	}
-	next, err := store.Open(dir)
+	next, err := d.openAt(dir)
 	if err != nil {
-		return "", fmt.Errorf("open data_dir: %w", err)
+		return "", err
 	}
 	d.store = next
 	if err := old.Close(); err != nil {

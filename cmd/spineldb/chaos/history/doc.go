@@ -4,7 +4,7 @@
 // that answered and the tenure under which it did (one tenure per promotion),
 // answer three questions: is every acknowledged write there at the end (Kept)?
 // If replication is asynchronous, is only lost what may be (Bound)? And did two
-// nodes acknowledge writes at the same time (Late, Split)? Operations on
+// nodes acknowledge writes at the same time (Outdated, Doubled, Split)? Operations on
 // registers and sets answer a fourth one: is there one order of them that
 // explains all answers (Linear, by porcupine)?
 //
@@ -18,6 +18,7 @@ package history
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -118,58 +119,83 @@ func count(writes []Write, there map[string]bool) Result {
 	return r
 }
 
-// Delay is an acknowledgement that came too late: the write was sent after
-// another node, of a newer tenure, had acknowledged one.
-type Delay struct {
+// Late is an acknowledgement that should not have been given: another node was
+// the primary.
+type Late struct {
 	Write
-	Newer Write // the first that the newer tenure acknowledged
+	Other Write // that the other node acknowledged before
 }
 
-func (l Delay) String() string {
-	return fmt.Sprintf("two primaries: %s, after %s", l.Write, l.Newer)
+func (l Late) String() string {
+	return fmt.Sprintf("two primaries: %s, after %s", l.Write, l.Other)
 }
 
-// tenure is one node's time as a primary, as far as it was seen.
+// tenure is one node's time as a primary, as far as acknowledged writes show it.
 type tenure struct {
-	name  string
-	first Write // to be acknowledged
+	name        string
+	first, last Write // first to be acknowledged, last to be sent
 }
 
-// Late returns, for each tenure, the writes that it was sent and acknowledged
-// after a newer tenure of another node had acknowledged one. older tells which of
-// two tenures is the older one; nil: whose first acknowledgement came first. The
-// result is sorted by time.
-func Late(writes []Write, older func(a, b string) bool) []Delay {
-	firsts := map[string]Write{}
+// tenures are those of a history, sorted by their first acknowledgement.
+func tenures(writes []Write) []tenure {
+	all := map[string]tenure{}
 	for _, w := range writes {
-		if f, ok := firsts[w.Tenure]; w.Outcome == Acknowledged && (!ok || w.Done < f.Done) {
-			firsts[w.Tenure] = w
+		if w.Outcome != Acknowledged {
+			continue
 		}
+		t, ok := all[w.Tenure]
+		if !ok || w.Done < t.first.Done {
+			t.first = w
+		}
+		if !ok || w.Sent > t.last.Sent {
+			t.last = w
+		}
+		t.name = w.Tenure
+		all[w.Tenure] = t
 	}
-	var all []tenure
-	for name, first := range firsts {
-		all = append(all, tenure{name, first})
+	return slices.SortedFunc(maps.Values(all), func(a, b tenure) int { return cmp.Compare(a.first.Done, b.first.Done) })
+}
+
+// Outdated returns the acknowledged writes that were sent after another node had
+// acknowledged one in a newer tenure. older tells which of two tenures is the
+// older one. An answer that is merely late is none of them: its write was sent
+// before. The result is sorted by time.
+func Outdated(writes []Write, older func(a, b string) bool) []Late {
+	return late(writes, func(w Write, own, other tenure) bool {
+		return other.first.Done < w.Sent && older(own.name, other.name)
+	})
+}
+
+// Doubled returns the acknowledged writes that prove two primaries without
+// knowing which tenure is newer: another node acknowledged a write before this
+// one was sent, and in the same tenure one that was sent after this one was
+// acknowledged. Of the two tenures the writes of the one that ended first are
+// returned, sorted by time.
+func Doubled(writes []Write) []Late {
+	return late(writes, func(w Write, own, other tenure) bool {
+		return other.first.Done < w.Sent && other.last.Sent > w.Done && own.last.Sent < other.last.Sent
+	})
+}
+
+func late(writes []Write, is func(w Write, own, other tenure) bool) []Late {
+	all := tenures(writes)
+	byName := map[string]tenure{}
+	for _, t := range all {
+		byName[t.name] = t
 	}
-	slices.SortFunc(all, func(a, b tenure) int { return cmp.Compare(a.first.Done, b.first.Done) })
-	if older == nil {
-		older = func(a, b string) bool { return firsts[a].Done < firsts[b].Done }
-	}
-	var out []Delay
+	var out []Late
 	for _, w := range writes {
 		if w.Outcome != Acknowledged {
 			continue
 		}
 		for _, t := range all {
-			if t.first.Done >= w.Sent {
-				break
-			}
-			if t.first.Node != w.Node && older(w.Tenure, t.name) {
-				out = append(out, Delay{w, t.first})
+			if t.first.Node != w.Node && is(w, byName[w.Tenure], t) {
+				out = append(out, Late{w, t.first})
 				break
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b Delay) int { return cmp.Compare(a.Sent, b.Sent) })
+	slices.SortFunc(out, func(a, b Late) int { return cmp.Compare(a.Sent, b.Sent) })
 	return out
 }
 

@@ -68,29 +68,31 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// Goal: a write that an old primary was sent after the new one had acknowledged
-// is found; an answer that is merely late, and a change there and back, are not.
-func TestLate(t *testing.T) {
+// Goal: writes that an old primary was sent after the new one had acknowledged
+// one are found, with and without knowing which tenure is newer; an answer that
+// is merely late, and a change there and back, are not.
+func TestTwoPrimaries(t *testing.T) {
+	a, b := ack("a", "n1", "t1", 0, 1), ack("b", "n2", "t2", 10, 11)
 	for name, c := range map[string]struct {
-		writes []Write
-		late   int
+		writes            []Write
+		outdated, doubled int
 	}{
-		"one after the other":  {[]Write{ack("a", "n1", "t1", 0, 1), ack("b", "n2", "t2", 10, 11)}, 0},
-		"there and back":       {[]Write{ack("a", "n1", "t1", 0, 1), ack("b", "n2", "t2", 10, 11), ack("c", "n1", "t3", 20, 21)}, 0},
-		"the answer is late":   {[]Write{ack("a", "n1", "t1", 0, 1), ack("b", "n2", "t2", 10, 11), ack("c", "n1", "t1", 9, 30)}, 0},
-		"sent too late":        {[]Write{ack("a", "n1", "t1", 0, 1), ack("b", "n2", "t2", 10, 11), ack("c", "n1", "t1", 12, 13)}, 1},
-		"both go on":           {[]Write{ack("a", "n1", "t1", 0, 1), ack("b", "n2", "t2", 10, 11), ack("c", "n1", "t1", 12, 13), ack("d", "n2", "t2", 14, 15), ack("e", "n1", "t1", 16, 17)}, 2},
-		"nothing acknowledged": {[]Write{{Token: "a"}, {Token: "b", Outcome: Refused}}, 0},
+		"one after the other":          {[]Write{a, b}, 0, 0},
+		"there and back":               {[]Write{a, b, ack("c", "n1", "t3", 20, 21)}, 0, 0},
+		"the answer is late":           {[]Write{a, b, ack("c", "n1", "t1", 9, 30), ack("d", "n2", "t2", 40, 41)}, 0, 0},
+		"sent too late":                {[]Write{a, b, ack("c", "n1", "t1", 12, 13)}, 1, 1},
+		"both go on":                   {[]Write{a, b, ack("c", "n1", "t1", 12, 13), ack("d", "n2", "t2", 14, 15), ack("e", "n1", "t1", 16, 17), ack("f", "n2", "t2", 18, 19)}, 2, 2},
+		"the old one is back":          {[]Write{a, b, ack("c", "n1", "t0", 12, 13), ack("d", "n2", "t2", 14, 15)}, 1, 1},
+		"seen only after the newer":    {[]Write{b, ack("c", "n1", "t1", 12, 13)}, 1, 0},
+		"two nodes, nothing in common": {[]Write{a, ack("c", "n3", "t9", 2, 3)}, 0, 0},
+		"nothing acknowledged":         {[]Write{{Token: "a"}, {Token: "b", Outcome: Refused}}, 0, 0},
 	} {
-		if got := Late(c.writes, nil); len(got) != c.late {
-			t.Errorf("%s: %v", name, got)
+		if got := Outdated(c.writes, func(a, b string) bool { return a < b }); len(got) != c.outdated {
+			t.Errorf("%s: outdated are %v, want %d", name, got, c.outdated)
 		}
-	}
-	// Where tenures have an order of their own, one that is seen for the first
-	// time after a newer one is late too.
-	writes := []Write{ack("a", "n2", "00000003", 0, 1), ack("b", "n1", "00000002", 5, 6)}
-	if got := Late(writes, func(a, b string) bool { return a < b }); len(got) != 1 || got[0].Token != "b" {
-		t.Errorf("an older timeline after a newer one: %v", got)
+		if got := Doubled(c.writes); len(got) != c.doubled {
+			t.Errorf("%s: doubled are %v, want %d", name, got, c.doubled)
+		}
 	}
 }
 

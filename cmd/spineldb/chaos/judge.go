@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spineldb/warden/cmd/spineldb/chaos/history"
+)
+
+// linearLimit is for the search of one key's order, which takes milliseconds.
+const linearLimit = 30 * time.Second
+
+// judgeAsync judges a group with asynchronous replication: losses within the
+// bound (history.Bound), and two primaries for no longer than L2 says. A primary
+// that is cut off from the Wardens, or stands still, cannot be demoted; but one
+// that was not touched by any fault for as long as L2 says has to be.
+func judgeAsync(r *record, there map[string]bool, last string) judgement {
+	writes, _ := r.all()
+	bound := history.Bound(writes, there, last)
+	j := judgement{wrong: append(bound.Wrong, history.Split(writes)...)}
+	late := history.Doubled(writes)
+	var longest time.Duration
+	for _, l := range late {
+		calm := r.calmSince(l.Sent, l.Node, l.Other.Node)
+		if longest = max(longest, calm); calm > settleBar {
+			j.wrong = append(j.wrong, fmt.Sprintf("%s; no fault had touched them for %s", l, calm.Round(time.Millisecond)))
+		}
+	}
+	j.summary = fmt.Sprintf("%d writes acknowledged (%d known to be everywhere), %d lost, all within the bound; %d acknowledged by an old primary that was cut off or had just come back, none later than %s after the last fault",
+		bound.Acknowledged, bound.Everywhere, len(bound.Lost), len(late), longest.Round(time.Millisecond))
+	if len(j.wrong) > 0 {
+		j.summary = fmt.Sprintf("%d writes acknowledged, %d lost, %d late", bound.Acknowledged, len(bound.Lost), len(late))
+	}
+	return j
+}
+
+// judgeQuorum judges a group with quorum durability: nothing that was
+// acknowledged is lost, no old primary acknowledges what it was sent after the
+// new one had acknowledged something, and one order explains all answers.
+func judgeQuorum(r *record, there map[string]bool) judgement {
+	writes, ops := r.all()
+	kept := history.Kept(writes, there)
+	j := judgement{wrong: append(kept.Wrong, history.Split(writes)...)}
+	for _, l := range append(history.Outdated(writes, timelines), history.Doubled(writes)...) {
+		j.wrong = append(j.wrong, l.String())
+	}
+	order := history.Linear(ops, linearLimit)
+	for _, key := range order.Wrong {
+		j.wrong = append(j.wrong, "no order explains the answers about "+key+":\n"+history.Story(ops, key))
+	}
+	for _, key := range order.Undecided {
+		j.wrong = append(j.wrong, fmt.Sprintf("whether an order explains the answers about %s was not found out within %s", key, linearLimit))
+	}
+	j.summary = fmt.Sprintf("%d writes acknowledged, %d lost; %d operations on registers and sets (%d without an answer), %d keys without an order",
+		kept.Acknowledged, len(kept.Lost), order.Checked, order.Open, len(order.Wrong))
+	return j
+}
+
+// timelines are numbers of eight hexadecimal digits that grow.
+func timelines(a, b string) bool { return a < b }
