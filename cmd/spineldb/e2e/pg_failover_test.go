@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -185,22 +186,65 @@ func TestPostgresPromotedByHand(t *testing.T) {
 	w.keepsAll(chosen)
 }
 
+// switchoverBar is the longest pause of a client in a planned change.
+const switchoverBar = 500 * time.Millisecond
+
 // Goal: a planned change under a writing client loses no confirmed write and
-// is short. The old primary is brought back by the example script, and the next
-// change goes there.
+// is short. Nobody is sent to a server that takes no writes: only the session that
+// was open is told so. The old primary is brought back by the example script,
+// and the next change goes there. With a sync set likewise.
 func TestPostgresSwitchover(t *testing.T) {
 	t.Parallel()
-	l := startPgLab(t, rejoining(t))
-	w := l.writes(5*time.Second, l.wardens...)
-	for _, to := range []*pgNode{l.servers[1], l.servers[0]} {
-		at := time.Now()
-		out, err := l.wardens[0].command(l.ctx(patience), "switchover", groupName, "--to", string(to.Addr))
-		if err != nil {
-			t.Fatalf("switchover to %s: %v\n%s", to.name, err, out)
-		}
-		w.goesOn()
-		t.Logf("%s; longest pause of the client %s", out, milliseconds(w.gap(at)))
-		l.awaitWhole(to, l.servers...)
+	for _, c := range []struct{ name, group string }{{"async", ""}, {"quorum", durable}} {
+		t.Run(c.name, func(t *testing.T) {
+			l := startPgLab(t, rejoining(t), c.group)
+			w := l.writes(5*time.Second, l.wardens...)
+			from := l.servers[0]
+			for _, to := range []*pgNode{l.servers[1], l.servers[0]} {
+				if c.group == durable {
+					l.awaitSync(from, l.except(from)...)
+				}
+				w.changesHands(from, to)
+				l.awaitWhole(to, l.servers...)
+				from = to
+			}
+			w.keepsAll(l.servers[0])
+		})
 	}
-	w.keepsAll(l.servers[0])
+}
+
+// changesHands orders a switchover and judges what the client saw of it.
+func (w *pgWriter) changesHands(from, to *pgNode) {
+	l, t := w.lab, w.lab.t
+	t.Helper()
+	refused := w.Errors()["25006"]
+	honest := l.honestAnswers(from)
+	at, out := l.switchTo(to)
+	w.goesOn()
+	honest()
+	gap := w.gap(at)
+	t.Logf("%s; longest pause of the client %s (bar %s); errors so far %v", out, milliseconds(gap), milliseconds(switchoverBar), w.Errors())
+	// One for the open session, and one if it asked just before.
+	if n := w.Errors()["25006"] - refused; n > 2 {
+		t.Errorf("the client was sent to a primary that takes no writes: SQLSTATE 25006 %d times", n)
+	}
+	if gap > switchoverBar+slack {
+		t.Errorf("the client wrote nothing for %s, want at most %s", gap, switchoverBar+slack)
+	}
+}
+
+// switchTo orders a switchover, and once more where it was refused: on a busy
+// machine a look may take too long. It returns when the last order was given, and
+// the answer.
+func (pl *pgLab) switchTo(to *pgNode) (at time.Time, out string) {
+	pl.t.Helper()
+	await(pl.t, "the switchover to "+to.name+" is done", func() bool {
+		at = time.Now()
+		var err error
+		if out, err = pl.wardens[0].command(pl.ctx(patience), "switchover", groupName, "--to", string(to.Addr)); err != nil {
+			pl.t.Logf("switchover to %s: %v, %s", to.name, err, out)
+		}
+		return err == nil
+	})
+	return at, strings.TrimSpace(out)
 }

@@ -240,13 +240,7 @@ func TestPostgresSyncSetShrinksAndGrows(t *testing.T) {
 	gone.start()
 	l.awaitSync(primary, gone, left)
 	w.goesOn()
-	at := time.Now()
-	out, err := l.wardens[1].command(l.ctx(patience), "switchover", groupName, "--to", string(left.Addr))
-	if err != nil {
-		t.Fatalf("switchover: %v\n%s", err, out)
-	}
-	w.goesOn()
-	t.Logf("%s; longest pause of the client %s", strings.TrimSpace(out), milliseconds(w.gap(at)))
+	w.changesHands(primary, left)
 	l.awaitWhole(left, l.servers...)
 	l.awaitSync(left, primary, gone)
 	w.keepsAll(left)
