@@ -7,6 +7,15 @@ import (
 	"github.com/spineldb/warden/cmd/spineldb/chaos/history"
 )
 
+// settleBar is promise L2: how soon after faults have ended all is well again.
+const settleBar = 10 * time.Second
+
+// judgement is what the histories say.
+type judgement struct {
+	summary string
+	wrong   []string
+}
+
 // linearLimit is for the search of one key's order, which takes milliseconds.
 const linearLimit = 30 * time.Second
 

@@ -15,12 +15,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Engines.
-const (
-	engineRedis    = "redis"
-	enginePostgres = "postgres"
-)
-
 // options are what the command line says.
 type options struct {
 	engine, durability   string
@@ -88,7 +82,10 @@ func (o options) check() error {
 	return err
 }
 
-func (o options) newEngine() (engine, error) {
+func (o options) newEngine(ctx context.Context, dir string) (engine, error) {
+	if o.engine == enginePostgres {
+		return newPostgresEngine(ctx, o, dir)
+	}
 	return redisEngine{}, nil
 }
 
@@ -99,11 +96,12 @@ type totals struct {
 }
 
 // work plays the rounds. The exit code is 1 if a promise was broken.
-func (o options) work(ctx context.Context, dir string) (int, error) {
-	e, err := o.newEngine()
+func (o options) work(ctx context.Context, dir string) (code int, err error) {
+	e, err := o.newEngine(ctx, dir)
 	if err != nil {
 		return 1, err
 	}
+	defer func() { err = errors.Join(err, e.close()) }()
 	var t totals
 	for i := range o.rounds {
 		seed := o.seed + uint64(i)

@@ -9,6 +9,12 @@ import (
 	"time"
 )
 
+// Engines.
+const (
+	engineRedis    = "redis"
+	enginePostgres = "postgres"
+)
+
 // kind is what a fault does.
 type kind string
 

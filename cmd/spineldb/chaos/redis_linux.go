@@ -33,7 +33,7 @@ type redisServer struct {
 
 func (s *redisServer) Name() string        { return s.host.Name }
 func (s *redisServer) Addr() warden.NodeID { return warden.MakeNode(s.host.Addr.String(), redisPort) }
-func (s *redisServer) Tail() string        { return tail(s.log) }
+func (s *redisServer) remove() error       { return nil }
 
 func (s *redisServer) Start() error {
 	return s.start(nil, append(s.host.Prefix(), "redis-server", filepath.Join(s.dir, "redis.conf"))...)
@@ -54,16 +54,6 @@ func (s *redisServer) Wipe() string {
 		return ""
 	}
 	return fmt.Sprintf("%d bytes of its data removed", size)
-}
-
-// tail is the end of a log.
-func tail(file string) string {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
 // redisEngine is a group of redis-server.

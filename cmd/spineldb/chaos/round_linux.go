@@ -29,8 +29,8 @@ type server interface {
 	Wipe() string
 	Pause() string
 	Resume()
-	// Tail is the end of its log.
-	Tail() string
+	// remove takes what lies outside of the directory of the round.
+	remove() error
 }
 
 // engine is the kind of database under test.
@@ -47,6 +47,7 @@ type engine interface {
 	clients(ctx context.Context, r *round)
 	// judge compares what was seen with what the primary has.
 	judge(ctx context.Context, r *round, primary server) (judgement, error)
+	// close is called once, after the last round.
 	close() error
 }
 
@@ -74,17 +75,8 @@ type outcome struct {
 	judgement
 }
 
-// judgement is what the histories say.
-type judgement struct {
-	summary string
-	wrong   []string
-}
-
-const (
-	// settleBar is promise L2, settleLimit what a loaded machine may take.
-	settleBar   = 10 * time.Second
-	settleLimit = 60 * time.Second
-)
+// settleLimit is what a loaded machine may take for what settleBar promises.
+const settleLimit = 60 * time.Second
 
 func newRound(e engine, o options, seed uint64, dir string) *round {
 	return &round{engine: e, options: o, seed: seed, dir: dir, hosts: map[string]*network.Host{}, busy: map[string]*sync.Mutex{}}
@@ -365,11 +357,12 @@ func (r *round) close() error {
 	for _, w := range r.everyWarden() {
 		w.close()
 	}
+	var err error
 	for _, s := range r.servers {
 		s.Resume()
 		s.Kill()
+		err = errors.Join(err, s.remove())
 	}
-	err := r.engine.close()
 	if r.network != nil {
 		r.network.Close()
 	}

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spineldb/warden/cmd/spineldb/chaos/history"
+	"github.com/spineldb/warden/cmd/spineldb/chaos/network"
+	"github.com/spineldb/warden/cmd/spineldb/postgreslab"
+	"github.com/spineldb/warden/warden"
+)
+
+const (
+	postgresPort = 5432
+	// keys is how many registers there are, and how many sets.
+	keys = 12
+	// postgresClients do one operation after the other.
+	postgresClients = 4
+	operationPace   = 15 * time.Millisecond
+	// timeline is the SQL for the line of data that is written to.
+	timeline = "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+)
+
+// tables are what the clients use. Registers and sets are read by writing to
+// them: a plain read on an old primary may be stale, which nobody promises
+// otherwise, but this one has to be acknowledged like any commit.
+var tables = fmt.Sprintf("CREATE TABLE registers (k text PRIMARY KEY, v bigint NOT NULL, reads bigint NOT NULL);\n"+
+	"CREATE TABLE sets (k text PRIMARY KEY, reads bigint NOT NULL);\n"+
+	"INSERT INTO registers SELECT 'register-' || n, 0, 0 FROM generate_series(1, %[1]d) n;\n"+
+	"INSERT INTO sets SELECT 'set-' || n, 0 FROM generate_series(1, %[1]d) n;\n"+
+	"CREATE TABLE elements (k text NOT NULL, e bigint NOT NULL);\nCREATE INDEX ON elements (k);\n"+
+	"GRANT ALL ON registers, sets, elements TO PUBLIC;\n", keys)
+
+// postgresEngine is a group of PostgreSQL servers.
+type postgresEngine struct {
+	options options
+	lab     *postgreslab.Lab
+	rejoin  string
+	hosts   sync.Map // from address to *network.Host
+	made    int      // groups so far
+}
+
+// newPostgresEngine makes the cluster that all servers are copies of.
+func newPostgresEngine(ctx context.Context, o options, dir string) (*postgresEngine, error) {
+	page, err := os.ReadFile(filepath.Join(o.repository, "docs/postgresql.md"))
+	if err != nil {
+		return nil, fmt.Errorf("read the rights that Wardens need: %w", err)
+	}
+	grants, err := postgreslab.Grants(page)
+	if err != nil {
+		return nil, err
+	}
+	e := &postgresEngine{options: o}
+	if e.rejoin, err = filepath.Abs(filepath.Join(o.repository, "docs/examples/rejoin.sh")); err != nil {
+		return nil, fmt.Errorf("find the rejoin script: %w", err)
+	}
+	prefix := func(host string) []string {
+		h, _ := e.hosts.Load(host)
+		return h.(*network.Host).Prefix()
+	}
+	e.lab, err = postgreslab.Open(ctx, postgreslab.Options{Dir: dir, SQL: grants + postgreslab.Table + tables, Prefix: prefix})
+	return e, err
+}
+
+func (e *postgresEngine) close() error { return e.lab.Close() }
+
+func (e *postgresEngine) quorum() bool { return e.options.durability == "quorum" }
+
+func (e *postgresEngine) open(ctx context.Context, dir string, hosts []*network.Host) ([]server, error) {
+	e.made++
+	var out []server
+	for i, h := range hosts {
+		e.hosts.Store(h.Addr.String(), h)
+		upstream := warden.NodeID("")
+		if i > 0 {
+			upstream = out[0].Addr()
+		}
+		// Sessions whose commit waits are left behind by clients that lose
+		// their patience, so there has to be room for many.
+		s, err := e.lab.Server(ctx, fmt.Sprintf("%s-%d", h.Name, e.made), warden.MakeNode(h.Addr.String(), postgresPort), upstream, "warden", "max_connections = 300")
+		if err != nil {
+			return nil, err
+		}
+		p := &postgresServer{Server: s, host: h, kept: filepath.Join(dir, h.Name+".log")}
+		if err := p.Start(); err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (e *postgresEngine) block(servers []server) string {
+	var nodes []string
+	for _, s := range servers {
+		nodes = append(nodes, string(s.Addr()))
+	}
+	text := fmt.Sprintf("[[masters]]\nname = %q\nadapter = \"postgres\"\nip = %q\nport = %d\nnodes = [%s]\nquorum = 2\nwardens = 3\n"+
+		"auth_user = \"warden\"\nreplication_user = \"warden\"\nsslmode = \"disable\"\ndown_after = %q\nfailover_timeout = \"10s\"\nhello_interval = \"300ms\"\n"+
+		"rejoin_command = [%s]\ncommand_timeout = \"20s\"\n",
+		groupName, servers[0].Addr().Host(), postgresPort, quoted(nodes), downAfter, quoted(e.lab.Rejoin(e.rejoin)))
+	if e.quorum() {
+		text += "durability = \"quorum\"\nmember_timeout = \"2s\"\n"
+	}
+	return text
+}
+
+// whole: two standbys count, and the set is not changing.
+func (e *postgresEngine) whole(v warden.GroupView) bool {
+	return !e.quorum() || len(v.Topology.Sync) == 1 && len(v.Topology.Sync[0].Members) == 2
+}
+
+// postgresServer is one server.
+type postgresServer struct {
+	*postgreslab.Server
+	host *network.Host
+	kept string // where its log goes after the round
+}
+
+func (s *postgresServer) Name() string        { return s.host.Name }
+func (s *postgresServer) Addr() warden.NodeID { return s.Server.Addr }
+func (s *postgresServer) Running() bool       { return s.Pid() != 0 }
+
+// Wipe does nothing: no promise covers a node that loses its data.
+func (s *postgresServer) Wipe() string { return "" }
+
+// Start starts the server unless somebody has, or a rejoin script is at its data
+// or has left it half-way: then it is the script's turn.
+func (s *postgresServer) Start() error {
+	if s.Running() {
+		return nil
+	}
+	if _, err := os.Stat(s.Dir + ".rejoin.broken"); err == nil {
+		return errors.New("a rejoin was left half-way, and has to be ended first")
+	}
+	lock, err := os.OpenFile(s.Dir+".rejoin.lock", os.O_RDWR, 0)
+	if err == nil {
+		defer lock.Close()
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("a rejoin is under way: %w", err)
+	}
+	return s.Server.Start()
+}
+
+func (s *postgresServer) Kill() string {
+	pid := s.Pid()
+	if pid == 0 || s.Server.Kill() != nil {
+		return ""
+	}
+	if now := state(pid); now != "" && now != "Z" && now != "X" {
+		return ""
+	}
+	return fmt.Sprintf("process %d and its children ended", pid)
+}
+
+func (s *postgresServer) Pause() string {
+	s.Server.Pause()
+	return awaitStopped(s.Pid())
+}
+
+// remove takes the data away, and keeps the log with the round.
+func (s *postgresServer) remove() error {
+	return errors.Join(os.Rename(s.Log, s.kept), s.Remove())
+}
+
+// postgresClient does operations, or as a prober writes to one server.
+type postgresClient struct {
+	number int
+	name   string
+	host   *network.Host
+	where  func(ctx context.Context) (string, error)
+	names  map[string]string // of servers, by address
+	record *record
+	r      *rand.Rand
+	made   *[keys]atomic.Int64 // elements, by set
+
+	session *postgreslab.Session
+}
+
+func (e *postgresEngine) clients(ctx context.Context, r *round) {
+	names := map[string]string{}
+	for _, s := range r.servers {
+		names[string(s.Addr())] = s.Name()
+	}
+	var made [keys]atomic.Int64
+	var all sync.WaitGroup
+	for i := range postgresClients {
+		c := &postgresClient{number: i + 1, name: fmt.Sprintf("client-%d", i+1), host: r.hosts[actorClient], where: r.asks(i), names: names, record: r.record,
+			r: rand.New(rand.NewPCG(r.seed, uint64(i))), made: &made}
+		all.Go(func() { c.run(ctx, operationPace, c.operate) })
+	}
+	for i, s := range r.servers {
+		c := &postgresClient{number: 100 + i, name: "prober", host: r.hosts[s.Name()], names: names, record: r.record,
+			where: func(context.Context) (string, error) { return string(s.Addr()), nil }}
+		all.Go(func() { c.run(ctx, probePace, c.probe) })
+	}
+	all.Wait()
+}
+
+// run does something again and again until the context ends. What was begun is
+// finished.
+func (c *postgresClient) run(ctx context.Context, pace time.Duration, something func(n int) (good bool)) {
+	beat := time.NewTicker(pace)
+	defer beat.Stop()
+	defer func() { c.session.Close() }()
+	for n := 1; ; n++ {
+		select {
+		case <-beat.C:
+		case <-ctx.Done():
+			return
+		}
+		if c.session == nil {
+			c.connect(context.WithoutCancel(ctx))
+		}
+		if c.session != nil && !something(n) {
+			c.session.Close()
+			c.session = nil
+		}
+	}
+}
+
+func (c *postgresClient) connect(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, clientPatience)
+	defer cancel()
+	addr, err := c.where(ctx)
+	if err != nil || c.names[addr] == "" {
+		return
+	}
+	if s, err := postgreslab.ConnectBy(ctx, c.host.Dial, warden.NodeID(addr), postgreslab.Client, c.name); err == nil {
+		c.session = s
+	}
+}
+
+// ask runs one statement whose one row is a value and the timeline.
+func (c *postgresClient) ask(sql string) (value, line string, outcome history.Outcome) {
+	rows, err := c.session.Within(clientPatience, sql)
+	switch {
+	case err == nil && len(rows) == 1:
+		value, line, _ = strings.Cut(rows[0], "|")
+		return value, line, history.Acknowledged
+	case postgreslab.State(err) == "25006": // the transaction is read-only
+		return "", "", history.Refused
+	default:
+		return "", "", history.Unknown
+	}
+}
+
+// probe writes one number.
+func (c *postgresClient) probe(n int) bool {
+	n += c.number * 1e6
+	return c.write(fmt.Sprintf("record:%d", n), fmt.Sprintf("INSERT INTO records VALUES (%d) RETURNING '|' || %s", n, timeline)) == history.Acknowledged
+}
+
+// write writes a token and records how that ended.
+func (c *postgresClient) write(token, sql string) history.Outcome {
+	w := history.Write{Token: token, Sent: c.record.now()}
+	_, w.Tenure, w.Outcome = c.ask(sql)
+	if w.Outcome == history.Acknowledged {
+		w.Node = c.names[string(c.session.Addr)]
+	}
+	c.record.write(w)
+	return w.Outcome
+}
+
+// operate does one operation on a register or a set.
+func (c *postgresClient) operate(n int) bool {
+	key, what := c.r.IntN(keys), c.r.IntN(10)
+	op := history.Op{Client: c.number, Key: fmt.Sprintf("register-%d", key+1), Kind: history.Put, Value: c.number*1e6 + n}
+	switch {
+	case what < 3:
+	case what < 5:
+		op.Kind, op.Value = history.Get, 0
+	case what < 8:
+		op.Kind, op.Value = history.Add, int(c.made[key].Add(1)-1)
+	default:
+		op.Kind, op.Value = history.Members, 0
+	}
+	if op.Kind == history.Add || op.Kind == history.Members {
+		op.Key = fmt.Sprintf("set-%d", key+1)
+	}
+	return c.perform(op) == history.Acknowledged
+}
+
+// perform does an operation and records it, a write as a token, too.
+func (c *postgresClient) perform(op history.Op) history.Outcome {
+	op.Sent = c.record.now()
+	var value string
+	switch op.Kind {
+	case history.Put:
+		op.Outcome = c.write(fmt.Sprintf("puts:%d", op.Value),
+			fmt.Sprintf("WITH log AS (INSERT INTO elements VALUES ('puts', %d)) UPDATE registers SET v = %[1]d WHERE k = '%[2]s' RETURNING '|' || %[3]s", op.Value, op.Key, timeline))
+	case history.Add:
+		op.Outcome = c.write(fmt.Sprintf("%s:%d", op.Key, op.Value),
+			fmt.Sprintf("INSERT INTO elements VALUES ('%s', %d) RETURNING '|' || %s", op.Key, op.Value, timeline))
+	case history.Get:
+		value, _, op.Outcome = c.ask(fmt.Sprintf("UPDATE registers SET reads = reads + 1 WHERE k = '%s' RETURNING v || '|' || %s", op.Key, timeline))
+		op.Value, _ = strconv.Atoi(value) // "" where there was no answer
+	case history.Members:
+		value, _, op.Outcome = c.ask(fmt.Sprintf("WITH seen AS (UPDATE sets SET reads = reads + 1 WHERE k = '%s') SELECT coalesce(string_agg(e::text, ' '), '') || '|' || %s FROM elements WHERE k = '%[1]s'", op.Key, timeline))
+		for _, word := range strings.Fields(value) {
+			e, _ := strconv.Atoi(word) // the column is a number
+			op.Seen = append(op.Seen, e)
+		}
+	}
+	c.record.op(op)
+	return op.Outcome
+}
+
+func (e *postgresEngine) judge(ctx context.Context, r *round, primary server) (judgement, error) {
+	c := &postgresClient{number: 99, name: "judge", host: r.hosts[primary.Name()], record: r.record, names: map[string]string{string(primary.Addr()): primary.Name()},
+		where: func(context.Context) (string, error) { return string(primary.Addr()), nil }}
+	defer func() { c.session.Close() }()
+	there := map[string]bool{}
+	line := ""
+	err := poll(patience, func() bool {
+		if c.session == nil {
+			c.connect(ctx)
+		}
+		if c.session == nil {
+			return false
+		}
+		rows, err := c.session.Within(patience, "SELECT 'record:' || id FROM records UNION ALL SELECT k || ':' || e FROM elements UNION ALL SELECT "+timeline)
+		if err != nil || len(rows) == 0 {
+			c.session = nil
+			return false
+		}
+		for _, row := range rows {
+			there[row] = true
+			line = row // the last one
+		}
+		return true
+	})
+	if err != nil {
+		return judgement{}, fmt.Errorf("read what the primary has: %w", err)
+	}
+	if !e.quorum() {
+		return judgeAsync(r.record, there, line), nil
+	}
+	// What is there at the end belongs to the history.
+	for n := range keys {
+		for _, op := range []history.Op{{Key: fmt.Sprintf("register-%d", n+1), Kind: history.Get}, {Key: fmt.Sprintf("set-%d", n+1), Kind: history.Members}} {
+			if op.Client = c.number; c.perform(op) != history.Acknowledged {
+				return judgement{}, fmt.Errorf("read %s at the end: it is not answered", op.Key)
+			}
+		}
+	}
+	return judgeQuorum(r.record, there), nil
+}
