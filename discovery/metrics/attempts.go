@@ -1,0 +1,155 @@
+package metrics
+
+import (
+	"sync"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// Results of an attempt to move the primary.
+const (
+	resultDone       = "done"
+	resultUnfinished = "unfinished"
+)
+
+// ends are the events that end an attempt without a new primary.
+var ends = map[string]string{
+	"-failover-abort-not-elected":    "not_elected",
+	"-failover-abort-no-good-slave":  "no_candidate",
+	"-seal-failed":                   "sealed_too_few",
+	"-failover-abort":                "cancelled",
+	"-failover-abort-master-timeout": "cancelled",
+	"-failover-abort-timeout":        resultUnfinished,
+	"-failover-abort-slave-timeout":  resultUnfinished,
+	"-leader-lost":                   resultUnfinished,
+	// What comes next was led by another Warden.
+	"+config-update-from": resultUnfinished,
+}
+
+// step is a part of an attempt, from one event to the next one.
+type step struct{ from, to, name string }
+
+// steps are the parts in their order. A part whose events do not follow one
+// another, as where a new leader goes on with the work of another one, is not
+// measured.
+var steps = []step{
+	{"+odown", "+try-failover", "turn"},
+	{"+try-failover", "+elected-leader", "elect"},
+	{"+elected-leader", "+selected-slave", "choose"},
+	{"+selected-slave", "+failover-state-send-slaveof-noone", "decide"},
+	{"+failover-state-send-slaveof-noone", "+failover-state-wait-promotion", "claim"},
+	{"+failover-state-wait-promotion", "+promoted-slave", "promote"},
+	{"+promoted-slave", "+switch-master", "publish"},
+	{"+switch-master", "+failover-end", "follow"},
+}
+
+// totalStep is from the first mark of an attempt to the new primary.
+const totalStep = "total"
+
+// attempt is one attempt of this Warden to move the primary of a group.
+type attempt struct {
+	// odown is when the primary was found down by enough Wardens, 0: it is not.
+	odown warden.Instant
+	// began is when this Warden stood; 0: no attempt runs.
+	began warden.Instant
+	// mark is the newest event that a step begins with, and when it was.
+	mark   string
+	markAt warden.Instant
+	reason warden.Reason
+	done   bool
+}
+
+// attempts are those of all groups. Safe for concurrent use.
+type attempts struct {
+	mu  sync.Mutex
+	all map[warden.GroupName]*attempt
+}
+
+func (a *attempts) forget(name warden.GroupName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.all, name)
+}
+
+// take follows the attempts by their events.
+func (a *attempts) take(m *Metrics, e warden.Event) {
+	now := m.directory.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.all == nil {
+		a.all = map[warden.GroupName]*attempt{}
+	}
+	t := a.all[e.Group]
+	if t == nil {
+		t = &attempt{}
+		a.all[e.Group] = t
+	}
+	end := func(result string) {
+		if t.began != 0 && !t.done {
+			m.changes.WithLabelValues(string(e.Group), string(t.reason), result).Inc()
+		}
+		t.began, t.mark, t.done = 0, "", false
+	}
+	switch e.Name {
+	case "+odown":
+		t.odown = now
+		if t.began == 0 {
+			t.mark, t.markAt = e.Name, now
+		}
+		return
+	case "-odown":
+		t.odown = 0
+		return
+	case "+try-failover":
+		if t.began != 0 {
+			end(resultUnfinished)
+		}
+		if t.odown != 0 {
+			t.mark, t.markAt = "+odown", t.odown
+		}
+		t.began, t.reason = now, guess(t)
+	case "+elected-leader":
+		if v, ok := m.directory.Group(e.Group); ok && v.LeadsFor != "" {
+			t.reason = v.LeadsFor
+		}
+	}
+	if t.began == 0 {
+		return // somebody else's, or no move of the primary
+	}
+	t.pass(m, e.Name, now)
+	if result, over := ends[e.Name]; over {
+		end(result)
+	}
+	if e.Name == "+switch-master" && !t.done {
+		from := t.began
+		if t.odown != 0 {
+			from = t.odown
+		}
+		m.steps.WithLabelValues(totalStep).Observe(seconds(now.Sub(from)))
+		m.changes.WithLabelValues(string(e.Group), string(t.reason), resultDone).Inc()
+		t.done, t.odown = true, 0
+	}
+	if e.Name == "+failover-end" || e.Name == "+failover-end-for-timeout" {
+		end(resultUnfinished)
+	}
+}
+
+// pass measures the step that an event ends, and begins the next one.
+func (t *attempt) pass(m *Metrics, name string, now warden.Instant) {
+	for _, s := range steps {
+		if s.to == name && s.from == t.mark {
+			m.steps.WithLabelValues(s.name).Observe(seconds(now.Sub(t.markAt)))
+		}
+		if s.to == name {
+			t.mark, t.markAt = name, now
+		}
+	}
+}
+
+// guess is why this Warden stands, as long as it was not elected for it.
+func guess(t *attempt) warden.Reason {
+	if t.odown != 0 {
+		return warden.ReasonFailover
+	}
+	return "ordered"
+}
