@@ -64,7 +64,10 @@ type Options struct {
 	// on a node. Neither may block.
 	Neighbour func(own warden.Hello) string
 	Overhear  func(payload string)
-	Logger    *slog.Logger
+	// Looked, when set, is told of every look at a node, and how long the answer
+	// or its absence took. It is called from many goroutines and must not block.
+	Looked func(name warden.GroupName, node warden.NodeID, health warden.Health, took warden.Duration)
+	Logger *slog.Logger
 
 	// RecordDir, when set, is where every event that reaches a mind is
 	// written, one file per group (see Record).
@@ -145,6 +148,9 @@ func newEnv(o Options) (*env, error) {
 	}
 	if o.Overhear == nil {
 		o.Overhear = func(string) {}
+	}
+	if o.Looked == nil {
+		o.Looked = func(warden.GroupName, warden.NodeID, warden.Health, warden.Duration) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -162,6 +162,7 @@ func (v *vigil) look(ctx context.Context) {
 	}
 	v.alive = o.Health.Alive()
 	v.watch.put(group.Looked{Node: v.node, Asked: v.started, Observation: &o})
+	v.watch.options.Looked(v.watch.group, v.node, o.Health, v.watch.options.Clock().Sub(v.started))
 	if v.alive && !v.greeted {
 		// Wardens that start together should meet at once.
 		v.greeted = true

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/spineldb/warden/warden"
 	"go.etcd.io/bbolt"
@@ -91,7 +92,7 @@ func (s *Store) commit(batch []*write) error {
 	if s.broken != nil {
 		return s.broken
 	}
-	next := s.plan(batch)
+	next, began := s.plan(batch), time.Now()
 	err := guard(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
 			if err := next.put(tx); err != nil {
@@ -103,6 +104,9 @@ func (s *Store) commit(batch []*write) error {
 			return nil
 		})
 	})
+	if s.opts.Timed != nil {
+		s.opts.Timed(time.Since(began), err)
+	}
 	if f, ok := err.(*fault); ok {
 		// The library's state is unknown now. Only a new start can tell.
 		s.broken = fmt.Errorf("write store %s: %w: restart this Warden", s.path, f)

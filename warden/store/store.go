@@ -30,8 +30,11 @@ var (
 	ErrClosed      = errors.New("store is closed")
 )
 
-// Options are for tests; the zero value is what production uses.
+// Options are for tests, but for Timed; the zero value will do in production.
 type Options struct {
+	// Timed is told how long every commit took until it was on disk, or had
+	// failed. It is called by the only writer, so it must not block.
+	Timed func(took time.Duration, err error)
 	// FailWrite is asked inside every commit, after everything was put and
 	// before it is made durable. Its error makes the whole commit fail.
 	FailWrite func() error
