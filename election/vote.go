@@ -20,7 +20,7 @@ func (s *State) vote(c Config, m warden.Message, sight Sight, now warden.Instant
 	}
 	s.promise(c, r.Epoch, m.From, m.Run, now, f)
 	f.send(c, s, m.From, warden.Message{Birth: m.Birth, Vote: &warden.Vote{
-		Epoch: r.Epoch, Granted: true, Newest: s.Reg.Newest()}})
+		Epoch: r.Epoch, Granted: true, Newest: *s.Reg.Newest()}})
 }
 
 // promise binds this Warden to an epoch and its leader, and gives up whatever

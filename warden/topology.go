@@ -98,7 +98,7 @@ type Topology struct {
 const MaxLineage = 12
 
 // IsZero reports whether there is no topology.
-func (t Topology) IsZero() bool { return t.Birth == "" }
+func (t *Topology) IsZero() bool { return t.Birth == "" }
 
 // Clone copies a topology so that its slices can be changed.
 func (t Topology) Clone() Topology {
@@ -126,14 +126,14 @@ func sameList[T comparable](a, b []T) bool {
 }
 
 // Lists reports whether w is one of the voters.
-func (t Topology) Lists(w WardenID) bool { return slices.Contains(t.Wardens, w) }
+func (t *Topology) Lists(w WardenID) bool { return slices.Contains(t.Wardens, w) }
 
 // Majority is the number of listed Wardens that is more than half.
-func (t Topology) Majority() int { return len(t.Wardens)/2 + 1 }
+func (t *Topology) Majority() int { return len(t.Wardens)/2 + 1 }
 
 // NewestSync is the sync set that is in force, or comes into force; none: the zero
 // value, which promises nothing.
-func (t Topology) NewestSync() SyncSet {
+func (t *Topology) NewestSync() SyncSet {
 	if n := len(t.Sync); n > 0 {
 		return t.Sync[n-1]
 	}
@@ -142,7 +142,7 @@ func (t Topology) NewestSync() SyncSet {
 
 // MemberName is the name that a node carries as a member of one of the sync
 // sets; "" if it is none.
-func (t Topology) MemberName(id NodeID) string {
+func (t *Topology) MemberName(id NodeID) string {
 	for i := len(t.Sync) - 1; i >= 0; i-- {
 		if name := t.Sync[i].Name(id); name != "" {
 			return name
@@ -153,7 +153,7 @@ func (t Topology) MemberName(id NodeID) string {
 
 // Promises reports whether commits may have been reported as done because
 // members had them.
-func (t Topology) Promises() bool {
+func (t *Topology) Promises() bool {
 	return slices.ContainsFunc(t.Sync, func(s SyncSet) bool { return s.K > 0 })
 }
 
@@ -215,10 +215,11 @@ func SameRegister(r, o *Register) bool {
 		sameList(r.Nodes, o.Nodes) && sameList(r.Lineage, o.Lineage)
 }
 
-// Newest is the newer of the accepted and the chosen topology.
-func (r Register) Newest() Topology {
+// Newest is the newer of the accepted and the chosen topology. It is not to be
+// changed.
+func (r *Register) Newest() *Topology {
 	if r.Accepted.Birth == r.Chosen.Birth && r.Chosen.Version.Newer(r.Accepted.Version) || r.Accepted.IsZero() {
-		return r.Chosen
+		return &r.Chosen
 	}
-	return r.Accepted
+	return &r.Accepted
 }

@@ -106,7 +106,8 @@ func TestCloneSharesNothing(t *testing.T) {
 
 func TestMajority(t *testing.T) {
 	for n, want := range map[int]int{1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 4} {
-		if got := (Topology{Wardens: make([]WardenID, n)}).Majority(); got != want {
+		top := Topology{Wardens: make([]WardenID, n)}
+		if got := top.Majority(); got != want {
 			t.Errorf("majority of %d is %d, want %d", n, got, want)
 		}
 	}
@@ -146,11 +147,11 @@ func TestNewest(t *testing.T) {
 		{"chosen is newer", at("b", 1), at("b", 2), at("b", 2)},
 		{"a recovery is accepted, not chosen", at("c", 3), at("b", 2), at("c", 3)},
 	} {
-		if got := (Register{Accepted: x.accepted, Chosen: x.chosen}).Newest(); !got.Equal(x.want) {
+		if got := (&Register{Accepted: x.accepted, Chosen: x.chosen}).Newest(); !got.Equal(x.want) {
 			t.Errorf("%s: newest is %s of %s", x.name, got.Version, got.Birth)
 		}
 	}
-	if !slices.Equal((Register{}).Newest().Wardens, nil) || !(Register{}).Newest().IsZero() {
+	if !slices.Equal((&Register{}).Newest().Wardens, nil) || !(&Register{}).Newest().IsZero() {
 		t.Error("an empty register has a topology")
 	}
 }

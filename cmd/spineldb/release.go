@@ -56,7 +56,7 @@ func planRelease(s sealScene) (releasePlan, *warden.Answer) {
 	case !slices.ContainsFunc(s.nodes, func(n seenNode) bool { return n.seen.Health == warden.HealthGood && n.seen.Sealed }):
 		return refuse("not-sealed", "no node that answers is sealed")
 	}
-	plan := releasePlan{topology: t, epoch: max(s.register.Promise, t.Epoch)}
+	plan := releasePlan{topology: *t, epoch: max(s.register.Promise, t.Epoch)}
 	for _, n := range s.nodes {
 		good := n.seen.Health == warden.HealthGood
 		switch {

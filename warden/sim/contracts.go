@@ -92,7 +92,7 @@ func (c *contracts) persisted(p *process, old *warden.Register) {
 
 // derived notes what a leader's proposal was derived from.
 func (c *contracts) derived(p *process, t *warden.Topology) {
-	base := p.disk.earlier.Newest()
+	base := *p.disk.earlier.Newest()
 	if b := &c.bases[p.index]; b.epoch == t.Epoch && (b.newest.Version.Newer(base.Version) || base.IsZero()) {
 		base = b.newest
 	}

@@ -180,13 +180,13 @@ func (w *ward) view() (warden.GroupView, error) {
 	return warden.GroupView{}, err
 }
 
-func (w *ward) mustView() warden.GroupView {
+func (w *ward) mustView() *warden.GroupView {
 	w.lab.t.Helper()
 	v, err := w.view()
 	if err != nil {
 		w.lab.t.Fatal(err)
 	}
-	return v
+	return &v
 }
 
 func (w *ward) id() warden.WardenID {
