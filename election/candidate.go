@@ -66,6 +66,7 @@ func (s *State) stand(c Config, want Want, now warden.Instant, f *Effects) {
 	e := max(s.seen, s.Reg.Promise) + 1
 	s.seen = e
 	s.Reg.Promise, s.Reg.Grantee, s.Reg.GranteeRun = e, c.Self, c.Run
+	s.standOwn = true
 	s.Stand = &Candidacy{Epoch: e, Want: want, Since: now, grants: []grant{{c.Self, s.Reg.Newest().Clone()}}}
 	s.standAt = 0
 	f.note("+new-epoch", fmt.Sprint(e), e)
@@ -86,7 +87,7 @@ func (s *State) electors(c Config) []warden.WardenID {
 
 // ask asks every elector that has not granted yet.
 func (s *State) ask(c Config, now warden.Instant, f *Effects) {
-	s.Stand.askedAt = now
+	s.ownStand().askedAt = now
 	for _, id := range s.electors(c) {
 		s.askOne(c, id, f)
 	}
@@ -156,6 +157,7 @@ func (s *State) voted(c Config, m warden.Message, now warden.Instant, f *Effects
 		s.seen = max(s.seen, v.Promise)
 		return
 	}
+	st = s.ownStand()
 	drop := func(id warden.WardenID) {
 		st.denials = slices.DeleteFunc(st.denials, func(d denial) bool { return d.from == id })
 	}
@@ -233,6 +235,7 @@ func (s *State) countRecovery(c Config, base warden.Topology, from []warden.Ward
 func (s *State) elected(c Config, base warden.Topology, from []warden.WardenID, now warden.Instant, f *Effects) {
 	st := s.Stand
 	s.Stand, s.Denials, s.failed = nil, nil, 0
+	s.leadOwn = true
 	s.Lead = &Leadership{Epoch: st.Epoch, Want: st.Want, Since: now, Base: base.Clone(), Voters: slices.Clone(from),
 		LeaseUntil: st.Since.Add(leaseLife), roundAt: st.Since}
 	s.HoldFor, s.holdRun, s.HoldUntil = c.Self, c.Run, now.Add(voterHold)

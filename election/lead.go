@@ -38,12 +38,14 @@ func (s *State) leading(c Config, sight Sight, now warden.Instant, f *Effects) {
 		return
 	}
 	if len(l.voters()) <= 1 && len(l.Want.Lost) == 0 {
+		l = s.ownLead()
 		l.LeaseUntil = now.Add(leaseLife)
 	}
 	if l.Proposing() && now.Sub(l.resentAt) >= proposeAgain {
 		s.resend(c, now, f)
 	}
 	if now.Sub(l.roundAt) >= renewEvery {
+		l = s.ownLead()
 		l.round++
 		l.roundAt, l.roundAcks = now, []warden.WardenID{c.Self}
 		s.HoldUntil = now.Add(voterHold)
@@ -72,7 +74,7 @@ func (s *State) lose(why string, f *Effects) {
 
 // Release ends leading: the last message of the epoch gives the lease back.
 func Release(c Config, s State, now warden.Instant) (State, Effects) {
-	s.unshare()
+	s.share()
 	var f Effects
 	l := s.Lead
 	if l == nil {
@@ -97,8 +99,8 @@ func Propose(c Config, s State, t warden.Topology, sight Sight, now warden.Insta
 	if l == nil || l.Proposing() || !listMayChange(l, t) {
 		return s, f, false
 	}
-	s.unshare()
-	l = s.Lead
+	s.share()
+	l = s.ownLead()
 	l.step++
 	t = t.Clone()
 	t.Group, t.Epoch, t.Step, t.Leader, t.LeaderRun = c.Group, l.Epoch, l.step, c.Self, c.Run
@@ -134,7 +136,7 @@ func listMayChange(l *Leadership, t warden.Topology) bool {
 
 // resend sends the proposal to all that have not answered yes.
 func (s *State) resend(c Config, now warden.Instant, f *Effects) {
-	l := s.Lead
+	l := s.ownLead()
 	l.resentAt = now
 	for _, id := range l.proposal.Wardens {
 		if !slices.ContainsFunc(l.acks, func(a ack) bool { return a.from == id && a.ok }) {
@@ -155,6 +157,7 @@ func (s *State) accepted(c Config, m warden.Message, now warden.Instant, f *Effe
 	if a.Promise > l.Epoch {
 		// One that was cut off and stood in vain deposes nobody: the lead is
 		// lost when those that are left can choose nothing any more.
+		l = s.ownLead()
 		l.away = sortedUnion(l.away, m.From)
 		if list := l.voters(); len(list)-count(list, l.away) < s.required(c, list) {
 			s.lose(fmt.Sprintf("%s has promised epoch %d", m.From.Short(), a.Promise), f)
@@ -162,6 +165,7 @@ func (s *State) accepted(c Config, m warden.Message, now warden.Instant, f *Effe
 		}
 		return
 	}
+	l = s.ownLead()
 	l.acks = slices.DeleteFunc(l.acks, func(b ack) bool { return b.from == m.From })
 	if a.OK {
 		l.acks = append(l.acks, ack{m.From, true, a.Down})
@@ -181,10 +185,11 @@ func (s *State) chosen(c Config, now warden.Instant, f *Effects) {
 			yes = append(yes, a.from)
 		}
 	}
-	t := l.proposal
-	if count(t.Wardens, yes) < s.required(c, t.Wardens) {
+	if count(l.proposal.Wardens, yes) < s.required(c, l.proposal.Wardens) {
 		return
 	}
+	l = s.ownLead()
+	t := l.proposal
 	l.Base, l.Own, l.proposal = t, true, warden.Topology{}
 	l.LeaseUntil = max(l.LeaseUntil, l.proposedAt.Add(leaseLife))
 	s.struckOff(t)
@@ -223,6 +228,7 @@ func (s *State) renewed(c Config, m warden.Message, now warden.Instant) {
 	if l == nil || r.Epoch != l.Epoch || r.Round != l.round || !r.OK || slices.Contains(l.roundAcks, m.From) {
 		return
 	}
+	l = s.ownLead()
 	l.roundAcks = append(l.roundAcks, m.From)
 	list := l.voters()
 	need := len(list)/2 + 1

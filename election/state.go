@@ -177,6 +177,8 @@ type State struct {
 	// known changes of the set of Wardens, for the first agreement.
 	calmSince warden.Instant
 	lastStep  warden.Instant
+	// In this Step, Stand and Lead are nobody else's already.
+	standOwn, leadOwn bool
 }
 
 // New is the memory of a Warden that has just started with reg on its disk.
@@ -190,18 +192,29 @@ func New(reg warden.Register, now warden.Instant) State {
 	return s
 }
 
-// unshare copies what a Step changes in place, but for Peers.
-func (s *State) unshare() {
-	if s.Stand != nil {
+// share begins a Step: what the state points at may belong to older states too.
+// Most Steps change none of it, so that it is copied right before a change: see
+// ownStand, ownLead and ownPeers.
+func (s *State) share() { s.standOwn, s.leadOwn = false, false }
+
+// ownStand is the candidacy, ready to be changed.
+func (s *State) ownStand() *Candidacy {
+	if !s.standOwn {
 		c := *s.Stand
 		c.grants, c.denials = slices.Clone(c.grants), slices.Clone(c.denials)
-		s.Stand = &c
+		s.Stand, s.standOwn = &c, true
 	}
-	if s.Lead != nil {
+	return s.Stand
+}
+
+// ownLead is the leadership, ready to be changed.
+func (s *State) ownLead() *Leadership {
+	if !s.leadOwn {
 		l := *s.Lead
 		l.acks, l.roundAcks = slices.Clone(l.acks), slices.Clone(l.roundAcks)
-		s.Lead = &l
+		s.Lead, s.leadOwn = &l, true
 	}
+	return s.Lead
 }
 
 // ownPeers copies the list of peers. Most Steps change none of them, so it is

@@ -79,7 +79,7 @@ func Step(c Config, s State, e Event, want Want, sight Sight, now warden.Instant
 // Advance is Step for a caller who made a copy of the old state: s becomes the
 // new one, and copies of the old one stay as they are.
 func Advance(c Config, s *State, e Event, want Want, sight Sight, now warden.Instant) Effects {
-	s.unshare()
+	s.share()
 	var f Effects
 	s.rewind(now)
 	if s.Stand != nil && sight.Tilt {
@@ -161,7 +161,7 @@ func (s *State) status(c Config, p *Peer, m warden.Message, now warden.Instant, 
 // common keeps, for every Warden that is not listed, since when a majority of
 // the list has heard it.
 func (s *State) common(c Config, now warden.Instant) {
-	t := s.Reg.Chosen
+	t := &s.Reg.Chosen
 	if t.IsZero() {
 		return
 	}
@@ -226,7 +226,7 @@ func (s *State) birthIsDead(c Config, now warden.Instant) bool {
 // deadBirth reports whether a majority of the listed Wardens, as far as heard,
 // has left: then the Birth is dead and a new one may be made.
 func (s *State) deadBirth(c Config) bool {
-	t := s.Reg.Chosen
+	t := &s.Reg.Chosen
 	n := 0
 	for _, id := range t.Wardens {
 		if id == c.Self && s.Reg.Left {
