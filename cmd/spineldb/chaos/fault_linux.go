@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spineldb/warden/cmd/spineldb/chaos/network"
@@ -60,6 +61,8 @@ func (r *round) play(ctx context.Context, x *report) {
 		r.playProcess(ctx, x)
 	case kindDisk, kindSync, kindClock:
 		r.playWarden(ctx, x)
+	case kindCrash:
+		r.playCrash(ctx, x)
 	case kindJoin:
 		r.playJoin(ctx, x)
 	case kindSwitchover, kindPause:
@@ -220,6 +223,58 @@ func (r *round) playWarden(ctx context.Context, x *report) {
 	}
 }
 
+// playCrash starts the Wardens anew with a stage in which they die, and those that
+// have died some moments later without.
+func (r *round) playCrash(ctx context.Context, x *report) {
+	x.target = strings.Join(x.Who, "+")
+	var died atomic.Int64
+	var all sync.WaitGroup
+	for _, name := range x.Who {
+		all.Go(func() {
+			if r.crashes(ctx, name, x.fault) {
+				died.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if x.problem = "nobody entered it"; died.Load() > 0 {
+		x.evidence = fmt.Sprintf("%d died there", died.Load())
+	}
+}
+
+// crashes starts one Warden anew with a stage in which it dies, and reports
+// whether it did. Other faults may be at it meanwhile, and then start it without.
+func (r *round) crashes(ctx context.Context, name string, f fault) (died bool) {
+	p, release := r.program(name)
+	w, ok := p.(*ward)
+	if !ok {
+		return false
+	}
+	restart := func(c conditions) {
+		defer release()
+		defer r.record.touch(name)()
+		w.Kill()
+		w.conditions(c)
+		_ = w.Start() // heal tries again
+		w.conditions(conditions{})
+	}
+	restart(conditions{crash: f.Stage})
+	ctx, cancel := context.WithTimeout(ctx, f.For)
+	defer cancel()
+	for pid := w.pid(); w.pid() == pid; {
+		if wait(ctx, 20*time.Millisecond) != nil {
+			break
+		}
+	}
+	if died = w.exitCode() == crashCode; died {
+		_ = wait(ctx, time.Second) // it starts again in any case
+	}
+	if p, release = r.program(name); p != nil {
+		restart(conditions{})
+	}
+	return died
+}
+
 // fullDisk gives the Warden a new small disk, which has room for its start and
 // for nothing afterwards.
 func (r *round) fullDisk(ctx context.Context, w *ward, long time.Duration) (string, error) {
@@ -247,13 +302,13 @@ func (r *round) fullDisk(ctx context.Context, w *ward, long time.Duration) (stri
 // slowSync starts the Warden with slow syncs, and after a while without.
 func slowSync(ctx context.Context, w *ward, delay, long time.Duration) (string, error) {
 	mark := w.mark()
-	w.conditions(delay, 0)
+	w.conditions(conditions{delay: delay})
 	if err := w.Start(); err != nil {
 		return "", err
 	}
 	_ = wait(ctx, long+2*time.Second) // it ends in any case
 	w.Kill()
-	w.conditions(0, 0)
+	w.conditions(conditions{})
 	err := w.Start()
 	if n := w.since(mark, "a sync is held back"); n > 0 {
 		return fmt.Sprintf("%d syncs took %s longer", n, delay), err
@@ -264,8 +319,8 @@ func slowSync(ctx context.Context, w *ward, delay, long time.Duration) (string, 
 // otherClock starts the Warden in a time namespace of its own, for the rest of
 // the round.
 func otherClock(w *ward, offset time.Duration) (string, error) {
-	w.conditions(0, offset)
-	defer w.conditions(0, 0)
+	w.conditions(conditions{offset: offset})
+	defer w.conditions(conditions{})
 	if err := w.Start(); err != nil {
 		return "", err
 	}
@@ -286,13 +341,6 @@ func otherClock(w *ward, offset time.Duration) (string, error) {
 func squeezed(text, want []byte) bool {
 	squeeze := func(b []byte) []byte { return bytes.Join(bytes.Fields(b), []byte(" ")) }
 	return bytes.Contains(squeeze(text), squeeze(want))
-}
-
-// conditions are those of the next starts.
-func (w *ward) conditions(delay, offset time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.delay, w.offset = delay, offset
 }
 
 // playJoin adds a Warden, and kills it when it takes part. What is left to the

@@ -14,6 +14,10 @@ const settleBar = 10 * time.Second
 type judgement struct {
 	summary string
 	wrong   []string
+	// Writes that were acknowledged, those of them that are lost, those that an
+	// old primary acknowledged beside a new one, and operations that were put
+	// into an order.
+	acknowledged, lost, doubled, ordered int
 }
 
 // linearLimit is for the search of one key's order, which takes milliseconds.
@@ -26,8 +30,8 @@ const linearLimit = 30 * time.Second
 func judgeAsync(r *record, there map[string]bool, last string) judgement {
 	writes, _ := r.all()
 	bound := history.Bound(writes, there, last)
-	j := judgement{wrong: append(bound.Wrong, history.Split(writes)...)}
 	late := history.Doubled(writes)
+	j := judgement{wrong: append(bound.Wrong, history.Split(writes)...), acknowledged: bound.Acknowledged, lost: len(bound.Lost), doubled: len(late)}
 	var longest time.Duration
 	for _, l := range late {
 		calm := r.calmSince(l.Sent, l.Node, l.Other.Node)
@@ -45,15 +49,20 @@ func judgeAsync(r *record, there map[string]bool, last string) judgement {
 
 // judgeQuorum judges a group with quorum durability: nothing that was
 // acknowledged is lost, no old primary acknowledges what it was sent after the
-// new one had acknowledged something, and one order explains all answers.
-func judgeQuorum(r *record, there map[string]bool) judgement {
+// new one had acknowledged something, and one order explains all answers. older
+// compares tenures, if they can be compared.
+func judgeQuorum(r *record, there map[string]bool, older func(a, b string) bool) judgement {
 	writes, ops := r.all()
 	kept := history.Kept(writes, there)
-	j := judgement{wrong: append(kept.Wrong, history.Split(writes)...)}
-	for _, l := range append(history.Outdated(writes, timelines), history.Doubled(writes)...) {
+	order := history.Linear(ops, linearLimit)
+	late := history.Doubled(writes)
+	if older != nil {
+		late = append(late, history.Outdated(writes, older)...)
+	}
+	j := judgement{wrong: append(kept.Wrong, history.Split(writes)...), acknowledged: kept.Acknowledged, lost: len(kept.Lost), doubled: len(late), ordered: order.Checked}
+	for _, l := range late {
 		j.wrong = append(j.wrong, l.String())
 	}
-	order := history.Linear(ops, linearLimit)
 	for _, key := range order.Wrong {
 		j.wrong = append(j.wrong, "no order explains the answers about "+key+":\n"+history.Story(ops, key))
 	}

@@ -22,7 +22,7 @@ type options struct {
 	seed                 uint64
 	storm                time.Duration
 	spineldb, repository string
-	keep, quiet          bool
+	demand, keep, quiet  bool
 }
 
 func main() {
@@ -32,6 +32,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 1, "how many rounds, each with the next seed")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()%1e9), "of the first round; a seed replays its schedule")
 	flag.DurationVar(&o.storm, "storm", 12*time.Second, "how long faults begin")
+	flag.BoolVar(&o.demand, "demand", false, "demand of an asynchronous group what it does not promise, to see the judges at work")
 	flag.StringVar(&o.spineldb, "spineldb", "", "the program under test")
 	flag.StringVar(&o.repository, "repository", ".", "where docs/ is")
 	flag.BoolVar(&o.keep, "keep", false, "keep the logs of all rounds, not of bad ones alone")
@@ -86,13 +87,15 @@ func (o options) newEngine(ctx context.Context, dir string) (engine, error) {
 	if o.engine == enginePostgres {
 		return newPostgresEngine(ctx, o, dir)
 	}
-	return redisEngine{}, nil
+	return redisEngine{o}, nil
 }
 
 // totals are of all rounds.
 type totals struct {
-	rounds, bad, faults, idle, slow int
-	longest                         time.Duration
+	rounds, bad, slow int
+	longest           time.Duration
+	judgement
+	done, drawn map[kind]int // faults
 }
 
 // work plays the rounds. The exit code is 1 if a promise was broken.
@@ -102,7 +105,7 @@ func (o options) work(ctx context.Context, dir string) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
-	var t totals
+	t := totals{done: map[kind]int{}, drawn: map[kind]int{}}
 	for i := range o.rounds {
 		seed := o.seed + uint64(i)
 		place := filepath.Join(dir, fmt.Sprintf("seed-%d", seed))
@@ -159,8 +162,9 @@ func (o options) tell(i int, seed uint64, x outcome, took time.Duration) {
 func (t *totals) add(x outcome) {
 	t.rounds++
 	for _, f := range x.reports {
-		if t.faults++; !f.done() {
-			t.idle++
+		t.drawn[f.Kind]++
+		if f.done() {
+			t.done[f.Kind]++
 		}
 	}
 	if len(x.wrong) > 0 {
@@ -170,11 +174,21 @@ func (t *totals) add(x outcome) {
 		t.slow++
 	}
 	t.longest = max(t.longest, x.settled)
+	t.acknowledged += x.acknowledged
+	t.lost += x.lost
+	t.doubled += x.doubled
+	t.ordered += x.ordered
 }
 
 func (t totals) String() string {
-	return fmt.Sprintf("%d rounds, %d broken; %d faults, %d of them without effect; all well at most %.1fs after a storm, in %d rounds later than %s",
-		t.rounds, t.bad, t.faults, t.idle, t.longest.Seconds(), t.slow, settleBar)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d rounds, %d broken; %d writes acknowledged, %d lost, %d by an old primary beside a new one; %d operations in order\n",
+		t.rounds, t.bad, t.acknowledged, t.lost, t.doubled, t.ordered)
+	fmt.Fprintf(&b, "all well at most %.1fs after a storm, in %d rounds later than %s\nfaults done, of those drawn:", t.longest.Seconds(), t.slow, settleBar)
+	for _, w := range weights {
+		fmt.Fprintf(&b, " %s %d/%d", w.kind, t.done[w.kind], t.drawn[w.kind])
+	}
+	return b.String()
 }
 
 // save moves the files of a round to where they stay after the program, and says

@@ -31,6 +31,7 @@ const (
 	kindSync       kind = "fsync"      // a Warden whose syncs are slow
 	kindClock      kind = "clock"      // a Warden whose monotonic clock shows another time
 	kindJoin       kind = "join"       // one more Warden, which is killed and forgotten
+	kindCrash      kind = "crash"      // two Wardens die as they enter a stage of leading
 	kindSwitchover kind = "switchover" // an operator's order
 	kindPause      kind = "pause"      // automatic changes are off for a while
 )
@@ -58,6 +59,7 @@ type fault struct {
 	// Chance is that of a loss or a double; Time a delay, jitter or clock offset.
 	Chance float64
 	Time   time.Duration
+	Stage  string // of a crash
 }
 
 func (f fault) String() string {
@@ -70,6 +72,9 @@ func (f fault) String() string {
 	}
 	if f.Chance > 0 {
 		s += fmt.Sprintf(" %.0f%%", 100*f.Chance)
+	}
+	if f.Stage != "" {
+		s += " in " + f.Stage
 	}
 	if f.Time != 0 {
 		s += " " + f.Time.String()
@@ -84,6 +89,7 @@ var weights = []struct {
 }{
 	{kindKill, 5}, {kindStop, 5}, {kindCut, 7}, {kindLoss, 3}, {kindDelay, 3}, {kindReorder, 2}, {kindDuplicate, 2},
 	{kindWipe, 2}, {kindDisk, 1}, {kindSync, 2}, {kindClock, 2}, {kindJoin, 1}, {kindSwitchover, 2}, {kindPause, 1},
+	{kindCrash, 0}, // drawn apart
 }
 
 // plan draws the storm of a seed. It is the same for the same arguments. Nodes
@@ -97,6 +103,9 @@ func plan(seed uint64, engine string, storm time.Duration) []fault {
 		first.Way = "both"
 	}
 	out := []fault{first}
+	if r.IntN(2) == 0 {
+		out = append(out, crash(r, engine, storm))
+	}
 	for seen := map[string]bool{}; len(out) < 6+int(storm/(4*time.Second)); {
 		f := draw(r, engine)
 		if once := loss(f); once != "" {
@@ -110,6 +119,16 @@ func plan(seed uint64, engine string, storm time.Duration) []fault {
 	}
 	slices.SortStableFunc(out, func(a, b fault) int { return cmp.Compare(a.At, b.At) })
 	return out
+}
+
+// crash draws two Wardens and a stage, for the whole of the storm.
+func crash(r *rand.Rand, engine string, storm time.Duration) fault {
+	stages := []string{"elected", "affirming", "inspecting", "looking", "deciding", "claiming", "promoting", "publishing", "repointing"}
+	if engine == enginePostgres {
+		stages = append(stages, "sealing", "sealing", "widening", "naming", "arming", "narrowing")
+	}
+	first := r.IntN(3)
+	return fault{Kind: kindCrash, For: storm, Who: []string{wardenActors[first], wardenActors[(first+1)%3]}, Stage: stages[r.IntN(len(stages))]}
 }
 
 // loss names what a fault takes away for good, "" for nothing. One such loss

@@ -347,7 +347,7 @@ func (e *postgresEngine) judge(ctx context.Context, r *round, primary server) (j
 	if err != nil {
 		return judgement{}, fmt.Errorf("read what the primary has: %w", err)
 	}
-	if !e.quorum() {
+	if !e.quorum() && !e.options.demand {
 		return judgeAsync(r.record, there, line), nil
 	}
 	// What is there at the end belongs to the history.
@@ -358,5 +358,5 @@ func (e *postgresEngine) judge(ctx context.Context, r *round, primary server) (j
 			}
 		}
 	}
-	return judgeQuorum(r.record, there), nil
+	return judgeQuorum(r.record, there, timelines), nil
 }

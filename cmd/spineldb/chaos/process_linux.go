@@ -93,6 +93,16 @@ func (p *process) pid() int {
 	return p.cmd.Process.Pid
 }
 
+// exitCode is how a program that has ended by itself ended.
+func (p *process) exitCode() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil || p.runs() {
+		return -1
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // Kill ends the program without a farewell and says how it ended, or nothing if
 // it did not run.
 func (p *process) Kill() string {

@@ -57,7 +57,7 @@ func (s *redisServer) Wipe() string {
 }
 
 // redisEngine is a group of redis-server.
-type redisEngine struct{}
+type redisEngine struct{ options options }
 
 func (redisEngine) close() error                { return nil }
 func (redisEngine) whole(warden.GroupView) bool { return true }
@@ -271,7 +271,7 @@ func field(info, name string) string {
 	return ""
 }
 
-func (redisEngine) judge(ctx context.Context, r *round, primary server) (judgement, error) {
+func (e redisEngine) judge(ctx context.Context, r *round, primary server) (judgement, error) {
 	c := newRedisClient(r.hosts[primary.Name()], string(primary.Addr()))
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -293,6 +293,9 @@ func (redisEngine) judge(ctx context.Context, r *round, primary server) (judgeme
 		for _, m := range members {
 			there[m] = true
 		}
+	}
+	if e.options.demand {
+		return judgeQuorum(r.record, there, nil), nil
 	}
 	return judgeAsync(r.record, there, field(info, "master_replid")), nil
 }

@@ -119,7 +119,8 @@ func (r *round) run(ctx context.Context) (o outcome, err error) {
 		return o, nil
 	}
 	j, err := r.engine.judge(ctx, r, primary)
-	o.summary, o.wrong = j.summary, append(o.wrong, j.wrong...)
+	j.wrong = append(o.wrong, j.wrong...)
+	o.judgement = j
 	return o, err
 }
 

@@ -35,15 +35,30 @@ type ward struct {
 	binary string
 	client *redis.Client
 
-	mu sync.Mutex
-	// delay holds back syncs, offset is added to the monotonic clock: at the
-	// next start.
-	delay, offset time.Duration
+	mu   sync.Mutex
+	next conditions
 	// id is the last that the Warden said.
 	id warden.WardenID
 	// gone are identities that it had on data that is lost.
 	gone    []warden.WardenID
 	mounted bool
+}
+
+// conditions are those that a Warden is started under.
+type conditions struct {
+	delay  time.Duration // holds back every sync
+	offset time.Duration // is added to the monotonic clock, by a time namespace
+	crash  string        // the stage of leading in which it dies
+}
+
+// crashCode is how a Warden ends then.
+const crashCode = 99
+
+// conditions are those of the next starts.
+func (w *ward) conditions(c conditions) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.next = c
 }
 
 // newWard writes the configuration and starts nothing. block is that of the
@@ -79,12 +94,15 @@ func (w *ward) Start() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	argv := w.host.Prefix()
-	if w.offset != 0 {
-		argv = append(argv, "unshare", "--time", "--monotonic", strconv.FormatInt(int64(w.offset/time.Second), 10), "--")
+	if w.next.offset != 0 {
+		argv = append(argv, "unshare", "--time", "--monotonic", strconv.FormatInt(int64(w.next.offset/time.Second), 10), "--")
 	}
 	var env []string
-	if w.delay != 0 {
-		env = append(env, "WARDEN_SYNC_DELAY="+w.delay.String())
+	if w.next.delay != 0 {
+		env = append(env, "WARDEN_SYNC_DELAY="+w.next.delay.String())
+	}
+	if w.next.crash != "" {
+		env = append(env, "WARDEN_CRASH_POINT="+w.next.crash)
 	}
 	return w.start(env, append(argv, w.binary, "--warden", filepath.Join(w.dir, "warden.toml"))...)
 }
