@@ -31,9 +31,34 @@ type link struct {
 
 	watch *seat
 	speak *seat
+	// said is what was published last.
+	said atomic.Pointer[said]
 
 	localMu sync.Mutex
 	local   string
+}
+
+// said is a hello and how it was published.
+type said struct {
+	of   warden.Hello
+	asks [][]any
+}
+
+// saying is what to publish for a hello: mostly what was published before.
+func (l *link) saying(h warden.Hello) (*said, error) {
+	if last := l.said.Load(); last != nil && last.of == h {
+		return last, nil
+	}
+	text, err := warden.EncodeHello(h)
+	if err != nil {
+		return nil, err
+	}
+	s := &said{of: h, asks: [][]any{{"PUBLISH", warden.HelloChannel, text}}}
+	if h.Neighbour != "" {
+		s.asks = append(s.asks, []any{"PUBLISH", sentinelChannel, h.Neighbour})
+	}
+	l.said.Store(s)
+	return s, nil
 }
 
 // seat holds one kept connection. Whoever has taken the seat may use and
@@ -147,7 +172,7 @@ func (l *link) ended(err error) {
 func (l *link) Knock(ctx context.Context) error {
 	ctx, done := l.begin(ctx)
 	defer done()
-	w, err := l.adapter.dial(ctx, l.node, "")
+	w, err := l.adapter.dialFor(ctx, l.node, "", -1)
 	if err != nil {
 		return fmt.Errorf("knock: %w", err)
 	}
@@ -207,14 +232,11 @@ func (l *link) Mark(claim warden.Claim) {
 // Publish introduces this Warden on the node. See warden.Link. It uses a connection of its own,
 // because a paused server keeps PUBLISH waiting.
 func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
-	text, err := warden.EncodeHello(hello)
+	s, err := l.saying(hello)
 	if err != nil {
 		return err
 	}
-	asks := [][]any{{"PUBLISH", warden.HelloChannel, text}}
-	if hello.Neighbour != "" {
-		asks = append(asks, []any{"PUBLISH", sentinelChannel, hello.Neighbour})
-	}
+	asks := s.asks
 	ctx, done := l.begin(ctx)
 	defer done()
 	if err := l.speak.take(ctx); err != nil {
