@@ -96,6 +96,9 @@ type Observation struct {
 	// Forks are the lines that the node's own grew out of, the newest last.
 	// Empty: none, or not known.
 	Forks []Fork `json:"forks,omitempty"`
+	// NoSlot: a replica that streams, and its upstream keeps nothing for it while it
+	// is away.
+	NoSlot bool `json:"no_slot,omitempty"`
 	// Sealed: a replica that receives from nobody, by order (Keeper).
 	Sealed bool `json:"sealed,omitempty"`
 	// Member is what a replica calls itself to its upstream, where it does; of a

@@ -44,6 +44,7 @@ SELECT json_build_object(
   'receiver', (SELECT json_build_object('status', status, 'host', sender_host, 'port', sender_port) FROM pg_stat_wal_receiver),
   'standing', CASE WHEN standby THEN (SELECT json_build_object(
     'replayed', pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint,
+    'slot', current_setting('primary_slot_name'),
     'conninfo', regexp_replace(current_setting('primary_conninfo'), '(ssl)?password\s*=\s*(''([^''\\]|\\.)*''|\S+)', '', 'g'),
     'closed', current_setting('primary_conninfo') = '' AND (SELECT bool_or(setting = '') FROM filed WHERE name = 'primary_conninfo'),
     'kept', (SELECT max(setting) FROM filed WHERE name = 'warden.sealed'),
@@ -118,7 +119,9 @@ func (a *Adapter) look(ctx context.Context, w *wire, node warden.NodeID, name st
 		w.past.timeline, w.past.history = s.Timeline, s.History
 	}
 	s.settled = s.closed() && (w.sealed || s.Standing.Startup == waitRetry)
-	return s.observation(node, a.known()), nil
+	o := s.observation(node, a.known())
+	o.NoSlot = o.NoSlot && !a.opts.NoSlots
+	return o, nil
 }
 
 // unfit is the observation of a node that answered, but not as it should.

@@ -133,7 +133,10 @@ func TestSlots(t *testing.T) {
 	for _, s := range []*server{p, a} {
 		s.must("SELECT pg_create_physical_replication_slot('theirs'), pg_create_physical_replication_slot('warden_unused', true)")
 	}
+	look := watch(t, a)
+	adaptertest.Await(t, "it streams, and is seen to have no slot", func() bool { o := look(); return o.LinkUp && o.NoSlot })
 	done(t, "follow", claimed(t, a, 1).Follow(soon(t), warden.Following{Primary: p.node}))
+	adaptertest.Await(t, "it streams, and has a slot", func() bool { o := look(); return o.LinkUp && !o.NoSlot })
 	if got := a.must("SELECT string_agg(slot_name, ',') FROM pg_replication_slots"); got != "theirs" {
 		t.Errorf("slots of the standby: %q", got)
 	}

@@ -36,6 +36,7 @@ type seen struct {
 // standing is what only a standby says.
 type standing struct {
 	Replayed  int64  `json:"replayed"`
+	Slot      string `json:"slot"`
 	Conninfo  string `json:"conninfo"`
 	Closed    bool   `json:"closed"`    // primary_conninfo is '', now and in the file
 	Kept      string `json:"kept"`      // what a seal has kept of the settings before it
@@ -135,7 +136,7 @@ func (s seen) follows(o *warden.Observation) {
 		if sender := makeNode(r.Host, r.Port); sender != "" {
 			o.Upstream = sender
 		}
-		o.LinkUp = true
+		o.LinkUp, o.NoSlot = true, s.Standing.Slot == ""
 	}
 }
 

@@ -25,7 +25,9 @@ const (
 //	node b    what b looks like from now on: good, silent, refused, loading;
 //	          role=, of=, no-link, link-down=, syncing, at=, priority=,
 //	          lineage=, before=, empty, no-follow, slow (a look takes 2 s),
-//	          gains= (bytes per ms while it follows a node that has more)
+//	          gains= (bytes per ms while it follows a node that has more);
+//	          of PostgreSQL: member=, no-sync, from=, fenced, forked=, no-slot,
+//	          no-slot-ever
 //	lead      the reason it was elected for, about=, to=, epoch=, list=, warden=,
 //	          lost=; downs= of answered= answers say down with each accept
 //	downs     the answers change: now=, answered=
@@ -36,7 +38,7 @@ const (
 //	postgres  the nodes behave as PostgreSQL does: a primary is fenced instead of
 //	          demoted, replicas whose data left the primary's line never stream.
 //	          rejoin, fence, fence-required: the operator gave such commands;
-//	          max-lag=. durable: quorum durability, k=, size=, lax, gone-after=,
+//	          max-lag=, withdraw (only who takes writes is named). durable: quorum durability, k=, size=, lax, gone-after=,
 //	          and the sets in force as sync=b,c (two of them: sync=b;b,c),
 //	          with floor= (a position of L1)
 //	pass 1s   time goes by
@@ -57,6 +59,7 @@ type server struct {
 	o      warden.Observation
 	slow   bool
 	gains  int64
+	noSlot bool // it gets none
 	held   bool
 	seen   warden.Observation // by the monitor
 	seenAt warden.Instant
@@ -159,7 +162,8 @@ func (s *stageplay) sightings() []Sighting {
 	for _, n := range s.servers {
 		gone, seen := !n.o.Health.Alive(), n.seen
 		out = append(out, Sighting{ID: n.id, Seen: &seen, SeenAt: n.seenAt, Good: n.o.Health == warden.HealthGood, Down: gone,
-			Refusing: n.o.Health == warden.HealthRefused, Belongs: s.belongs(n.seen), Halfway: s.state.Halfway(n.id)})
+			Refusing: n.o.Health == warden.HealthRefused, Belongs: s.belongs(n.seen), Halfway: s.state.Halfway(n.id),
+			NoSlot: s.state.WantsSlot(&s.c, &s.scene.Base, n.id, &seen, s.now)})
 	}
 	slices.SortFunc(out, func(a, b Sighting) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return out

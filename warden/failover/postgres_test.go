@@ -48,12 +48,15 @@ func (s *stageplay) postgres(w *transcript.Words) {
 	s.monitor()
 }
 
-func (s *stageplay) pgNode(w *transcript.Words, o *warden.Observation) {
+func (s *stageplay) pgNode(w *transcript.Words, n *server) {
 	if !s.pg {
 		return
 	}
+	o := &n.o
 	transcript.Word(w, "member", &o.Member)
 	o.NoSync = w.Has("no-sync")
+	n.noSlot = w.Has("no-slot-ever")
+	o.NoSlot = n.noSlot || w.Has("no-slot")
 	transcript.Word(w, "from", &o.From)
 	if w.Has("fenced") {
 		o.ReadOnly, o.NeedsRejoin = true, true
@@ -120,6 +123,7 @@ func (s *stageplay) happenPostgres(a warden.Action, n *server) bool {
 // streamFrom lets a replica follow; whose data left the line gets nothing.
 func (s *stageplay) streamFrom(n *server, a warden.Action) {
 	n.o.Upstream, n.o.LinkUp, n.o.Sealed, n.o.Member = a.Target, false, false, a.Name
+	n.o.NoSlot = n.noSlot
 	if a.Sync != nil {
 		n.o.Waits = a.Sync.String()
 	}

@@ -79,7 +79,7 @@ func Faults(c *Config, t *warden.Topology, nodes []Sighting, since warden.Instan
 			continue
 		}
 		stalled := stalls(p, n)
-		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) && r.called(t, n) && !stalled {
+		if n.ID == t.Primary || !n.Good || n.Down || n.SeenAt < since || n.Seen.NoFollow || r.follows(p, n) && r.called(t, n) && !stalled && !n.NoSlot {
 			continue
 		}
 		ft := Fault{Node: n.ID, To: r.upstream(p, n), Stalled: stalled, Foreign: !r.mayFollow(n), Primary: n.Seen.Role == warden.RolePrimary, Rejoin: Stranded(p.Seen, n.Seen)}
@@ -107,6 +107,20 @@ func (r *run) upstream(p, n *Sighting) warden.NodeID {
 func stalls(p, n *Sighting) bool {
 	return p.Seen.NoDemote && n.Seen.Role == warden.RoleReplica && !n.Seen.LinkUp && !n.Seen.Sealed &&
 		(n.Seen.LinkDown < 0 || n.Seen.LinkDown > stalledAfter)
+}
+
+// slot notes that a node is told whom to follow, which gives it a slot. Where
+// that fails, because there is none left, say, it is not tried all the time.
+func (r *run) slot(id warden.NodeID) {
+	young := slices.DeleteFunc(slices.Clone(r.s.slots), func(y syncing) bool { return r.now.Sub(y.at) >= slotRetry })
+	r.s.slots = append(young, syncing{id, r.now})
+}
+
+// WantsSlot reports whether a node is to be told whom to follow because it has
+// no slot. In groups with quorum durability whoever gets a name gets one.
+func (s *State) WantsSlot(c *Config, t *warden.Topology, id warden.NodeID, seen *warden.Observation, now warden.Instant) bool {
+	return seen.NoSlot && (!c.Durable || len(t.Sync) > 0) &&
+		!slices.ContainsFunc(s.slots, func(y syncing) bool { return y.node == id && now.Sub(y.at) < slotRetry })
 }
 
 // follows reports whether n replicates from whom it is to. A name of the primary p
@@ -175,6 +189,10 @@ func (r *run) repoint() {
 		if ft.Held || ft.Rejoin {
 			r.beyond(ft)
 			continue
+		}
+		if n := r.sc.node(ft.Node); n.NoSlot {
+			r.say("%s has no slot: told once more", ft.Node)
+			r.slot(ft.Node)
 		}
 		if ft.Stalled {
 			r.say("%s hears nothing of %s: told once more", ft.Node, ft.To)

@@ -67,6 +67,7 @@ const (
 	pollEvery       = 5 * warden.Millisecond
 	staleLook       = 50 * warden.Millisecond // a look this old is repeated before a promotion
 	retryClaim      = 150 * warden.Millisecond
+	slotRetry       = warden.Minute      // another try to give a node a slot
 	syncLimit       = 10 * warden.Second // Sentinel's SLAVE-RECONF-TIMEOUT
 	retryFirst      = warden.Second
 	retryMost       = 8 * warden.Second
@@ -140,6 +141,8 @@ type Sighting struct {
 	Belongs  bool // of the group's lineage
 	// Halfway: a rejoin command failed on it, so that it may be down for that.
 	Halfway bool
+	// NoSlot: it streams without a slot, and an order would give it one.
+	NoSlot bool
 }
 
 // Scene is everything outside this mind that a Step depends on.
@@ -207,7 +210,7 @@ type Retry struct {
 }
 
 // State is the mind's memory; all of it is of the current attempt but Retry,
-// Absent and the reports.
+// Absent, slots and the reports.
 type State struct {
 	Stage     Stage
 	Epoch     warden.Epoch
@@ -243,6 +246,8 @@ type State struct {
 
 	nextID uint64
 	Retry  []Retry
+	// slots are the nodes that were told to follow for the sake of a slot, and when.
+	slots []syncing
 	// Absent are members of the sync set that the primary does not stream to.
 	Absent []Absence
 	// Report is the story of the running attempt, Last of the one before, and

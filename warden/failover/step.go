@@ -46,7 +46,7 @@ func Advance(c *Config, s *State, sc *Scene, e Event, now warden.Instant) Effect
 
 // lasting is what of the memory outlives an attempt.
 func (s *State) lasting() State {
-	return State{nextID: s.nextID, confirmed: nothing, Retry: s.Retry, Absent: s.Absent, Last: s.Last, Moved: s.Moved}
+	return State{nextID: s.nextID, confirmed: nothing, Retry: s.Retry, Absent: s.Absent, slots: s.slots, Last: s.Last, Moved: s.Moved}
 }
 
 // begin starts what this leader was elected for.

@@ -120,7 +120,7 @@ func (s *stageplay) node(w *transcript.Words) error {
 	transcript.Word(w, "lineage", &o.Lineage)
 	transcript.Word(w, "before", &o.LineageBefore)
 	transcript.Number(w, "gains", &n.gains)
-	s.pgNode(w, o)
+	s.pgNode(w, n)
 	o.Empty, o.Syncing, o.NoFollow, n.slow = w.Has("empty"), w.Has("syncing"), w.Has("no-follow"), w.Has("slow")
 	s.monitor()
 	return nil

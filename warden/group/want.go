@@ -168,11 +168,12 @@ func (p *step) sightings() []failover.Sighting {
 	if p.seen != nil {
 		return p.seen
 	}
-	mc := p.monitorConfig()
+	mc, fc := p.monitorConfig(), p.failoverConfig()
 	out := make([]failover.Sighting, 0, len(p.s.mon.Nodes))
 	for _, n := range p.s.mon.Nodes {
 		out = append(out, failover.Sighting{ID: n.ID, Seen: n.Seen, SeenAt: n.SeenAt, Good: n.Health == warden.HealthGood,
-			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen), Halfway: p.s.fo.Halfway(n.ID)})
+			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen), Halfway: p.s.fo.Halfway(n.ID),
+			NoSlot: p.s.fo.WantsSlot(fc, &p.s.el.Reg.Chosen, n.ID, n.Seen, p.now)})
 	}
 	p.seen = out
 	return out
@@ -320,7 +321,7 @@ func (p *step) suspicious(t *warden.Topology) bool {
 			}
 		case n.ID == t.Primary && n.Seen.ReadOnly:
 			return true
-		case n.ID != t.Primary && n.Seen.From != "":
+		case n.ID != t.Primary && (n.Seen.From != "" || n.Seen.NoSlot):
 			return true
 		case stalling && n.ID != t.Primary && n.Seen.Role == warden.RoleReplica && !n.Seen.LinkUp:
 			return true // perhaps stalled

@@ -238,7 +238,7 @@ func (pl *pgLab) whole(primary *pgNode, members ...*pgNode) bool {
 				return false
 			}
 			o := v.Nodes[i].Observation
-			right := o.Role == warden.RoleReplica && o.LinkUp && o.Upstream == primary.Addr
+			right := o.Role == warden.RoleReplica && o.LinkUp && !o.NoSlot && o.Upstream == primary.Addr
 			if n == primary {
 				right = o.Role == warden.RolePrimary && !o.ReadOnly
 			}
