@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/spineldb/warden/discovery/gossip"
 	"github.com/spineldb/warden/discovery/neighbour"
 	"github.com/spineldb/warden/discovery/resp"
+	"github.com/spineldb/warden/discovery/rest"
 	"github.com/spineldb/warden/discovery/script"
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/shell"
@@ -103,6 +105,10 @@ type daemon struct {
 	store  *store.Store
 	gossip *gossip.Gossip
 	server *resp.Server
+	// rest holds nil where there is no HTTP, webCertificates is nil where it is in
+	// the clear.
+	rest            atomic.Pointer[rest.Server]
+	webCertificates *certificate.Keeper
 	// listeners are the open client ports.
 	listeners []net.Listener
 	shell     *shell.Shell
@@ -176,6 +182,7 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 		func() error { return o.keeper.Begin(d) },
 		d.startShell,
 		d.serveClients,
+		func() error { return d.serveHTTP(ctx, c.HTTP) },
 	} {
 		if err = step(); err != nil {
 			return d, err
@@ -295,6 +302,7 @@ func (d *daemon) announce(e warden.Event) {
 	e.Payload, e.Node = d.names.text(d.ids.translate(e.Payload)), d.names.show(e.Node)
 	if d.server != nil {
 		d.server.Publish(e)
+		d.notifyWeb()
 	}
 	for _, tell := range d.heard {
 		tell(e)
@@ -307,23 +315,28 @@ func (d *daemon) openCertificates(c config.Config) (err error) {
 		return nil
 	}
 	d.nodesByTLS = c.TLS.Nodes
-	d.certificates, err = certificate.Open(c.TLS, func(err error) {
-		if err != nil {
-			d.log.Warn("the certificates on disk are not taken, the old ones stay in use", "error", err)
-			return
-		}
-		d.log.Info("certificates renewed")
-	})
+	d.certificates, err = certificate.Open(c.TLS, d.certificatesChanged)
 	return err
+}
+
+// certificatesChanged tells what came of a change of the files.
+func (d *daemon) certificatesChanged(err error) {
+	if err != nil {
+		d.log.Warn("the certificates on disk are not taken, the old ones stay in use", "error", err)
+		return
+	}
+	d.log.Info("certificates renewed")
 }
 
 // renewCertificates reads them again at once, changed or not.
 func (d *daemon) renewCertificates() {
-	if d.certificates == nil {
-		return
-	}
-	if err := d.certificates.Reload(); err != nil {
-		d.log.Warn("the certificates on disk are not taken, the old ones stay in use", "error", err)
+	for _, k := range []*certificate.Keeper{d.certificates, d.webCertificates} {
+		if k == nil {
+			continue
+		}
+		if err := k.Reload(); err != nil {
+			d.log.Warn("the certificates on disk are not taken, the old ones stay in use", "error", err)
+		}
 	}
 }
 
@@ -432,6 +445,7 @@ func needRestart(have, want config.Config) (keys []string) {
 	add("requirepass", have.RequirePass == want.RequirePass)
 	add("acl_file", have.ACLFile == want.ACLFile)
 	add("tls", have.TLS == want.TLS)
+	add("http", have.HTTP == want.HTTP)
 	add("maxclients", have.MaxClients == want.MaxClients)
 	add("log_level", have.LogLevel == want.LogLevel)
 	return keys

@@ -285,6 +285,13 @@ func (h *hub) since(seq int64, limit int) (events []EventRecord, first, last int
 	return h.after(seq, limit)
 }
 
+// Kept are up to limit events that are kept after a number, the oldest first.
+func (s *Server) Kept(since int64, limit int) EventLog {
+	var log EventLog
+	log.Events, log.First, log.Last = s.hub.since(since, limit)
+	return log
+}
+
 // newest is since for the last n events.
 func (h *hub) newest(n int) (events []EventRecord, first, last int64) {
 	h.mu.Lock()

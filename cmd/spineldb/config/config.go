@@ -81,7 +81,9 @@ type Config struct {
 	ACLFile string
 	// TLS for clients and toward the nodes; zero: none. Port is 0 when clients
 	// are served by TLS alone.
-	TLS        TLS
+	TLS TLS
+	// HTTP is the port for health checks and the like.
+	HTTP       HTTP
 	MaxClients int
 	// DropIn: Sentinel's rules hold where ours differ (sentinel.conf): the
 	// replica priority before the position, and of the answers to PING only
@@ -242,8 +244,10 @@ func (c Config) hasInlineSecrets(text string) bool {
 	if c.RequirePass != "" || len(c.GossipKeys) > 0 {
 		return true
 	}
-	if c.TLS.KeyPassword != "" && strings.Contains(text, string(c.TLS.KeyPassword)) {
-		return true
+	for _, secret := range []Secret{c.TLS.KeyPassword, c.HTTP.Token, c.HTTP.TLS.KeyPassword} {
+		if secret != "" && strings.Contains(text, string(secret)) {
+			return true
+		}
 	}
 	return slices.ContainsFunc(c.Masters, func(m Master) bool {
 		return m.AuthPassword != "" && strings.Contains(text, string(m.AuthPassword))

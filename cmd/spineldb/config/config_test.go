@@ -64,6 +64,7 @@ func TestSample(t *testing.T) {
 	want := Config{
 		File: "/etc/warden.toml", Host: "0.0.0.0", Port: 26379, AnnouncePort: 26379, GossipPort: 27379,
 		DataDir: "/etc/warden-26379.data", MaxClients: 10000, LogLevel: slog.LevelInfo, TLS: TLS{ClientAuth: "yes"},
+		HTTP:    HTTP{Host: "127.0.0.1", Port: 8008},
 		Masters: []Master{defaultMaster("mymaster", "192.168.1.10:7878", 2)},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -92,6 +93,13 @@ tls_key_password_file = "pw"
 tls_ca_file = "/etc/ssl/ca.pem"
 tls_client_auth = "optional"
 tls_nodes = true
+[http]
+listen = "[2001:db8::5]:5004"
+token_file = "token"
+tls_cert_file = "hc.pem"
+tls_key_file = "hk.pem"
+tls_key_password = "another"
+tls_client_ca_file = "hca.pem"
 [[masters]]
 name = "cache.1"
 ip = "2001:DB8::10"
@@ -135,6 +143,8 @@ func TestEveryKey(t *testing.T) {
 		switch path {
 		case "/etc/w/pw":
 			return []byte("pass word \r\n"), 0o600, nil
+		case "/etc/w/token":
+			return []byte("pass word of file\n"), 0o600, nil
 		case "/bin/r":
 			return nil, 0o755, errTooLarge
 		}
@@ -155,6 +165,9 @@ func TestEveryKey(t *testing.T) {
 			Port: 5003, CertFile: "/etc/w/c.pem", KeyFile: "/etc/w/k.pem", CAFile: "/etc/ssl/ca.pem", KeyPassword: "pass word ",
 			ClientAuth: "optional", Nodes: true,
 		},
+		HTTP: HTTP{Host: "2001:db8::5", Port: 5004, Asked: true, Token: "pass word of file", TLS: TLS{
+			Port: 1, CertFile: "/etc/w/hc.pem", KeyFile: "/etc/w/hk.pem", CAFile: "/etc/w/hca.pem", KeyPassword: "another", ClientAuth: "yes",
+		}},
 		Masters: []Master{{
 			Name: "cache.1", Primary: "[2001:db8::10]:7000", Nodes: []warden.NodeID{"db2:7001"}, Quorum: 2, Wardens: 3,
 			DownAfter: 90 * warden.Second, CrashAfter: 500 * warden.Millisecond, FailoverTimeout: 60 * warden.Minute,

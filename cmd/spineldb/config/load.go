@@ -24,6 +24,7 @@ func (l *loader) resolve(path string) string {
 func (l *loader) load() Config {
 	s := l.section("", l.doc.values)
 	c := l.loadTop(s)
+	c.HTTP = l.loadHTTP(s)
 	tables := l.masterTables(s)
 	s.finish(masterKeys(), "under [[masters]]")
 

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+
+	"github.com/spineldb/warden/cmd/spineldb/certificate"
+	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/discovery/rest"
+)
+
+// serveHTTP opens the port for health checks, state, events and orders. It comes
+// last: who asked earlier would be told that there are no groups. ctx bounds the
+// opening.
+func (d *daemon) serveHTTP(ctx context.Context, c config.HTTP) error {
+	if c.Port == 0 {
+		return nil
+	}
+	secure, err := d.webTLS(c)
+	if err != nil {
+		return err
+	}
+	addr := net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	switch {
+	case err != nil && !c.Asked && errors.Is(err, syscall.EADDRINUSE):
+		// Several Wardens on one machine are no reason not to watch anything.
+		d.log.Warn("no HTTP: another process, perhaps another Warden, uses the usual address: set listen under [http] to another one, or to \"off\"", "addr", addr)
+		return nil
+	case err != nil:
+		return fmt.Errorf("open HTTP port %s (key listen under [http]): %w (is another process using the port?)", addr, err)
+	}
+	web, err := rest.New(rest.Options{
+		Directory: shown{directory{d.shell, d}}, Log: d.kept, Process: string(d.store.Identity()[:8]) + "r" + strconv.FormatUint(uint64(d.store.Run()), 10),
+		Token: string(c.Token), Extra: d.pages(), Logger: d.log,
+	})
+	if err == nil {
+		err = web.Serve(l, secure)
+	}
+	if err != nil {
+		_ = l.Close()
+		return err
+	}
+	d.rest.Store(web)
+	d.onStop("HTTP", web.Shutdown)
+	d.log.Info("HTTP is served", "addr", l.Addr().String(), "tls", secure != nil, "orders", c.Token != "")
+	return nil
+}
+
+// webTLS is how HTTP is made safe, nil where it is in the clear.
+func (d *daemon) webTLS(c config.HTTP) (_ *tls.Config, err error) {
+	if c.TLS.CertFile == "" {
+		return nil, nil
+	}
+	d.webCertificates, err = certificate.Open(c.TLS, d.certificatesChanged)
+	if err != nil {
+		return nil, fmt.Errorf("serve HTTP by TLS (keys under [http]): %w", err)
+	}
+	return d.webCertificates.Server(), nil
+}
+
+// pages are what is served beside health checks and orders, by path.
+func (d *daemon) pages() map[string]http.Handler { return nil }
+
+// kept are the events that this process remembers.
+func (d *daemon) kept(since int64, limit int) (events []rest.Event, first, last int64) {
+	log := d.server.Kept(since, limit)
+	events = make([]rest.Event, len(log.Events))
+	for i, e := range log.Events {
+		events[i] = rest.Event(e)
+	}
+	return events, log.First, log.Last
+}
+
+// notifyWeb tells the readers of events by HTTP of a new one.
+func (d *daemon) notifyWeb() {
+	if web := d.rest.Load(); web != nil {
+		web.Notify()
+	}
+}

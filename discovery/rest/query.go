@@ -1,0 +1,173 @@
+package rest
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// tag is a condition about what the operator wishes for a node.
+type tag struct{ name, value string }
+
+// tagNames are the tags that can be asked for.
+func tagNames() []string { return []string{"nofailover", "noloadbalance", "nosync", "replicatefrom"} }
+
+// conditions judges the tags of a question.
+func conditions(a *asked) string {
+	o := &a.node.Observation
+	for _, t := range a.tags {
+		have := ""
+		switch t.name {
+		case "nofailover":
+			have = strconv.FormatBool(o.Priority == 0)
+		case "noloadbalance":
+			have = strconv.FormatBool(o.Unannounced)
+		case "nosync":
+			have = strconv.FormatBool(o.NoSync)
+		case "replicatefrom":
+			have = string(o.From)
+		}
+		if have != t.value {
+			return fmt.Sprintf("its tag %s is %q, not %q", t.name, have, t.value)
+		}
+	}
+	return ""
+}
+
+// parameters reads a query, in which each name may stand once. allowed are the
+// names there may be; tags are allowed where "tag_" is.
+func parameters(raw string, allowed ...string) (map[string]string, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the query cannot be read: write name=value, joined by &")
+	}
+	out := make(map[string]string, len(values))
+	for name, all := range values {
+		isTag := strings.HasPrefix(name, "tag_") && slices.Contains(allowed, "tag_")
+		switch {
+		case !isTag && !slices.Contains(allowed, name):
+			return nil, unknown("parameter", name, allowed)
+		case len(all) > 1:
+			return nil, fmt.Errorf("parameter %s is given twice: keep one of the two", clip(name))
+		}
+		out[name] = all[0]
+	}
+	return out, nil
+}
+
+// readConditions puts what a query demands of a node into a question.
+func (a *asked) readConditions(given map[string]string) (err error) {
+	a.lag = -1
+	if text, ok := given["lag"]; ok {
+		if a.lag, err = parseBytes(text); err != nil {
+			return err
+		}
+	}
+	for name, value := range given {
+		name, isTag := strings.CutPrefix(name, "tag_")
+		if !isTag {
+			continue
+		}
+		if !slices.Contains(tagNames(), name) {
+			return unknown("tag", name, tagNames())
+		}
+		if name == "replicatefrom" && value != "" {
+			node, err := warden.ParseNode(value)
+			if err != nil {
+				return fmt.Errorf("parameter tag_replicatefrom: %w", err)
+			}
+			value = string(node)
+		} else if name != "replicatefrom" && value != "true" && value != "false" {
+			return fmt.Errorf("parameter tag_%s is %q: choose true or false", name, clip(value))
+		}
+		a.tags = append(a.tags, tag{name, value})
+	}
+	return nil
+}
+
+// parseBytes reads a number of bytes, alone or with a unit: 1048576, 16MB, 1 GiB.
+// Units are powers of 1024, as PostgreSQL has them.
+func parseBytes(text string) (int64, error) {
+	wrong := fmt.Errorf("parameter lag is %q: write a number of bytes, or one with B, kB, MB, GB or TB", clip(text))
+	digits := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 {
+		return 0, wrong
+	}
+	unit := strings.ToUpper(strings.TrimSpace(text[len(digits):]))
+	power := slices.Index([]string{"B", "KB", "MB", "GB", "TB"}, strings.Replace(unit, "IB", "B", 1))
+	if unit == "" {
+		power = 0
+	}
+	if power < 0 {
+		return 0, wrong
+	}
+	for range power {
+		if n > math.MaxInt64/1024 {
+			return 0, wrong
+		}
+		n *= 1024
+	}
+	return n, nil
+}
+
+// unknown says what was probably meant.
+func unknown(kind, name string, known []string) error {
+	if near := nearest(name, known); near != "" {
+		return fmt.Errorf("unknown %s %q: did you mean %q?", kind, clip(name), near)
+	}
+	return fmt.Errorf("unknown %s %q: there are %s", kind, clip(name), strings.Join(known, ", "))
+}
+
+// clip bounds what is quoted of a request.
+func clip(s string) string {
+	const most = 64
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+// nearest is the known word that a wrong one was probably meant to be, "" when
+// none is near.
+func nearest(word string, known []string) string {
+	word = strings.ToLower(word)
+	if len(word) > 32 {
+		return ""
+	}
+	best, least := "", max(len(word)/3, 1)+1
+	for _, k := range known {
+		if d := distance(word, k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters have to be added, removed or changed.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
