@@ -138,6 +138,7 @@ const (
 	WishForget     Wish = "forget" // take a Warden off the list
 	WishRecover    Wish = "recover"
 	WishReset      Wish = "reset" // forget nodes that cannot be reached
+	WishDrill      Wish = "drill" // say what would happen if the primary died now
 	// WishRelease undoes a seal without a majority. One Warden does it alone,
 	// beside the group's mind.
 	WishRelease Wish = "release"
@@ -179,6 +180,8 @@ type Answer struct {
 	Code string `json:"code,omitempty"`
 	// Text explains it and names the remedy.
 	Text string `json:"text,omitempty"`
+	// Drill is what was asked for with WishDrill.
+	Drill *Drill `json:"drill,omitempty"`
 }
 
 // Directory is what the client-facing servers read, and where they bring

@@ -38,8 +38,8 @@
 // &__sentinel__:hello.
 //
 // The command line of this program: +hello +ping +warden|status +warden|explain
-// +warden|events +sentinel|ckquorum +subscribe +unsubscribe and the channel
-// &__warden__:events to look; +warden to give orders as well.
+// +warden|events +warden|drill +sentinel|ckquorum +subscribe +unsubscribe and
+// the channel &__warden__:events to look; +warden to give orders as well.
 //
 // # What is safer than in Redis
 //

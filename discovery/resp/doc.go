@@ -46,6 +46,7 @@
 //
 //	WARDEN STATUS [group]                            [Status] this Warden and its groups
 //	WARDEN EXPLAIN group                             [Explanation] why things are as they are
+//	WARDEN DRILL group                               [warden.Answer] what if the primary died now
 //	WARDEN FAILOVER group [TO host:port] [NOWAIT]    [warden.Answer]
 //	WARDEN SWITCHOVER group [TO host:port] [NOWAIT]  [warden.Answer]
 //	WARDEN PAUSE group                               [warden.Answer]

@@ -27,6 +27,7 @@ func TestOrdersReachTheDirectory(t *testing.T) {
 		{"WARDEN SWITCHOVER mymaster", warden.Command{Wish: warden.WishSwitchover, Wait: true}},
 		{"WARDEN PAUSE mymaster", warden.Command{Wish: warden.WishPause}},
 		{"WARDEN RESUME mymaster", warden.Command{Wish: warden.WishResume}},
+		{"WARDEN DRILL mymaster", warden.Command{Wish: warden.WishDrill}},
 		{"WARDEN RESET mymaster", warden.Command{Wish: warden.WishReset}},
 		{"WARDEN FORGET mymaster " + idB, warden.Command{Wish: warden.WishForget, Wardens: []warden.WardenID{idB}}},
 		{"WARDEN RECOVER mymaster LOST " + idB + "," + idC + "," + idB,
@@ -57,6 +58,7 @@ func TestMistakesAreNoOrders(t *testing.T) {
 		"WARDEN FAILOVER mymaster TO 1.2.3.4:5 TO 1.2.3.4:5", "WARDEN SWITCHOVER mymaster NOW", "WARDEN PAUSE nobody",
 		"WARDEN FORGET mymaster 1234", "WARDEN FORGET mymaster " + strings.ToUpper(runA), "WARDEN FORGET nobody " + idB,
 		"WARDEN RECOVER mymaster FOUND " + idB, "WARDEN RECOVER mymaster LOST " + idB + ",", "WARDEN NONSENSE", "WARDEN",
+		"WARDEN DRILL", "WARDEN DRILL nobody", "WARDEN DRILL mymaster 10.0.0.2:6379",
 		"WARDEN RELEASE", "WARDEN RELEASE nobody", "WARDEN RELEASE mymaster GONE", "WARDEN RELEASE mymaster GONE a,b:1", "WARDEN RELEASE mymaster LOST a:1",
 		"SENTINEL FAILOVER", "SENTINEL FAILOVER mymaster now", "WARDEN RESUME mymaster now",
 	} {

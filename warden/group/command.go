@@ -23,6 +23,11 @@ func (p *step) commanded(e Commanded) {
 		p.answer(e.ID, warden.VerdictDone, "", "")
 		return
 	}
+	if e.Command.Wish == warden.WishDrill {
+		d := p.drill()
+		p.f.Answers = append(p.f.Answers, CommandAnswer{ID: e.ID, Answer: warden.Answer{Verdict: warden.VerdictDone, Drill: &d}})
+		return
+	}
 	want, code, text := p.commandWish(e.Command)
 	switch {
 	case code == "done" && (s.mon.Tilt || !p.majorityHeard()):
