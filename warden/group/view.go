@@ -16,6 +16,9 @@ func age(now, at warden.Instant) warden.Duration {
 	return now.Sub(at)
 }
 
+// Epoch is the epoch of the agreed topology; 0 before the first agreement.
+func Epoch(s *State) warden.Epoch { return s.el.Reg.Chosen.Epoch }
+
 // View is everything that can be shown of the group, at the instant now. It
 // changes nothing.
 func View(c Config, s State, now warden.Instant) warden.GroupView {

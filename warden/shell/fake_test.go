@@ -70,7 +70,7 @@ func (s *script) setWatch(w ...group.Watched) {
 	s.watch = w
 }
 
-func (m fakeMind) Step(_ group.Config, e group.Event, now warden.Instant) (Mind, group.Effects) {
+func (m fakeMind) Step(_ *group.Config, e group.Event, now warden.Instant) (Mind, group.Effects) {
 	m.script.mu.Lock()
 	think := m.script.think
 	m.script.mu.Unlock()
@@ -84,16 +84,18 @@ func (m fakeMind) Step(_ group.Config, e group.Event, now warden.Instant) (Mind,
 	return next, think(e, now)
 }
 
-func (m fakeMind) View(c group.Config, now warden.Instant) warden.GroupView {
+func (m fakeMind) View(c *group.Config, now warden.Instant) warden.GroupView {
 	return warden.GroupView{Name: c.Group, At: now, Primary: m.Primary(c), Quorum: c.Quorum,
 		Promise: warden.Epoch(m.steps), Topology: warden.Topology{Version: warden.Version{Epoch: 7}}}
 }
 
-func (m fakeMind) Primary(group.Config) warden.NodeID {
+func (m fakeMind) Primary(*group.Config) warden.NodeID {
 	return warden.NodeID(fmt.Sprintf("step%d:1", m.steps))
 }
 
-func (m fakeMind) Watch(group.Config, warden.Instant) []group.Watched {
+func (m fakeMind) Epoch() warden.Epoch { return 7 }
+
+func (m fakeMind) Watch(*group.Config, warden.Instant) []group.Watched {
 	m.script.mu.Lock()
 	defer m.script.mu.Unlock()
 	return m.script.watch

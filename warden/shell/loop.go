@@ -13,7 +13,14 @@ import (
 // TickMax is the longest time between two Steps of a group: after so long
 // without any other event comes a Tick. The mind notices by a Step that comes
 // far too late that this process stood still (TILT).
-const TickMax = 100 * warden.Millisecond
+//
+// It is a little less than the silence that the mind counts at most for one
+// pause, so that no silence is lost.
+const TickMax = 240 * warden.Millisecond
+
+// tickGrid is what ticks of all groups come together on, at most so much too
+// early: hundreds of groups that wake up one by one cost more than their work.
+const tickGrid = 40 * warden.Millisecond
 
 // tickMin keeps a mind whose Wake lies in the past from turning in circles.
 const tickMin = warden.Millisecond
@@ -21,7 +28,7 @@ const tickMin = warden.Millisecond
 // shown is what queries read: one mind, and the configuration it thought with.
 type shown struct {
 	mind    Mind
-	config  group.Config
+	config  *group.Config
 	primary warden.NodeID // asked for far more often than it changes
 }
 
@@ -36,7 +43,7 @@ type change struct {
 // the rest is safe for concurrent use.
 type loop struct {
 	mind    Mind
-	config  group.Config
+	config  *group.Config
 	wake    warden.Instant // of the last step; zero: no wish
 	stepped warden.Instant // the last step
 
@@ -59,7 +66,7 @@ type loop struct {
 func newLoop(o *env, m *mender, g GroupOptions, reg warden.Register) *loop {
 	now := o.Clock()
 	l := &loop{
-		name: g.Config.Group, options: o, config: g.Config, mended: m,
+		name: g.Config.Group, options: o, config: &g.Config, mended: m,
 		log:     o.Logger.With("group", string(g.Config.Group)),
 		mind:    o.NewMind(g.Config, reg, now),
 		inbox:   newInbox(),
@@ -68,7 +75,7 @@ func newLoop(o *env, m *mender, g GroupOptions, reg warden.Register) *loop {
 	}
 	l.record = newRecorder(o, g.Config, reg, now)
 	l.watch = newWatch(o, l.name, g.Adapter, l.introduction, l.inbox.put)
-	l.watch.helloEvery.Store(int64(g.Config.HelloInterval))
+	l.watch.pace(l.config)
 	l.orders = newOrders(o, l.name, g.Adapter, l.watch, l.inbox.put)
 	l.orders.commands = g.Commands
 	l.publish(l.mind)
@@ -143,6 +150,7 @@ func (l *loop) next(now warden.Instant) (group.Event, bool) {
 // due is when the next Tick has to come.
 func (l *loop) due() warden.Instant {
 	due := l.stepped.Add(TickMax)
+	due -= due % warden.Instant(tickGrid)
 	if l.wake != 0 && l.wake < due {
 		due = l.wake
 	}
@@ -152,14 +160,14 @@ func (l *loop) due() warden.Instant {
 // apply takes over a new configuration. Another adapter means other
 // credentials: links and sessions are opened anew with it.
 func (l *loop) apply(c change) {
-	l.config = c.config
-	l.watch.helloEvery.Store(int64(c.config.HelloInterval))
+	l.config = &c.config
+	l.watch.pace(l.config)
 	l.orders.instruct(c.commands)
 	if c.adapter != nil {
 		l.watch.adopt(c.adapter)
 		l.orders.adopt(c.adapter)
 	}
-	l.record.configured(l.config, l.options.Clock())
+	l.record.configured(c.config, l.options.Clock())
 	l.publish(l.mind)
 	l.watch.sync(l.mind.Watch(l.config, l.options.Clock()))
 }
@@ -173,6 +181,5 @@ func (l *loop) publish(m Mind) {
 // introduction is what the hello on this group's nodes says.
 func (l *loop) introduction() warden.Hello {
 	s := l.shown.Load()
-	v := s.mind.View(s.config, l.options.Clock())
-	return warden.Hello{ID: l.options.ID, Group: l.name, Epoch: v.Topology.Epoch, Primary: v.Primary}
+	return warden.Hello{ID: l.options.ID, Group: l.name, Epoch: s.mind.Epoch(), Primary: s.primary}
 }

@@ -78,7 +78,7 @@ func TestRealMindReplays(t *testing.T) {
 	err = Replay(f, func(c group.Config, reg warden.Register, now warden.Instant) Mind {
 		config = c
 		return newGroupMind(c, reg, now)
-	}, func(_ Recorded, m Mind, _ group.Effects) { got = m.View(config, 0) })
+	}, func(_ Recorded, m Mind, _ group.Effects) { got = m.View(&config, 0) })
 	if err != nil {
 		t.Fatal(err)
 	}

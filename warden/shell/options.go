@@ -119,6 +119,7 @@ type env struct {
 	local atomic.Pointer[string]
 	// told is what others are told since Readdress; nil: what Options say.
 	told atomic.Pointer[told]
+	crew *crew
 }
 
 // told are the parts of our addresses that may change.
@@ -165,7 +166,7 @@ func newEnv(o Options) (*env, error) {
 		o.NewMind = newGroupMind
 	}
 	o.Groups = slices.Clone(o.Groups)
-	return &env{Options: o}, nil
+	return &env{Options: o, crew: newCrew()}, nil
 }
 
 // check refuses groups that could not run side by side.

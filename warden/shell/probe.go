@@ -22,8 +22,9 @@ type watch struct {
 	put     func(group.Event)
 	ctx     context.Context
 	wg      sync.WaitGroup
-	// helloEvery is the Duration between two hellos on one node.
-	helloEvery atomic.Int64
+	// helloEvery is the Duration between two hellos on one node, knockEvery
+	// that between two knocks.
+	helloEvery, knockEvery atomic.Int64
 
 	wanted []group.Watched // of the last sync
 	claim  warden.Claim    // the newest mark; zero epoch: none yet
@@ -35,6 +36,12 @@ type watch struct {
 
 func newWatch(o *env, name warden.GroupName, a warden.Adapter, hello func() warden.Hello, put func(group.Event)) *watch {
 	return &watch{options: o, group: name, adapter: a, hello: hello, put: put, vigils: map[warden.NodeID]*vigil{}}
+}
+
+// pace takes over how often to speak and to knock.
+func (w *watch) pace(c *group.Config) {
+	w.helloEvery.Store(int64(c.HelloInterval))
+	w.knockEvery.Store(int64(max(KnockEvery, c.DownAfter)))
 }
 
 // start says until when links are kept.
@@ -50,7 +57,7 @@ func (w *watch) sync(wanted []group.Watched) {
 	if slices.Equal(w.wanted, wanted) || w.ctx.Err() != nil {
 		return
 	}
-	w.wanted = slices.Clone(wanted)
+	w.wanted = wanted
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	stale := maps.Clone(w.vigils)
@@ -154,6 +161,14 @@ func phase(name warden.GroupName, node warden.NodeID) uint64 {
 	h.Write([]byte{0})
 	h.Write([]byte(node))
 	return h.Sum64()
+}
+
+// together rounds a phase so that what is done in turn for hundreds of nodes is
+// done for some of them at the same time: waking up costs more than the work.
+func together(phase uint64, every warden.Duration) uint64 {
+	e := max(uint64(every), 1)
+	offset := phase % e
+	return offset - offset%max(min(uint64(tickGrid), e/8), 1)
 }
 
 // turn is the first instant after now that lies on the grid of the given

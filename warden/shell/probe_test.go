@@ -198,7 +198,7 @@ func TestLooksAreSpread(t *testing.T) {
 	for i := range groups {
 		p := phase(warden.GroupName(fmt.Sprintf("group-%d", i)), "10.0.0.1:6379")
 		first[p%uint64(firstLook)*slots/uint64(firstLook)]++
-		wait := turn(now, p, warden.Second).Sub(now)
+		wait := turn(now, together(p, warden.Second), warden.Second).Sub(now)
 		later[min(int(wait*slots/warden.Second), slots-1)]++
 	}
 	for i := range slots {

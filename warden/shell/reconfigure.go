@@ -126,7 +126,7 @@ func (s *Shell) revive(gone map[warden.GroupName]*loop, before map[warden.GroupN
 				continue
 			}
 		}
-		loops, err := s.prepare([]GroupOptions{{Config: l.shown.Load().config, Adapter: l.watch.current(), Commands: l.orders.instructed()}})
+		loops, err := s.prepare([]GroupOptions{{Config: *l.shown.Load().config, Adapter: l.watch.current(), Commands: l.orders.instructed()}})
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -67,7 +67,7 @@ func TestRecordReplays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := final.View(group.Config{}, 0).Promise; got != last.Promise {
+	if got := final.View(&group.Config{}, 0).Promise; got != last.Promise {
 		t.Errorf("replay ends after %d steps, the run did after %d", got, last.Promise)
 	}
 	if got, want := again.events.all(), b.script.events.all(); !reflect.DeepEqual(got, want) {

@@ -27,18 +27,18 @@ func Replay(record io.Reader, newMind func(group.Config, warden.Register, warden
 	lines := bufio.NewScanner(record)
 	lines.Buffer(nil, recordMax)
 	var mind, before Mind
-	var config group.Config
+	var config *group.Config
 	for n := 1; lines.Scan(); n++ {
 		var line Recorded
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			return fmt.Errorf("read record, line %d: %w", n, err)
 		}
 		if line.Config != nil {
-			config = *line.Config
+			config = line.Config
 		}
 		switch {
-		case line.Kind == "start" && line.Register != nil:
-			mind, before = newMind(config, *line.Register, line.At), nil
+		case line.Kind == "start" && line.Register != nil && config != nil:
+			mind, before = newMind(*config, *line.Register, line.At), nil
 		case mind == nil:
 		case line.Missing > 0:
 			return fmt.Errorf("read record, line %d: %w of %d lines", n, ErrGap, line.Missing)

@@ -302,12 +302,13 @@ func processorTime(b *testing.B) time.Duration {
 // quietMind never changes.
 type quietMind struct{ watch []group.Watched }
 
-func (m *quietMind) Step(group.Config, group.Event, warden.Instant) (Mind, group.Effects) {
+func (m *quietMind) Step(*group.Config, group.Event, warden.Instant) (Mind, group.Effects) {
 	return m, group.Effects{}
 }
-func (m *quietMind) View(group.Config, warden.Instant) warden.GroupView { return warden.GroupView{} }
-func (m *quietMind) Primary(group.Config) warden.NodeID                 { return "" }
-func (m *quietMind) Watch(group.Config, warden.Instant) []group.Watched { return m.watch }
+func (m *quietMind) View(*group.Config, warden.Instant) warden.GroupView { return warden.GroupView{} }
+func (m *quietMind) Primary(*group.Config) warden.NodeID                 { return "" }
+func (m *quietMind) Watch(*group.Config, warden.Instant) []group.Watched { return m.watch }
+func (m *quietMind) Epoch() warden.Epoch                                 { return 0 }
 
 // waiting is the number of events in the queue.
 func (b *inbox) waiting() int {

@@ -12,7 +12,8 @@ import (
 
 // The pace of what the mind does not ask for by itself.
 const (
-	// KnockEvery is the time between two new connections beside the kept one.
+	// KnockEvery is the time between two new connections beside the kept one,
+	// at least: where down_after is longer, nobody is in a hurry.
 	KnockEvery = 10 * warden.Second
 	// KnockDeadline ends a knock: a server that takes longer to accept a
 	// connection is of no use to its clients either.
@@ -112,8 +113,8 @@ func (v *vigil) run(ctx context.Context) {
 	clock := v.watch.options.Clock
 	now := clock()
 	look := now.Add(warden.Duration(v.phase % uint64(firstLook)))
-	knock := turn(now, v.phase, KnockEvery)
-	hello := turn(now, v.phase, warden.Duration(v.watch.helloEvery.Load()))
+	knock := v.turn(now, v.watch.knockEvery.Load())
+	hello := v.turn(now, v.watch.helloEvery.Load())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -132,11 +133,11 @@ func (v *vigil) run(ctx context.Context) {
 		now = clock()
 		if now >= knock {
 			v.aside(ctx, &v.knocking, v.knock)
-			knock = turn(now, v.phase, KnockEvery)
+			knock = v.turn(now, v.watch.knockEvery.Load())
 		}
 		if now >= hello {
 			v.aside(ctx, &v.greeting, v.greet)
-			hello = turn(now, v.phase, warden.Duration(v.watch.helloEvery.Load()))
+			hello = v.turn(now, v.watch.helloEvery.Load())
 		}
 		if now >= look {
 			v.look(ctx)
@@ -147,7 +148,13 @@ func (v *vigil) run(ctx context.Context) {
 
 // next is when the look after the last one is due.
 func (v *vigil) next() warden.Instant {
-	return max(turn(v.started, v.phase, warden.Duration(v.every.Load())), v.started.Add(lookGap))
+	return max(v.turn(v.started, v.every.Load()), v.started.Add(lookGap))
+}
+
+// turn is when something that is done every so many nanoseconds is due after
+// now.
+func (v *vigil) turn(now warden.Instant, every int64) warden.Instant {
+	return turn(now, together(v.phase, warden.Duration(every)), warden.Duration(every))
 }
 
 // look looks once and reports. A look that the end of the watch cut off says
@@ -176,7 +183,9 @@ func (v *vigil) aside(ctx context.Context, busy *atomic.Bool, do func(context.Co
 	if !v.alive || !busy.CompareAndSwap(false, true) {
 		return
 	}
-	v.wg.Go(func() {
+	v.wg.Add(1)
+	v.watch.options.crew.do(func() {
+		defer v.wg.Done()
 		defer busy.Store(false)
 		do(ctx)
 	})
