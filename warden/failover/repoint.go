@@ -283,8 +283,8 @@ func (r *run) unseen() bool {
 // synced reports whether a re-pointed node needs no more watching.
 func (r *run) synced(y syncing) bool {
 	n, p := r.sc.node(y.node), r.sc.node(r.sc.Base.Primary)
-	if n == nil || n.Down || p == nil {
-		return true
+	if n == nil || n.Down || p == nil || p.Down {
+		return true // from a dead primary nothing arrives, and a failover waits for the leader to end
 	}
 	to := r.upstream(p, n)
 	switch {
