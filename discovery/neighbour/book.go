@@ -109,7 +109,9 @@ type Book struct {
 	// other Wardens are known by for certain, whatever the age.
 	met   map[string]warden.Instant
 	peers map[string]bool
-	told  []func() // what is to be told, in order
+	// any: a Sentinel was met, in whatever group. Mostly there is none.
+	any  bool
+	told []func() // what is to be told, in order
 
 	telling sync.Mutex
 }
@@ -271,6 +273,9 @@ func (b *Book) isWarden(id string, now warden.Instant) bool {
 
 // drop takes Sentinels off every page.
 func (b *Book) drop(gone func(*neighbour) bool) {
+	if !b.any {
+		return // the hellos of hundreds of groups come by here
+	}
 	now := b.o.Clock()
 	for _, g := range b.groups {
 		n := len(g.sentinels)
@@ -359,6 +364,7 @@ func (b *Book) add(g *groupBook, s Sentinel, now warden.Instant) *neighbour {
 	}
 	n := &neighbour{Sentinel: s, listed: now}
 	at, _ := slices.BinarySearchFunc(g.sentinels, s.ID, byID)
+	b.any = true
 	g.sentinels = slices.Insert(g.sentinels, at, n)
 	return n
 }
