@@ -102,6 +102,7 @@ type opening struct {
 type daemon struct {
 	log    *slog.Logger
 	began  time.Time
+	loads  uint64 // how often the groups were made from a configuration
 	store  *store.Store
 	gossip *gossip.Gossip
 	server *resp.Server

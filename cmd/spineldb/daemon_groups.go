@@ -39,6 +39,7 @@ type clothes struct {
 func (d *daemon) groups(s setup) []shell.GroupOptions {
 	out := make([]shell.GroupOptions, 0, len(s.Masters))
 	client := net.JoinHostPort(s.AnnounceHost(), strconv.Itoa(s.AnnouncePort))
+	d.loads++
 	timers, point := d.steward.given(), d.steward.crashPoint()
 	if point == "" {
 		point = os.Getenv("WARDEN_CRASH_POINT")
@@ -57,9 +58,9 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 				NameConfirmed: m.Adapter == config.AdapterPostgres,
 				Durable:       m.Durable, SyncStandbys: m.SyncStandbys, SyncGroupSize: m.SyncGroupSize, MemberTimeout: m.MemberTimeout,
 				SyncStrict: m.SyncStrict, MaxLag: m.MaxLag, FenceCommand: m.FenceCommand != nil, RejoinCommand: m.RejoinCommand != nil,
-				FenceRequired: m.FenceRequired, CommandTimeout: m.CommandTimeout,
+				FenceRequired: m.FenceRequired, CommandTimeout: m.CommandTimeout, RejoinTimeout: m.RejoinTimeout,
 			},
-			CrashPoint: point,
+			Load: d.loads, CrashPoint: point,
 		}
 		if every := millis(timers, timerPublish); every > 0 {
 			g.HelloInterval = every

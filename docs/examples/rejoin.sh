@@ -39,7 +39,7 @@
 #                    --map and all other files are then those of that host
 #
 # It may be run again at any time, also after it was killed half-way. Raise
-# command_timeout to what a base backup takes: a killed one begins anew.
+# rejoin_timeout to what a base backup takes: a killed one begins anew.
 # Tablespaces are not supported.
 set -euo pipefail
 

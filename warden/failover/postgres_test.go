@@ -13,7 +13,7 @@ func (s *stageplay) postgres(w *transcript.Words) {
 	s.pg = true
 	c, t := &s.c, &s.scene.Base
 	c.RejoinCommand, c.FenceCommand, c.FenceRequired = w.Has("rejoin"), w.Has("fence") || w.Has("fence-required"), w.Has("fence-required")
-	c.CommandTimeout = 10 * warden.Second
+	c.CommandTimeout, c.RejoinTimeout = 10*warden.Second, 30*warden.Second
 	c.NameConfirmed = w.Has("withdraw")
 	transcript.Number(w, "max-lag", &c.MaxLag)
 	c.Durable, c.SyncStandbys, c.MemberTimeout, c.SyncStrict = w.Has("durable"), 1, 10*warden.Second, !w.Has("lax")

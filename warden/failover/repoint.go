@@ -227,7 +227,7 @@ func (r *run) beyond(ft Fault) {
 		return
 	}
 	r.note("+rejoin-started", ft.Node, "")
-	r.act(warden.ActRejoin, ft.Node, r.sc.Base.Primary, r.c.CommandTimeout)
+	r.act(warden.ActRejoin, ft.Node, r.sc.Base.Primary, r.c.RejoinTimeout)
 }
 
 // rejoined: the operator's command ended.
@@ -239,9 +239,10 @@ func (r *run) rejoined(p pending, d ActionDone) {
 		r.say("%s was rejoined behind %s", p.node, r.sc.Base.Primary)
 		return
 	}
-	r.muchLater(p.node).Rejoin = true
-	r.note("-rejoin-failed", p.node, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why))
-	r.say("%s could not be rejoined: %s %s", p.node, d.Result.Outcome, d.Result.Why)
+	x := r.muchLater(p.node)
+	x.Rejoin, x.Why = true, fmt.Sprintf("%s %s", d.Result.Outcome, d.Result.Why)
+	r.note("-rejoin-failed", p.node, x.Why)
+	r.say("%s could not be rejoined: %s", p.node, x.Why)
 }
 
 // bestEffort sends every node that is left behind the primary, all at once:
@@ -374,6 +375,27 @@ const maxRejoins = 20
 // then it may be down because the command stopped it.
 func (s *State) Halfway(id warden.NodeID) bool {
 	return slices.ContainsFunc(s.Retry, func(x Retry) bool { return x.Node == id && x.Rejoin && x.Failures < maxRejoins })
+}
+
+// Rejoined is what is known of the rejoin command that failed on a node, nil if
+// none did.
+func (s *State) Rejoined(id warden.NodeID) *Retry {
+	i := slices.IndexFunc(s.Retry, func(x Retry) bool { return x.Node == id && x.Rejoin })
+	if i < 0 {
+		return nil
+	}
+	return &s.Retry[i]
+}
+
+// Again lets every rejoin that failed be tried at once, as an operator asks for who
+// has mended what kept it from working.
+func (s *State) Again() {
+	s.Retry = slices.Clone(s.Retry)
+	for i := range s.Retry {
+		if x := &s.Retry[i]; x.Rejoin {
+			x.At, x.Failures = 0, 0
+		}
+	}
 }
 
 // muchLater is later for what people will have to look at: each attempt costs an

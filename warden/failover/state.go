@@ -48,10 +48,10 @@ type Policy struct {
 	// candidate may lack (0: any number), in groups that are not Durable.
 	MaxLag int64
 	// FenceCommand and RejoinCommand: the operator gave such a program, which
-	// takes at most CommandTimeout. FenceRequired: nobody is promoted before the
+	// takes at most CommandTimeout and RejoinTimeout. FenceRequired: nobody is promoted before the
 	// old primary is fenced by it.
 	FenceCommand, RejoinCommand, FenceRequired bool
-	CommandTimeout                             warden.Duration
+	CommandTimeout, RejoinTimeout              warden.Duration
 }
 
 // Times within one attempt.
@@ -205,8 +205,9 @@ type Retry struct {
 	Node     warden.NodeID
 	At       warden.Instant
 	Failures int
-	// Rejoin: it was the operator's rejoin command that failed.
+	// Rejoin: it was the operator's rejoin command that failed, and Why.
 	Rejoin bool
+	Why    string
 }
 
 // State is the mind's memory; all of it is of the current attempt but Retry,

@@ -60,6 +60,10 @@ type Config struct {
 	// operator's commands.
 	failover.Policy
 
+	// Load counts how often the configuration was read. With each a rejoin that
+	// failed is tried again at once.
+	Load uint64
+
 	// CrashPoint, for tests, names the step after which the shell is to exit
 	// at once (see CrashPoints). Empty in production.
 	CrashPoint string

@@ -47,7 +47,7 @@ func Explain(c Config, s State, now warden.Instant) []string {
 		say("%s holds data of another lineage and is left alone: empty it, or name it in nodes.", id)
 	}
 	for _, id := range s.stranded {
-		say("%s needs a rejoin: no order can bring it behind %s (pg_rewind or pg_basebackup, or a rejoin_command).", id, t.Primary)
+		say("%s needs a rejoin: no order can bring it behind %s (%s).", id, t.Primary, p.rejoining(id))
 	}
 	switch {
 	case len(t.Sync) == 2:
@@ -70,6 +70,28 @@ func Explain(c Config, s State, now warden.Instant) []string {
 		say("last: %s", line)
 	}
 	return out
+}
+
+// rejoining says what becomes of a node that needs a rejoin.
+func (p *step) rejoining(id warden.NodeID) string {
+	x := p.s.fo.Rejoined(id)
+	n := p.s.mon.Find(id)
+	switch {
+	case !p.c.RejoinCommand:
+		return "pg_rewind or pg_basebackup, or a rejoin_command"
+	case x == nil && n != nil && n.Down:
+		return "the rejoin_command is run when it is up again"
+	case x == nil:
+		return "the rejoin_command is run by the leader"
+	}
+	next := "now"
+	if wait := x.At.Sub(p.now); wait > 0 {
+		next = fmt.Sprintf("in %s, and at once after a SIGHUP", (wait+warden.Second-1)/warden.Second*warden.Second)
+	}
+	if n != nil && n.Down && !p.s.fo.Halfway(id) {
+		next = "when it is up again, or after a SIGHUP"
+	}
+	return fmt.Sprintf("the rejoin_command failed, here %s by now: %s; it is tried again %s", plural(max(x.Failures, 1), "time"), x.Why, next)
 }
 
 func (p *step) explainBirth(say func(string, ...any)) {

@@ -72,6 +72,7 @@ type State struct {
 	stage       failover.Stage
 	checked     bool // the configured primary was compared with the agreed one
 	lastStep    warden.Instant
+	load        uint64            // Config.Load of the last Step
 	sentinels   []string          // the real Sentinels that watch the group
 	silent      []warden.WardenID // Wardens said to be silent; replaced, never changed
 	unblocked   []warden.NodeID   // down, and its script was ended
@@ -83,7 +84,7 @@ type State struct {
 // New is the memory of a Warden that has just started with reg on its disk.
 func New(c Config, reg warden.Register, now warden.Instant) State {
 	fo := failover.New()
-	s := State{mon: monitor.New(now), el: election.New(reg, now), fo: &fo, statusAt: -1}
+	s := State{load: c.Load, mon: monitor.New(now), el: election.New(reg, now), fo: &fo, statusAt: -1}
 	s.mon.Extra = slices.Clone(reg.Lineage)
 	if t := reg.Chosen; !t.IsZero() {
 		s.confirmed = t.Primary
@@ -135,6 +136,7 @@ func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	s.unshare()
 	p := step{c: c, s: s, now: now}
 	p.rewind()
+	p.reloaded()
 	p.configIgnored()
 	var greet []warden.WardenID
 	if known, ok := e.(PeersKnown); ok {
@@ -171,6 +173,15 @@ func (p *step) configIgnored() {
 	p.s.checked = true
 	if p.s.el.Reg.Chosen.Primary != p.c.Primary {
 		p.announce("-config-ignored", warden.LevelNotice, "", "the configured primary "+string(p.c.Primary)+" is not the agreed one")
+	}
+}
+
+// reloaded takes in that the configuration was read once more.
+func (p *step) reloaded() {
+	if s := p.s; s.load != p.c.Load {
+		fo := *s.fo
+		fo.Again()
+		s.load, s.fo = p.c.Load, &fo
 	}
 }
 

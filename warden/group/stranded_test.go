@@ -2,9 +2,11 @@ package group
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/failover"
 )
 
 // Goal: a node that needed a rejoin and became the primary after all needs none.
@@ -32,4 +34,35 @@ func TestPrimaryNeedsNoRejoin(t *testing.T) {
 	if !slices.Contains(said, "-needs-rejoin a:1") || slices.Contains(said, "-needs-rejoin b:1") {
 		t.Errorf("said %q, want that the primary needs no rejoin and the other does", said)
 	}
+}
+
+// Goal: explain tells what the rejoin command said last and when it is run again,
+// and a reload of the configuration ends the wait.
+func TestFailedRejoinIsExplained(t *testing.T) {
+	h := newHouse(t, 1, nil)
+	c := h.config[0]
+	c.RejoinCommand = true
+	agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
+		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+	s := New(c, warden.Register{Promise: 1, Accepted: agreed, Chosen: agreed, Nodes: []warden.NodeID{"a:1", "b:1"}}, h.now)
+	s.stranded = []warden.NodeID{"b:1"}
+	says := func(want string) {
+		t.Helper()
+		if said := strings.Join(Explain(c, s, h.now), "\n"); !strings.Contains(said, want) {
+			t.Errorf("explain does not say %q:\n%s", want, said)
+		}
+	}
+	says("b:1 needs a rejoin: no order can bring it behind a:1 (the rejoin_command is run by the leader).")
+	fo := *s.fo
+	fo.Retry = []failover.Retry{{Node: "b:1", At: h.now.Add(9500 * warden.Millisecond), Failures: 2, Rejoin: true, Why: "refused exit code 1: no room"}}
+	s.fo = &fo
+	says("failed, here 2 times by now: refused exit code 1: no room; it is tried again in 10s, and at once after a SIGHUP")
+	c.Load++
+	s, _ = Step(c, s, Tick{}, h.now)
+	says("no room; it is tried again now")
+	if fo.Retry[0].At == 0 {
+		t.Error("the state of before has changed")
+	}
+	c.RejoinCommand = false
+	says("(pg_rewind or pg_basebackup, or a rejoin_command)")
 }

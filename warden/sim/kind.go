@@ -41,7 +41,7 @@ func postgresConfig(k Kind, rng *rand.Rand, c *group.Config) {
 		return
 	}
 	c.NameConfirmed = true
-	c.CommandTimeout = 5 * warden.Second
+	c.CommandTimeout, c.RejoinTimeout = 5*warden.Second, 5*warden.Second
 	c.RejoinCommand = rng.IntN(3) != 0
 	c.FenceCommand = rng.IntN(4) == 0
 	c.FenceRequired = c.FenceCommand && rng.IntN(3) == 0

@@ -15,7 +15,7 @@ import (
 // member-timeout=.
 func configurePostgres(a words, config *group.Config) error {
 	has := func(word string) bool { return slices.Contains(a.plain, word) }
-	config.CommandTimeout = 5 * warden.Second
+	config.CommandTimeout, config.RejoinTimeout = 5*warden.Second, 5*warden.Second
 	config.SyncStrict, config.RejoinCommand = has("strict"), has("rejoin")
 	config.FenceCommand, config.FenceRequired = has("fence") || has("fence-required"), has("fence-required")
 	for name, to := range map[string]*int{"durable": &config.SyncStandbys, "group-size": &config.SyncGroupSize} {

@@ -161,11 +161,12 @@ type Master struct {
 	// Durable; 0: any number.
 	MaxLag int64
 	// FenceCommand and RejoinCommand are programs with their arguments; nil: none.
-	// FenceRequired: nobody is promoted unless the first one has succeeded. Each
-	// is killed after CommandTimeout.
+	// FenceRequired: nobody is promoted unless the first one has succeeded. They are
+	// killed after CommandTimeout and RejoinTimeout.
 	FenceCommand, RejoinCommand []string
 	FenceRequired               bool
 	CommandTimeout              warden.Duration
+	RejoinTimeout               warden.Duration
 	// Tags are wishes about single nodes; nil: none.
 	Tags map[warden.NodeID]Tags
 	// Known are nodes met in an earlier life, unlike Nodes not configured by

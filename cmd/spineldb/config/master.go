@@ -79,7 +79,7 @@ func (l *loader) loadMaster(path string, table map[string]any, watched watchedNo
 		s.group = wording.Shown(name)
 	}
 	m := Master{Name: s.groupName(watched), Adapter: s.adapter()}
-	if m.Adapter == AdapterPostgres {
+	if m.Adapter == AdapterPostgres || s.failed["adapter"] { // of an unknown kind no port is asked for
 		s.defaultPort = postgresPort
 	}
 	m.Primary = s.primary()
@@ -194,7 +194,7 @@ func (s *section) credentials(m *Master) {
 		m.AuthPassword = fromFile
 	}
 	// PostgreSQL has other ways: passfile, the environment, certificates.
-	if m.Adapter != AdapterPostgres && s.has("auth_user") && !s.has("auth_password") && !s.has("auth_password_file") {
+	if m.Adapter != AdapterPostgres && !s.failed["adapter"] && s.has("auth_user") && !s.has("auth_password") && !s.has("auth_password_file") {
 		s.wrong("auth_user", "is set without a password: add auth_password_file or auth_password")
 	}
 }

@@ -45,7 +45,7 @@ func postgresKeys() []string {
 	return []string{
 		"dbname", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey", "replication_user", "replication_password_file",
 		"replication_passfile", "durability", "sync_standbys", "sync_group_size", "member_timeout", "synchronous_mode_strict",
-		"maximum_lag_on_failover", "check_timeline", "rejoin_command",
+		"maximum_lag_on_failover", "check_timeline", "rejoin_command", "rejoin_timeout",
 	}
 }
 
@@ -72,6 +72,7 @@ func (s *section) kind(m *Master) {
 		s.wrong("check_timeline", "is false, which is not supported yet: a standby of another line of data is never promoted; remove it")
 	}
 	m.RejoinCommand = s.command("rejoin_command")
+	m.RejoinTimeout = s.span("rejoin_timeout", m.CommandTimeout, minCommandTimeout)
 	if m.AuthUser == "" && !s.failed["auth_user"] {
 		s.wrong("auth_user", "is missing: name the role that Wardens log in as, see docs/postgresql.md")
 	}

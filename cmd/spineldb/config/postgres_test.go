@@ -37,6 +37,7 @@ synchronous_mode_strict = false
 maximum_lag_on_failover = 5
 check_timeline = true
 rejoin_command = ["/opt/re join", "a b", ""]
+rejoin_timeout = "4h"
 tags.db2 = { nosync = true }
 `
 
@@ -59,7 +60,7 @@ func TestEveryPostgresKey(t *testing.T) {
 		ReplicationUser: "replicator", ReplicationPassword: "rpw",
 	}
 	want.Durable, want.SyncStandbys, want.SyncGroupSize, want.MemberTimeout, want.MaxLag = true, 2, 3, 20*warden.Second, 5
-	want.RejoinCommand = []string{"/opt/re join", "a b", ""}
+	want.RejoinCommand, want.RejoinTimeout = []string{"/opt/re join", "a b", ""}, 240*warden.Minute
 	want.Tags = map[warden.NodeID]Tags{"db2:5432": {NoSync: true, Priority: 100}}
 	if got := c.Masters[0]; !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -76,7 +77,7 @@ func TestPostgresDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := defaultMaster("p", "10.0.0.1:5432", 2)
-	want.Adapter, want.AuthUser, want.MaxLag = "postgres", "warden", 1<<20
+	want.Adapter, want.AuthUser, want.MaxLag, want.RejoinTimeout = "postgres", "warden", 1<<20, 10*warden.Second
 	want.Postgres = Postgres{Database: "postgres", SSLMode: "prefer"}
 	if got := c.Masters[0]; !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -129,6 +130,9 @@ var wrongPostgres = []struct {
 		`w.toml:7: ... durability: is "quorum" with 0 nodes known besides the primary, but 1 is needed: name the standbys in nodes`}},
 	{"too few nodes", postgresMinimal + "nodes = ['b']\ndurability = 'quorum'\nsync_group_size = 2\n", []string{
 		`w.toml:8: ... durability: is "quorum" with 1 node known besides the primary, but 2 are needed`}},
+	{"another spelling", "[[masters]]\nname = 'p'\nadapter = 'postgresql'\nip = '10.0.0.1'\nquorum = 2\nauth_user = 'w'\nnodes = ['b']\ndurability = 'quorum'\n", []string{
+		`w.toml:3: group "p": adapter: "postgresql" is not a kind of database this build knows: write "postgres", or leave it out`}},
+	{"rejoin", postgresMinimal + "rejoin_timeout = '1ms'\n", []string{"w.toml:7: ... rejoin_timeout: is 1ms, but must be at least 100ms"}},
 	{"node twice", postgresMinimal + "nodes = ['b', 'b:5432']\n", []string{"w.toml:7: ... nodes: b:5432 is listed twice"}},
 	{"a node of another group", postgresMinimal + minimal + "nodes = ['10.0.0.1:5432']\n", []string{
 		`w.toml:12: group "m": nodes: 10.0.0.1:5432 is already watched by the group p on line 4`}},

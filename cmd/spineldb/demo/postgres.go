@@ -54,6 +54,6 @@ func (c *cast) postgresLines() string {
 		rejoin = append(rejoin, strconv.Quote(word))
 	}
 	return fmt.Sprintf("adapter = %q\nauth_user = %q\nreplication_user = %[2]q\nsslmode = \"disable\"\nnodes = [%s]\n"+
-		"rejoin_command = [%s]\ncommand_timeout = \"20s\"\n",
+		"rejoin_command = [%s]\nrejoin_timeout = \"20s\"\n",
 		enginePostgres, postgreslab.Superuser, strings.Join(others, ", "), strings.Join(rejoin, ", "))
 }

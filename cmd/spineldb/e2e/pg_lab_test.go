@@ -391,5 +391,5 @@ func rejoining(t *testing.T) string {
 	for _, w := range l.Rejoin(path) {
 		words = append(words, strconv.Quote(w))
 	}
-	return "rejoin_command = [" + strings.Join(words, ", ") + "]\ncommand_timeout = \"15s\""
+	return "rejoin_command = [" + strings.Join(words, ", ") + "]\nrejoin_timeout = \"15s\""
 }
