@@ -24,6 +24,7 @@ import (
 	"github.com/spineldb/warden/cmd/spineldb/journal"
 	"github.com/spineldb/warden/discovery/acl"
 	"github.com/spineldb/warden/discovery/gossip"
+	"github.com/spineldb/warden/discovery/metrics"
 	"github.com/spineldb/warden/discovery/neighbour"
 	"github.com/spineldb/warden/discovery/resp"
 	"github.com/spineldb/warden/discovery/rest"
@@ -110,6 +111,8 @@ type daemon struct {
 	// the clear.
 	rest            atomic.Pointer[rest.Server]
 	webCertificates *certificate.Keeper
+	// metrics is nil where there is no HTTP; set before the groups run.
+	metrics *metrics.Metrics
 	// listeners are the open client ports.
 	listeners []net.Listener
 	shell     *shell.Shell
@@ -181,6 +184,7 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 		func() error { return d.startGossip(ctx, c, c.AnnounceHost()) },
 		d.followWardens,
 		func() error { return o.keeper.Begin(d) },
+		func() error { return d.openMetrics(c.HTTP) },
 		d.startShell,
 		d.serveClients,
 		func() error { return d.serveHTTP(ctx, c.HTTP) },
@@ -280,6 +284,7 @@ func (d *daemon) makeShell(s setup) (err error) {
 		Groups: d.groups(s), Store: d.store, Courier: courier{d}, Announce: d.announce, Introduce: d.introduce, Logger: d.log,
 		Neighbour: func(h warden.Hello) string { return d.neighbours.Own(h) },
 		Overhear:  func(payload string) { d.neighbours.Hello(payload) },
+		Looked:    d.looked,
 		RecordDir: os.Getenv("WARDEN_RECORD_DIR"),
 	})
 	return err

@@ -12,7 +12,9 @@ import (
 
 	"github.com/spineldb/warden/cmd/spineldb/certificate"
 	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/discovery/metrics"
 	"github.com/spineldb/warden/discovery/rest"
+	"github.com/spineldb/warden/warden"
 )
 
 // serveHTTP opens the port for health checks, state, events and orders. It comes
@@ -65,8 +67,29 @@ func (d *daemon) webTLS(c config.HTTP) (_ *tls.Config, err error) {
 	return d.webCertificates.Server(), nil
 }
 
+// openMetrics begins to count, where somebody can ask for it.
+func (d *daemon) openMetrics(c config.HTTP) (err error) {
+	if c.Port == 0 {
+		return nil
+	}
+	d.metrics, err = metrics.New(metrics.Options{Directory: shown{directory{d.shell, d}}, Version: currentVersion().Version})
+	if err == nil {
+		d.heard = append(d.heard, d.metrics.Observe)
+	}
+	return err
+}
+
+// looked counts a look at a node.
+func (d *daemon) looked(group warden.GroupName, node warden.NodeID, health warden.Health, took warden.Duration) {
+	if d.metrics != nil {
+		d.metrics.Looked(group, node, health, took)
+	}
+}
+
 // pages are what is served beside health checks and orders, by path.
-func (d *daemon) pages() map[string]http.Handler { return nil }
+func (d *daemon) pages() map[string]http.Handler {
+	return map[string]http.Handler{"/metrics": d.metrics}
+}
 
 // kept are the events that this process remembers.
 func (d *daemon) kept(since int64, limit int) (events []rest.Event, first, last int64) {
