@@ -51,12 +51,17 @@ func TestEffectsInOrder(t *testing.T) {
 func TestStoreFailureKeepsOldState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
+		mute := false
 		b.script.set(func(e group.Event, _ warden.Instant) group.Effects {
 			switch e.(type) {
 			case group.Heard, group.Commanded:
+				if mute {
+					return group.Effects{Send: []group.Envelope{{To: "denied"}}}
+				}
 				return group.Effects{Persist: &warden.Register{Promise: 9}, Send: []group.Envelope{{To: "w2"}},
 					Announce: []warden.Event{{Group: "g", Name: "+bad"}}}
 			case group.StoreFailed:
+				mute = true
 				return group.Effects{Send: []group.Envelope{{To: "muted"}}}
 			}
 			return group.Effects{}
@@ -68,13 +73,15 @@ func TestStoreFailureKeepsOldState(t *testing.T) {
 		b.heard("w2")
 		synctest.Wait()
 		after, _ := b.shell.Group("g")
-		// One step is kept: that of StoreFailed.
-		if after.Promise != before.Promise+1 {
-			t.Errorf("went from step %d to %d, want one more", before.Promise, after.Promise)
+		// Two steps are kept: that of StoreFailed, and what was heard by a mind that
+		// knows of it.
+		if after.Promise != before.Promise+2 {
+			t.Errorf("went from step %d to %d, want two more", before.Promise, after.Promise)
 		}
-		expect(t, b.all(), "save failed", "send muted")
-		expect(t, b.script.events.all(), "Heard w2", "StoreFailed disk is full")
+		expect(t, b.all(), "save failed", "send muted", "send denied")
+		expect(t, b.script.events.all(), "Heard w2", "StoreFailed disk is full", "Heard w2")
 
+		mute = false
 		answer := b.shell.Command(t.Context(), warden.Command{Group: "g", Wish: warden.WishPause})
 		if answer.Verdict != warden.VerdictRefused || answer.Code != "store" {
 			t.Errorf("command answered %+v, want refused, store", answer)

@@ -76,15 +76,27 @@ func (l *loop) unwritten(e group.Event, err error) {
 		})
 	}
 	failed := group.StoreFailed{Why: err.Error()}
-	now := l.options.Clock()
-	l.record.event(failed, now)
-	next, effects := l.mind.Step(l.config, failed, now)
-	// Telling of the failure must not depend on the disk that failed. A mind
-	// that wants to write now has that step thrown away as well.
-	if effects.Persist == nil {
-		l.perform(next, effects)
+	l.unwriting(failed)
+	// What was seen or heard is not lost with the step that wanted to act on it:
+	// a good answer of the primary still speaks against its death.
+	if _, command := e.(group.Commanded); !command && !l.unwriting(e) {
+		l.unwriting(failed)
 	}
 	l.mended.await(l)
+}
+
+// unwriting is a step while the disk fails. It must not depend on the disk: a
+// mind that wants to write now has that step thrown away as well, and false is
+// returned.
+func (l *loop) unwriting(e group.Event) bool {
+	now := l.options.Clock()
+	l.record.event(e, now)
+	next, effects := l.mind.Step(l.config, e, now)
+	if effects.Persist != nil {
+		return false
+	}
+	l.perform(next, effects)
+	return true
 }
 
 // announce logs an event and hands it to the subscribers. A crash point ends

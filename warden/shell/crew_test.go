@@ -1,0 +1,45 @@
+package shell
+
+import (
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Goal: every piece of work is done, beside the others; hands are used again,
+// go when there is nothing to do, and none is left in the end.
+func TestCrew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := runtime.NumGoroutine()
+		c := newCrew()
+		var done atomic.Int64
+		hold := make(chan struct{})
+		for range 10 {
+			c.do(func() { <-hold; done.Add(1) })
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 10 {
+			t.Errorf("%d hands for ten pieces of work at once", n)
+		}
+		close(hold)
+		synctest.Wait()
+		for range 100 { // one after the other
+			c.do(func() { done.Add(1) })
+			synctest.Wait()
+			time.Sleep(crewRest / 10)
+		}
+		if n := runtime.NumGoroutine() - before; n != 1 {
+			t.Errorf("%d hands are left for one piece of work at a time", n)
+		}
+		if done.Load() != 110 {
+			t.Errorf("%d of 110 pieces of work were done", done.Load())
+		}
+		c.dismiss()
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 0 {
+			t.Errorf("%d hands are left after the end", n)
+		}
+	})
+}
