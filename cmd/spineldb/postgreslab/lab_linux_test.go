@@ -4,9 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -130,48 +128,6 @@ func TestKill(t *testing.T) {
 	}
 	if s.Pid() == 0 {
 		t.Error("a server that somebody else started is not found")
-	}
-}
-
-// Goal: the example script makes the loser of a failover a standby again, with
-// what the lab tells it, and the server is a child of the lab afterwards.
-func TestRejoin(t *testing.T) {
-	l, add := open(t)
-	old := add("a", "")
-	fresh := add("b", old.Addr)
-	await(t, "the standby streams", func() bool {
-		rows, err := fresh.Query(t.Context(), "SELECT status FROM pg_stat_wal_receiver")
-		return err == nil && len(rows) == 1 && rows[0] == "streaming"
-	})
-	if err := old.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fresh.Query(t.Context(), "SELECT pg_promote()"); err != nil {
-		t.Fatal(err)
-	}
-	if err := old.Start(); err != nil {
-		t.Fatal(err)
-	}
-	await(t, "the loser is back and writes on its own", func() bool {
-		_, err := old.Query(t.Context(), "INSERT INTO records VALUES (7)")
-		return err == nil
-	})
-	pid := old.Pid()
-	argv := l.Rejoin("../../../docs/examples/rejoin.sh")
-	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "WARDEN_NODE="+string(old.Addr), "WARDEN_NEW_PRIMARY="+string(fresh.Addr))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s\n%s", err, out, old.Tail(20))
-	}
-	await(t, "the loser is a standby", func() bool {
-		rows, err := old.Query(t.Context(), "SELECT status FROM pg_stat_wal_receiver")
-		return err == nil && len(rows) == 1 && rows[0] == "streaming"
-	})
-	if now := old.Pid(); now == pid || !slices.Contains(childrenOfThis(t), now) {
-		t.Errorf("process %d, before %d, is no child of ours", now, pid)
-	}
-	if rows, err := old.Query(t.Context(), "SELECT count(*) FROM records"); err != nil || rows[0] != "0" {
-		t.Errorf("records: %v, %v; what only the loser had was to be wound back", rows, err)
 	}
 }
 
