@@ -8,17 +8,21 @@ import (
 
 // Results of an attempt to move the primary.
 const (
-	resultDone       = "done"
-	resultUnfinished = "unfinished"
+	resultDone        = "done"
+	resultNotElected  = "not_elected"
+	resultNoCandidate = "no_candidate"
+	resultTooFew      = "sealed_too_few"
+	resultCancelled   = "cancelled"
+	resultUnfinished  = "unfinished"
 )
 
 // ends are the events that end an attempt without a new primary.
 var ends = map[string]string{
-	"-failover-abort-not-elected":    "not_elected",
-	"-failover-abort-no-good-slave":  "no_candidate",
-	"-seal-failed":                   "sealed_too_few",
-	"-failover-abort":                "cancelled",
-	"-failover-abort-master-timeout": "cancelled",
+	"-failover-abort-not-elected":    resultNotElected,
+	"-failover-abort-no-good-slave":  resultNoCandidate,
+	"-seal-failed":                   resultTooFew,
+	"-failover-abort":                resultCancelled,
+	"-failover-abort-master-timeout": resultCancelled,
 	"-failover-abort-timeout":        resultUnfinished,
 	"-failover-abort-slave-timeout":  resultUnfinished,
 	"-leader-lost":                   resultUnfinished,

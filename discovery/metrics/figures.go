@@ -25,6 +25,9 @@ func (k *kinds) group() {
 	g.number("wardens_listed", "Wardens that vote in the group.", func(v view) float64 { return float64(len(v.Topology.Wardens)) })
 	g.number("wardens_heard", "Listed Wardens that are heard now, this one included if it is listed.", func(v view) float64 { return float64(heard(v)) })
 	g.number("wardens_silent", "Listed Wardens that are not heard now.", func(v view) float64 { return float64(len(v.Topology.Wardens) - heard(v)) })
+	g.number("wardens_needed", "Listed Wardens that must be heard for a failover: a majority of them, and the quorum.", func(v view) float64 {
+		return float64(max(v.Topology.Majority(), v.Quorum))
+	})
 	g.number("sentinels", "Real Redis Sentinels that watch the group too; while there are any they decide.", func(v view) float64 {
 		n := 0
 		for _, p := range v.Peers {

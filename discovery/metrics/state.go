@@ -125,7 +125,7 @@ func (s state) Collect(out chan<- prometheus.Metric) {
 			continue
 		}
 		k.groups.collect(out, &v, string(name))
-		s.m.switches.WithLabelValues(string(name)) // there from the start, so that the first one is an increase
+		s.m.begin(name)
 		nodes := []warden.NodeID{}
 		for i := range v.Nodes {
 			n := &v.Nodes[i]
@@ -148,6 +148,15 @@ func (s state) Collect(out chan<- prometheus.Metric) {
 		now[name] = nodes
 	}
 	s.m.forget(now)
+}
+
+// begin has the counters that alerts look at there from the start, so that the
+// first thing they count is an increase.
+func (m *Metrics) begin(name warden.GroupName) {
+	m.switches.WithLabelValues(string(name))
+	for _, result := range []string{resultNoCandidate, resultTooFew} {
+		m.changes.WithLabelValues(string(name), string(warden.ReasonFailover), result)
+	}
 }
 
 // members are the groups and nodes that the last scrape has found.
