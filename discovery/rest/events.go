@@ -106,7 +106,7 @@ func (s *Server) resumeAt(q *request, given map[string]string) (int64, error) {
 		process, number = s.options.Process, last
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || process == "" {
 		return 0, fmt.Errorf("%q is no id of an event: give the id of the last one you have, or 0 for all", clip(last))
 	}
 	if process != s.options.Process {
