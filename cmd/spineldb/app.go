@@ -108,6 +108,8 @@ func (p *program) commands() []*cli.Command {
 		{Name: "release", Usage: "undo a seal by hand when no majority of Wardens is left to do it", ArgsUsage: "[GROUP]", Flags: release, Action: p.release},
 		{Name: "ckquorum", Usage: "ask whether a failover could be agreed now", ArgsUsage: "[GROUP]", Flags: plain, Action: p.ckquorum},
 		p.doctorCommand(),
+		p.drillCommand(),
+		p.dsnCommand(),
 		{Name: "version", Usage: "print the version", Flags: []cli.Flag{jsonFlag()}, Action: p.version},
 		{Name: "demo", Usage: "show a failover on this machine", SkipFlagParsing: true, Action: p.runDemo},
 	}

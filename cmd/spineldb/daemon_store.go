@@ -39,7 +39,7 @@ func (d *daemon) openStore(dir string, noted warden.Epoch) (err error) {
 // tests, every commit takes that much longer before it is made durable, as on a
 // disk whose syncs are slow.
 func (d *daemon) openAt(dir string) (*store.Store, error) {
-	var o store.Options
+	o := store.Options{Timed: d.committed}
 	if text := os.Getenv("WARDEN_SYNC_DELAY"); text != "" {
 		delay, err := time.ParseDuration(text)
 		if err != nil {
@@ -56,6 +56,14 @@ func (d *daemon) openAt(dir string) (*store.Store, error) {
 		return nil, fmt.Errorf("open data_dir: %w", err)
 	}
 	return s, nil
+}
+
+// committed counts a commit of the store. Those of the start come before there
+// is anything to count with, on the goroutine that makes it.
+func (d *daemon) committed(took time.Duration, err error) {
+	if d.metrics != nil {
+		d.metrics.Committed(took, err)
+	}
 }
 
 // setAside moves the data directory with the open store away, puts a new one

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/remote"
+	"github.com/spineldb/warden/cmd/spineldb/terminal"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
+	"github.com/spineldb/warden/warden"
+)
+
+// defaultQuestion is how long a question to a Warden may take.
+const defaultQuestion = 5 * time.Second
+
+func (p *program) drillCommand() *cli.Command {
+	return &cli.Command{
+		Name: "drill", Usage: "say what would happen if the primary died now, without doing it", ArgsUsage: "[GROUP]",
+		Flags: p.connectionFlags(defaultQuestion), Action: p.drill,
+		Description: "One Warden answers from what it saw last; no node is asked anything. Exit codes: 0 a\n" +
+			"failover would happen, 1 it would not, 2 usage, 3 no Warden reachable.",
+	}
+}
+
+// drill is the action of `drill [GROUP]`.
+func (p *program) drill(c *cli.Context) error {
+	named, t, err := groupAndTarget(c)
+	if err != nil {
+		return err
+	}
+	r, s, group, err := t.reach(c.Context, named)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(c.Context, t.Timeout)
+	defer cancel()
+	var a warden.Answer
+	if err := r.AskJSON(ctx, &a, "WARDEN", "DRILL", group); err != nil {
+		if remote.IsReply(err) {
+			return exit.With(exit.Refused, "ask %s: %s", r.Addr, remote.Why(err))
+		}
+		return exit.With(exit.Unreachable, "ask %s: %s", r.Addr, remote.Why(err))
+	}
+	if a.Drill == nil {
+		return exit.With(exit.Refused, "%s gave no drill: %s", r.Addr, wording.Shown(a.Text))
+	}
+	if t.json {
+		err = p.printJSON(struct {
+			Server string          `json:"server"`
+			Warden warden.WardenID `json:"warden"`
+			*warden.Drill
+		}{r.Addr, s.Self.ID, a.Drill})
+	} else {
+		_, err = fmt.Fprint(p.out, p.renderDrill(a.Drill, s.Self.ID))
+	}
+	if err == nil && !a.Drill.Possible {
+		err = exit.Silently(exit.Refused)
+	}
+	return err
+}
+
+func (p *program) renderDrill(d *warden.Drill, self warden.WardenID) string {
+	var b strings.Builder
+	say := func(format string, args ...any) {
+		b.WriteString("  " + wording.Shown(fmt.Sprintf(format, args...)) + "\n")
+	}
+	verdict := p.paint(terminal.Good, "a failover would happen")
+	if !d.Possible {
+		verdict = p.paint(terminal.Bad, "NO failover would happen")
+	}
+	head := fmt.Sprintf("%s: if %s died now, as Warden %s sees it: ", d.Group, orDash(string(d.Primary)), self.Short())
+	b.WriteString(p.paint(terminal.Bold, wording.Shown(head)) + verdict + "\n")
+	for _, o := range d.Obstacles {
+		b.WriteString("  " + p.paint(terminal.Bad, "! "+wording.Shown(o)) + "\n")
+	}
+	if d.Majority > 0 {
+		say("noticed   after %s if its process ends, after %s if its host falls silent, from its last answer", d.Crash, d.Silence)
+		say("votes     %d of %d Wardens could vote; a majority is %d, the quorum %d", d.Voters, d.Listed, d.Majority, d.Quorum)
+	}
+	if d.Leader != "" {
+		say("leader    %s has the first turn, after %s; another one if it is not quick enough", d.Leader.Short(), d.Turn)
+	}
+	if d.Candidate != "" {
+		say("promoted  %s, %s", d.Candidate, lossWords(d))
+		say("time      usually well under a second after it was noticed, at most %s (failover_timeout)", d.FailoverTimeout)
+	}
+	for _, n := range d.Notes {
+		b.WriteString("  " + p.paint(terminal.Warn, "- "+wording.Shown(n)) + "\n")
+	}
+	rows := [][]cell{{{"NODE", terminal.Faint}, {"WHY", terminal.Faint}}}
+	for _, n := range d.Nodes {
+		why := plain(n.Why)
+		if n.Chosen {
+			why.tone = terminal.Good
+		}
+		rows = append(rows, []cell{plain(string(n.Node)), why})
+	}
+	if len(d.Nodes) > 0 {
+		b.WriteString("\n" + p.columns(rows))
+	}
+	return b.String()
+}
+
+// lossWords say what would be lost.
+func lossWords(d *warden.Drill) string {
+	switch {
+	case d.Keeps:
+		return "nothing that was acknowledged would be lost"
+	case d.Lacks < 0:
+		return "what would be lost is not known"
+	case d.Lacks == 0:
+		return "with all that the primary was last seen to have; newer writes would be lost"
+	}
+	return fmt.Sprintf("which lacks %d bytes of what the primary was last seen to have; newer writes would be lost too", d.Lacks)
+}
