@@ -5,7 +5,9 @@ import "github.com/spineldb/warden/warden"
 // Effects is what a Step wants done. The shell performs the fields in the
 // order in which they stand; that order is a safety rule ("the vote is on disk
 // before it is told"), not a habit. If Persist fails, nothing after it
-// happens, the new state is thrown away and the group is told StoreFailed.
+// happens, the new state is thrown away and the group is told StoreFailed, and
+// then of the event once more, unless that was a command: what was seen or heard
+// is not lost.
 type Effects struct {
 	// Persist is the register to sync to disk; nil when nothing changed.
 	Persist *warden.Register

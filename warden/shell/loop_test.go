@@ -106,7 +106,7 @@ func TestStoreFailureKeepsOldState(t *testing.T) {
 	})
 }
 
-// Goal: ticks come every TickMax, earlier when the mind asks, never in a spin.
+// Goal: ticks come in time for monitor.Stride, earlier when the mind asks, never in a spin.
 func TestWake(t *testing.T) {
 	tests := []struct {
 		name string
@@ -166,7 +166,7 @@ func TestTickComesLast(t *testing.T) {
 		close(b.store.block)
 		synctest.Wait()
 		expect(t, seen.since(n), "Heard w2", "Heard w3")
-		time.Sleep(time.Duration(TickMax))
+		time.Sleep(time.Duration(tickMax(&group.Config{})))
 		synctest.Wait()
 		expect(t, seen.since(n), "Heard w2", "Heard w3", "Tick")
 		b.stop(t)

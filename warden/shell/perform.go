@@ -38,7 +38,7 @@ func (l *loop) perform(next Mind, effects group.Effects) {
 		l.options.Courier.Send(envelope.To, envelope.Message)
 	}
 	// An action may be about a node that this very step made known.
-	l.watch.sync(next.Watch(l.config, l.options.Clock()))
+	l.watch.sync(next.Watch(l.config, l.stepped))
 	for _, a := range effects.Act {
 		l.act(a)
 	}

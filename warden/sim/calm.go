@@ -22,6 +22,7 @@ func (w *World) calm(r *Report) {
 	begin := w.now
 	w.unpause(begin)
 	w.run(begin.Add(settled))
+	w.finishChange()
 	if w.failure == nil && w.recoverable() {
 		w.settledNow()
 		if w.failure == nil && w.mayFailOver() {
@@ -29,8 +30,18 @@ func (w *World) calm(r *Report) {
 		}
 	}
 	w.run(begin.Add(calmTime))
+	w.finishChange()
 	if w.failure == nil && w.recoverable() {
 		w.settledNow()
+	}
+}
+
+// finishChange gives a change that was chosen a moment ago time to be heard of: a
+// Warden that was forgotten may come back at any time. One change after another
+// does not count as calm.
+func (w *World) finishChange() {
+	for i := 0; i < 3 && w.failure == nil && w.now.Sub(w.check.ledger.chosenAt) < warden.Second; i++ {
+		w.run(w.now.Add(warden.Second))
 	}
 }
 

@@ -16,7 +16,9 @@ type ledger struct {
 	grants  map[grantKey]leader // as they stood on disks
 	votes   map[grantKey]leader // as they were told
 	chosen  []*entry            // oldest first
-	birth   warden.Birth
+	// chosenAt is when the last of them was.
+	chosenAt warden.Instant
+	birth    warden.Birth
 }
 
 type versionKey struct {
@@ -193,7 +195,7 @@ func (l *ledger) accepted(p *process, t *warden.Topology) {
 // choose checks S4 when a topology becomes chosen: all chosen topologies of a
 // Birth lie on one line of descent, and no promotion is forgotten on the way.
 func (l *ledger) choose(e *entry) {
-	e.chosen = true
+	e.chosen, l.chosenAt = true, l.world.now
 	if l.birth == "" {
 		l.birth = e.topology.Birth
 		l.world.begins(&e.topology)

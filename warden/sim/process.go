@@ -297,15 +297,29 @@ func (p *process) unwritten(e group.Event) {
 	if c, ok := e.(group.Commanded); ok {
 		w.commandEnded(p, c.ID, warden.Answer{Verdict: warden.VerdictRefused, Code: "store"})
 	}
-	*p.spare = *p.state
-	effects := stepMind(&p.config, p.spare, group.StoreFailed{Why: "no space left on device"}, p.clock())
-	if effects.Persist == nil {
-		p.performEffects(effects)
+	failed := group.StoreFailed{Why: "no space left on device"}
+	p.unwriting(failed)
+	if _, command := e.(group.Commanded); !command && !p.unwriting(e) {
+		p.unwriting(failed)
 	}
 	if !p.storeBad {
 		p.storeBad = true
 		p.probeStore()
 	}
+}
+
+// unwriting is a step while the disk refuses everything.
+func (p *process) unwriting(e group.Event) bool {
+	if !p.up || p.world.failure != nil {
+		return true
+	}
+	*p.spare = *p.state
+	effects := stepMind(&p.config, p.spare, e, p.clock())
+	if effects.Persist != nil {
+		return false
+	}
+	p.performEffects(effects)
+	return true
 }
 
 // probeStore tries the store once a second until it works.
