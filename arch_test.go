@@ -50,6 +50,7 @@ var rings = []ring{
 	{"discovery/*", 3, "an edge: how Wardens and clients find each other"},
 	{"warden/shell", 4, "the only goroutines; it knows the edges by their interfaces"},
 	{"warden/sim", 4, "another shell, on virtual time"},
+	{"warden/check", 4, "yet another, for every order of events in a small world"},
 	{"cmd/*", 5, "wiring: builds the edges and hands them over"},
 	{"cmd/spineldb/certificate", 5, "a part of the command: TLS from files that change"},
 	{"cmd/spineldb/chaos", 5, "real processes under faults"},
