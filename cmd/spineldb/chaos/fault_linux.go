@@ -189,10 +189,23 @@ func (r *round) playProcess(ctx context.Context, x *report) {
 		}
 	}
 	if wait(ctx, x.For) == nil && !p.Running() {
+		if x.Kind == kindWipe {
+			r.awaitReplaced(ctx, who[0])
+		}
 		if err := p.Start(); err != nil {
 			x.evidence += ", and not started again: " + err.Error()
 		}
 	}
+}
+
+// awaitReplaced waits until no server that was emptied is named as the primary.
+// An empty primary of Redis that is started is copied over its replicas within
+// milliseconds: who does that loses all there is, and no promise says otherwise.
+func (r *round) awaitReplaced(ctx context.Context, name string) {
+	_ = poll(patience, func() bool { // started in any case
+		n := r.named(ctx)
+		return ctx.Err() != nil || n != nil && n.Name() != name
+	})
 }
 
 // playWarden plays what is done to a Warden by starting it under other conditions.

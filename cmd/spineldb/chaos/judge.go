@@ -13,7 +13,7 @@ const settleBar = 10 * time.Second
 // judgement is what the histories say.
 type judgement struct {
 	summary string
-	wrong   []string
+	wrong   []string // promises about data that were broken
 	// Writes that were acknowledged, those of them that are lost, those that an
 	// old primary acknowledged beside a new one, and operations that were put
 	// into an order.
@@ -26,7 +26,8 @@ const linearLimit = 30 * time.Second
 // judgeAsync judges a group with asynchronous replication: losses within the
 // bound (history.Bound), and two primaries for no longer than L2 says. A primary
 // that is cut off from the Wardens, or stands still, cannot be demoted; but one
-// that was not touched by any fault for as long as L2 says has to be.
+// that was not touched by any fault for as long as L2 says has to be, and once
+// the Wardens say that all is well there is none.
 func judgeAsync(r *record, there map[string]bool, last string) judgement {
 	writes, _ := r.all()
 	bound := history.Bound(writes, there, last)
@@ -35,7 +36,7 @@ func judgeAsync(r *record, there map[string]bool, last string) judgement {
 	var longest time.Duration
 	for _, l := range late {
 		calm := r.calmSince(l.Sent, l.Node, l.Other.Node)
-		if longest = max(longest, calm); calm > settleBar {
+		if longest = max(longest, calm); calm > settleBar || l.Sent > r.settled {
 			j.wrong = append(j.wrong, fmt.Sprintf("%s; no fault had touched them for %s", l, calm.Round(time.Millisecond)))
 		}
 	}

@@ -23,6 +23,7 @@ type options struct {
 	storm                time.Duration
 	spineldb, repository string
 	demand, keep, quiet  bool
+	planOnly             bool
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.StringVar(&o.repository, "repository", ".", "where docs/ is")
 	flag.BoolVar(&o.keep, "keep", false, "keep the logs of all rounds, not of bad ones alone")
 	flag.BoolVar(&o.quiet, "quiet", false, "one line for each round")
+	flag.BoolVar(&o.planOnly, "plan", false, "print the schedules and play nothing")
 	flag.Parse()
 	code, err := o.stage()
 	if err != nil {
@@ -58,6 +60,15 @@ func (o options) stage() (int, error) {
 	}
 	if err := o.check(); err != nil {
 		return 2, err
+	}
+	if o.planOnly {
+		for i := range uint64(o.rounds) {
+			fmt.Println("seed", o.seed+i)
+			for _, f := range plan(o.seed+i, o.engine, o.storm) {
+				fmt.Println("  ", f)
+			}
+		}
+		return 0, nil
 	}
 	return cage(o.keep)
 }
@@ -92,8 +103,8 @@ func (o options) newEngine(ctx context.Context, dir string) (engine, error) {
 
 // totals are of all rounds.
 type totals struct {
-	rounds, bad, slow int
-	longest           time.Duration
+	rounds, bad, stuck, helped, slow int
+	longest                          time.Duration
 	judgement
 	done, drawn map[kind]int // faults
 }
@@ -120,7 +131,7 @@ func (o options) work(ctx context.Context, dir string) (code int, err error) {
 		}
 		o.tell(i, seed, result, time.Since(began))
 		t.add(result)
-		if len(result.wrong) > 0 || o.keep {
+		if len(result.wrong)+len(result.stuck)+len(result.byHand) > 0 || o.keep {
 			if err := errors.Join(r.keep(result), save(place, dir)); err != nil {
 				return 1, err
 			}
@@ -130,17 +141,14 @@ func (o options) work(ctx context.Context, dir string) (code int, err error) {
 		}
 	}
 	fmt.Println(t)
-	if t.bad > 0 {
+	if t.bad+t.stuck > 0 {
 		return 1, nil
 	}
 	return 0, nil
 }
 
 func (o options) tell(i int, seed uint64, x outcome, took time.Duration) {
-	verdict := "ok"
-	if len(x.wrong) > 0 {
-		verdict = "BROKEN"
-	}
+	verdict := x.verdict()
 	done := 0
 	for _, f := range x.reports {
 		if f.done() {
@@ -149,13 +157,29 @@ func (o options) tell(i int, seed uint64, x outcome, took time.Duration) {
 	}
 	fmt.Printf("%s round %d of %d, seed %d: %s; %d of %d faults done; all well %.1fs after; %s (%.0fs)\n",
 		o.engine, i+1, o.rounds, seed, verdict, done, len(x.reports), x.settled.Seconds(), x.summary, took.Seconds())
-	if !o.quiet || len(x.wrong) > 0 {
+	if !o.quiet || verdict != "ok" {
 		for _, f := range x.reports {
 			fmt.Println("  ", f)
 		}
 	}
-	for _, w := range x.wrong {
-		fmt.Println("   BROKEN:", strings.ReplaceAll(w, "\n", "\n      "))
+	for i, lines := range [][]string{x.wrong, x.stuck, x.byHand} {
+		for _, line := range lines {
+			fmt.Println("   "+[]string{"BROKEN:", "STUCK:", "by hand:"}[i], strings.ReplaceAll(line, "\n", "\n      "))
+		}
+	}
+}
+
+// verdict is one word for a round.
+func (x outcome) verdict() string {
+	switch {
+	case len(x.wrong) > 0:
+		return "BROKEN"
+	case len(x.stuck) > 0:
+		return "STUCK"
+	case len(x.byHand) > 0:
+		return "ok with help"
+	default:
+		return "ok"
 	}
 }
 
@@ -170,6 +194,12 @@ func (t *totals) add(x outcome) {
 	if len(x.wrong) > 0 {
 		t.bad++
 	}
+	if len(x.stuck) > 0 {
+		t.stuck++
+	}
+	if len(x.byHand) > 0 {
+		t.helped++
+	}
 	if x.settled > settleBar {
 		t.slow++
 	}
@@ -182,8 +212,8 @@ func (t *totals) add(x outcome) {
 
 func (t totals) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d rounds, %d broken; %d writes acknowledged, %d lost, %d by an old primary beside a new one; %d operations in order\n",
-		t.rounds, t.bad, t.acknowledged, t.lost, t.doubled, t.ordered)
+	fmt.Fprintf(&b, "%d rounds, in %d a promise about data was broken, %d stuck, %d needed help; %d writes acknowledged, %d lost, %d by an old primary beside a new one; %d operations in order\n",
+		t.rounds, t.bad, t.stuck, t.helped, t.acknowledged, t.lost, t.doubled, t.ordered)
 	fmt.Fprintf(&b, "all well at most %.1fs after a storm, in %d rounds later than %s\nfaults done, of those drawn:", t.longest.Seconds(), t.slow, settleBar)
 	for _, w := range weights {
 		fmt.Fprintf(&b, " %s %d/%d", w.kind, t.done[w.kind], t.drawn[w.kind])

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -89,7 +91,7 @@ func (e *postgresEngine) open(ctx context.Context, dir string, hosts []*network.
 		}
 		// Sessions whose commit waits are left behind by clients that lose
 		// their patience, so there has to be room for many.
-		s, err := e.lab.Server(ctx, fmt.Sprintf("%s-%d", h.Name, e.made), warden.MakeNode(h.Addr.String(), postgresPort), upstream, "warden", "max_connections = 300")
+		s, err := e.lab.Server(ctx, fmt.Sprintf("%s-%d", h.Name, e.made), warden.MakeNode(h.Addr.String(), postgresPort), upstream, "warden", "max_connections = 500")
 		if err != nil {
 			return nil, err
 		}
@@ -120,6 +122,21 @@ func (e *postgresEngine) block(servers []server) string {
 // whole: two standbys count, and the set is not changing.
 func (e *postgresEngine) whole(v warden.GroupView) bool {
 	return !e.quorum() || len(v.Topology.Sync) == 1 && len(v.Topology.Sync[0].Members) == 2
+}
+
+// mend runs the rejoin script, as an operator does.
+func (e *postgresEngine) mend(ctx context.Context, s, primary server) string {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	host, _ := e.hosts.Load(primary.Addr().Host())
+	argv := append(host.(*network.Host).Prefix(), e.lab.Rejoin(e.rejoin)...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(plainEnvironment(), "WARDEN_NODE="+string(s.Addr()), "WARDEN_NEW_PRIMARY="+string(primary.Addr()))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("the rejoin script was run by hand, and failed: %v: %s", err, bytes.TrimSpace(out))
+	}
+	return "the rejoin script was run by hand"
 }
 
 // postgresServer is one server.
@@ -229,6 +246,9 @@ func (c *postgresClient) run(ctx context.Context, pace time.Duration, something 
 		if c.session != nil && !something(n) {
 			c.session.Close()
 			c.session = nil
+			// What waits for standbys is left behind in the server and keeps its
+			// place there, so the next attempt takes its time.
+			_ = wait(ctx, clientPatience/2) // the end is seen above
 		}
 	}
 }

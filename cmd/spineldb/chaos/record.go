@@ -19,6 +19,8 @@ type record struct {
 	last string
 	// troubles are the faults, and what they happened to.
 	troubles []trouble
+	// settled is when all was well after the storm, 0 before.
+	settled time.Duration
 }
 
 // trouble is a time in which a fault touched some hosts. The end is zero while
@@ -52,6 +54,13 @@ func (r *record) confirm(writes []*history.Write) {
 	for _, w := range writes {
 		w.Everywhere = true
 	}
+}
+
+// settle notes that all is well.
+func (r *record) settle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settled = time.Since(r.began)
 }
 
 func (r *record) op(o history.Op) {

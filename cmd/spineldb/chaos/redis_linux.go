@@ -62,6 +62,9 @@ type redisEngine struct{ options options }
 func (redisEngine) close() error                { return nil }
 func (redisEngine) whole(warden.GroupView) bool { return true }
 
+// mend has nothing to do: a redis-server that does not start is a fault of ours.
+func (redisEngine) mend(context.Context, server, server) string { return "does not start" }
+
 func (redisEngine) open(_ context.Context, dir string, hosts []*network.Host) ([]server, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, fmt.Errorf("find redis-server: %w: install it", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -47,6 +48,8 @@ type engine interface {
 	clients(ctx context.Context, r *round)
 	// judge compares what was seen with what the primary has.
 	judge(ctx context.Context, r *round, primary server) (judgement, error)
+	// mend brings back a server that does not start, and says how.
+	mend(ctx context.Context, s, primary server) string
 	// close is called once, after the last round.
 	close() error
 }
@@ -63,6 +66,8 @@ type round struct {
 	record  *record
 	busy    map[string]*sync.Mutex // by actor: one fault of a process at a time
 
+	byHand []string // see outcome
+
 	mu      sync.Mutex
 	wardens []*ward
 }
@@ -70,8 +75,11 @@ type round struct {
 // outcome is a round's result.
 type outcome struct {
 	reports []report
-	// settled is how long after the storm all was well; together is when.
+	// settled is how long after the storm all was well.
 	settled time.Duration
+	// stuck says why it never was, by hand what an operator had to do that
+	// Wardens should have.
+	stuck, byHand []string
 	judgement
 }
 
@@ -99,16 +107,17 @@ func (r *round) run(ctx context.Context) (o outcome, err error) {
 	}
 	o.reports = r.storm(ctx)
 	healed := time.Now()
-	r.heal(ctx)
 	primary, err := r.settle(ctx)
 	o.settled = time.Since(healed)
 	if ctx.Err() != nil {
 		return o, ctx.Err()
 	}
 	if err != nil {
-		o.wrong = append(o.wrong, "the group does not find together after the storm: "+err.Error())
-		o.wrong = append(o.wrong, r.explain(ctx)...)
+		o.stuck = append([]string{err.Error()}, r.explain(ctx)...)
+		primary = r.named(ctx)
 	}
+	o.byHand = r.byHand
+	r.record.settle()
 	// Some more, so that the new order is seen to work.
 	if wait(ctx, time.Second) != nil {
 		return o, ctx.Err()
@@ -116,12 +125,32 @@ func (r *round) run(ctx context.Context) (o outcome, err error) {
 	stop()
 	<-done
 	if primary == nil {
+		o.stuck = append(o.stuck, "so the histories were not judged")
 		return o, nil
 	}
-	j, err := r.engine.judge(ctx, r, primary)
-	j.wrong = append(o.wrong, j.wrong...)
-	o.judgement = j
+	o.judgement, err = r.engine.judge(ctx, r, primary)
+	if err != nil && o.stuck != nil {
+		o.stuck, err = append(o.stuck, "so the histories were not judged: "+err.Error()), nil
+	}
 	return o, err
+}
+
+// named is the server that a Warden names as the primary, nil if none does.
+func (r *round) named(ctx context.Context) server {
+	for _, w := range r.living() {
+		if v, err := w.view(ctx); err == nil {
+			return r.at(v.Primary)
+		}
+	}
+	return nil
+}
+
+func (r *round) at(addr warden.NodeID) server {
+	i := slices.IndexFunc(r.servers, func(s server) bool { return s.Addr() == addr })
+	if i < 0 {
+		return nil
+	}
+	return r.servers[i]
 }
 
 // wait is a pause that ends early with the context.
@@ -202,12 +231,16 @@ func (r *round) server(name string) server {
 	return r.servers[i]
 }
 
-// heal ends what the faults themselves have not ended. They all have returned.
-func (r *round) heal(context.Context) {
+// heal ends what the faults themselves have not ended, and returns what does not
+// start. The faults have all returned.
+func (r *round) heal() error {
+	var errs []error
 	for _, s := range r.servers {
 		s.Resume()
 		if !s.Running() {
-			_ = s.Start() // settle tries again
+			if err := s.Start(); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", s.Name(), err))
+			}
 		}
 	}
 	for _, w := range r.everyWarden() {
@@ -216,9 +249,10 @@ func (r *round) heal(context.Context) {
 		}
 		w.Resume()
 		if !w.Running() {
-			_ = w.Start() // settle tries again
+			errs = append(errs, w.Start())
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // settle waits until the group is whole, meanwhile starting what has ended,
@@ -226,7 +260,7 @@ func (r *round) heal(context.Context) {
 // It returns the primary.
 func (r *round) settle(ctx context.Context) (server, error) {
 	var primary server
-	why := errors.New("nothing was seen yet")
+	why, unhealed := errors.New("nothing was seen yet"), r.heal()
 	beat := time.NewTicker(50 * time.Millisecond)
 	defer beat.Stop()
 	end := time.NewTimer(settleLimit)
@@ -236,11 +270,15 @@ func (r *round) settle(ctx context.Context) (server, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-end.C:
-			return nil, fmt.Errorf("after %s: %w", settleLimit, why)
+			return nil, fmt.Errorf("not after %s: %w", settleLimit, errors.Join(why, unhealed))
 		case <-beat.C:
 		}
 		if n%10 == 9 {
+			unhealed = r.heal()
 			r.tidy(ctx)
+		}
+		if n == 400 { // after 20 s there is no more waiting for a Warden to do it
+			r.mend(ctx)
 		}
 		primary, why = r.whole(ctx)
 	}
@@ -249,7 +287,6 @@ func (r *round) settle(ctx context.Context) (server, error) {
 
 // tidy is what an operator does after a storm.
 func (r *round) tidy(ctx context.Context) {
-	r.heal(ctx)
 	var gone []warden.WardenID
 	for _, w := range r.everyWarden() {
 		id, lost := w.known()
@@ -272,6 +309,30 @@ func (r *round) tidy(ctx context.Context) {
 			}
 		}
 		return
+	}
+}
+
+// mend does by hand what Wardens should have done, and notes it: it forgets nodes
+// that are none, and ends what an engine knows to be left half-way.
+func (r *round) mend(ctx context.Context) {
+	primary := r.named(ctx)
+	if primary == nil {
+		return
+	}
+	for _, w := range r.living() {
+		if v, err := w.view(ctx); err == nil && len(v.Nodes) > len(r.servers) {
+			var nodes []string
+			for _, n := range v.Nodes {
+				nodes = append(nodes, string(n.Node))
+			}
+			_ = w.ask(ctx, &json.RawMessage{}, "WARDEN", "RESET", groupName) // what it did is seen in the end
+			r.byHand = append(r.byHand, fmt.Sprintf("RESET on %s, which lists %v", w.name, nodes))
+		}
+	}
+	for _, s := range r.servers {
+		if !s.Running() {
+			r.byHand = append(r.byHand, s.Name()+": "+r.engine.mend(ctx, s, primary))
+		}
 	}
 }
 
@@ -313,10 +374,8 @@ func (r *round) whole(ctx context.Context) (server, error) {
 	if !slices.Equal(ids, first.Topology.Wardens) {
 		return nil, fmt.Errorf("the list has %v, there are %v", first.Topology.Wardens, ids)
 	}
-	for _, s := range r.servers {
-		if s.Addr() == first.Primary {
-			return s, nil
-		}
+	if s := r.at(first.Primary); s != nil {
+		return s, nil
 	}
 	return nil, fmt.Errorf("nobody is %s", first.Primary)
 }
@@ -376,7 +435,7 @@ func (r *round) keep(o outcome) error {
 	for _, x := range o.reports {
 		fmt.Fprintln(&b, x)
 	}
-	fmt.Fprintln(&b, strings.Join(o.wrong, "\n"))
+	fmt.Fprintln(&b, strings.Join(slices.Concat(o.wrong, o.stuck, o.byHand), "\n"))
 	if r.record != nil {
 		writes, _ := r.record.all()
 		for _, w := range writes {
