@@ -45,7 +45,8 @@ const (
 	opinionLife = 2 * warden.Second
 	// calmPeriod is how long TILT lasts at least.
 	calmPeriod = warden.Second
-	// maxStride is how much silence one gap between two steps may add.
+	// maxStride is how much silence one gap between two steps may add, unless
+	// down_after is long (see Stride).
 	maxStride = 250 * warden.Millisecond
 	// growthLife is how long one sight of growth holds a veto; a little more
 	// than three looks.
@@ -57,6 +58,13 @@ const (
 	replicationPing = 14
 	maxExtraLineage = 8
 )
+
+// Stride is how much silence one gap between two steps may add: 250 ms, and up
+// to 750 ms where that is a small part of down_after, so that a Warden of many
+// such groups need not think of each four times a second.
+func Stride(downAfter warden.Duration) warden.Duration {
+	return min(max(maxStride, downAfter/32), 3*maxStride)
+}
 
 // TiltTrigger is the gap between two steps that puts this Warden in TILT:
 // half of down_after, at least 300 ms, at most Sentinel's 2 s.

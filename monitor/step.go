@@ -121,7 +121,7 @@ func (s *State) passTime(c *Config, now warden.Instant, f *Effects) {
 		s.Odown, s.Agreeing, s.Veto = false, 0, false
 		return
 	}
-	s.witnessed += min(gap, maxStride)
+	s.witnessed += min(gap, Stride(c.DownAfter))
 }
 
 // forgetTime begins every count of time anew: nobody watched meanwhile.

@@ -16,42 +16,90 @@ const noReplID = "0000000000000000000000000000000000000000"
 // spinelDB is how SpinelDB names itself.
 const spinelDB = "spineldb"
 
-// info is the text of INFO taken apart: plain lookups, nothing judged.
+// info is the text of INFO taken apart: plain lookups, nothing judged. Its
+// values are parts of the text, and as short-lived or long-lived as that.
 type info struct {
-	fields   map[string]string
+	values   [len(infoKeys)]string
 	replicas []warden.Replica
 	keyspace bool // the section was there
 	keys     bool // and had a database in it
 }
 
+// infoKeys are the fields that are read, in groups of one length, so that most
+// lines of the text are passed over by their length and first letter.
+var infoKeys = [...]string{
+	"role", "run_id", "master_host", "master_port", "master_replid", "master_replid2", "slave_priority", "slave_repl_offset",
+	"replica_announced", "master_repl_offset", "master_link_status", "master_sync_in_progress", "master_link_down_since_seconds",
+	"spineldb_version", "valkey_version", "dragonfly_version", "kvrocks_version", "keydb_version", "redis_version",
+}
+
+// infoPlaces are the indices of the fields by the lengths of their names.
+var infoPlaces = func() (places [32][]int) {
+	for i, key := range infoKeys {
+		places[len(key)] = append(places[len(key)], i)
+	}
+	return places
+}()
+
+// infoAt is where a field is kept; -1: it is not read.
+func infoAt(key string) int {
+	if len(key) < len(infoPlaces) {
+		for _, i := range infoPlaces[len(key)] {
+			if infoKeys[i] == key {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// get is the value of one of infoKeys, "" when it was not there.
+func (in *info) get(key string) string {
+	if i := infoAt(key); i >= 0 {
+		return in.values[i]
+	}
+	return ""
+}
+
 // parseInfo reads the reply of INFO. Lines it does not understand are left
 // out; it never fails.
 func parseInfo(text string) info {
-	in := info{fields: map[string]string{}}
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
+	var in info
+	for len(text) > 0 {
+		line := text
+		if end := strings.IndexByte(text, '\n'); end >= 0 {
+			line, text = text[:end], text[end+1:]
+		} else {
+			text = ""
+		}
+		line = strings.TrimSuffix(line, "\r")
 		if title, ok := strings.CutPrefix(line, "#"); ok {
 			if strings.EqualFold(strings.TrimSpace(title), "keyspace") {
 				in.keyspace = true
 			}
 			continue
 		}
-		key, value, ok := strings.Cut(line, ":")
-		if !ok {
-			continue
-		}
-		switch {
-		case numbered(key, "db"):
-			in.keys = true
-		case numbered(key, "slave"):
-			if r, ok := parseReplica(value); ok && len(in.replicas) < maxReplicas {
-				in.replicas = append(in.replicas, r)
-			}
-		default:
-			in.fields[key] = value
+		if colon := strings.IndexByte(line, ':'); colon > 0 {
+			in.take(line[:colon], line[colon+1:])
 		}
 	}
 	return in
+}
+
+// take keeps one field.
+func (in *info) take(key, value string) {
+	switch {
+	case key[0] == 'd' && numbered(key, "db"):
+		in.keys = true
+	case key[0] == 's' && numbered(key, "slave"):
+		if r, ok := parseReplica(value); ok && len(in.replicas) < maxReplicas {
+			in.replicas = append(in.replicas, r)
+		}
+	default:
+		if i := infoAt(key); i >= 0 {
+			in.values[i] = value
+		}
+	}
 }
 
 // numbered reports whether key is word followed by digits only.
@@ -93,16 +141,16 @@ func makeNode(host string, port int) (warden.NodeID, bool) {
 
 func oddHost(r rune) bool { return r <= ' ' || r == 0x7f || r == ',' || r == '/' }
 
-func (in info) number(key string) (int64, bool) {
-	n, err := strconv.ParseInt(in.fields[key], 10, 64)
+func (in *info) number(key string) (int64, bool) {
+	n, err := strconv.ParseInt(in.get(key), 10, 64)
 	return n, err == nil
 }
 
 // software names the server. Valkey, Dragonfly and others also carry a
 // redis_version, of the Redis they are compatible with, so theirs comes first.
-func (in info) software() (name, version string) {
+func (in *info) software() (name, version string) {
 	for _, name := range []string{spinelDB, "valkey", "dragonfly", "kvrocks", "keydb", "redis"} {
-		if v := in.fields[name+"_version"]; v != "" {
+		if v := in.get(name + "_version"); v != "" {
 			return name, strings.TrimSpace(v)
 		}
 	}
@@ -110,20 +158,20 @@ func (in info) software() (name, version string) {
 }
 
 // fill writes what INFO says into an observation.
-func (in info) fill(o *warden.Observation) {
+func (in *info) fill(o *warden.Observation) {
 	name, version := in.software()
 	o.Server = strings.TrimSpace(name + " " + version)
-	o.RunID = in.fields["run_id"]
+	o.RunID = in.get("run_id")
 	o.Empty = in.keyspace && !in.keys
 	o.Priority = 100
 	if n, ok := in.number("slave_priority"); ok {
 		o.Priority = int(n)
 	}
-	o.Unannounced = in.fields["replica_announced"] == "0"
-	o.Lineage = replID(in.fields["master_replid"])
-	o.LineageBefore = replID(in.fields["master_replid2"])
+	o.Unannounced = in.get("replica_announced") == "0"
+	o.Lineage = replID(in.get("master_replid"))
+	o.LineageBefore = replID(in.get("master_replid2"))
 	o.Replicas = in.replicas
-	switch in.fields["role"] {
+	switch in.get("role") {
 	case "master":
 		o.Role = warden.RolePrimary
 		o.Position, _ = in.number("master_repl_offset") // 0 when missing
@@ -138,14 +186,14 @@ func (in info) fill(o *warden.Observation) {
 	}
 }
 
-func (in info) fillReplica(o *warden.Observation) {
+func (in *info) fillReplica(o *warden.Observation) {
 	if n, ok := in.number("slave_repl_offset"); ok {
 		o.Position = n
 	}
 	port, _ := in.number("master_port") // 0 is refused by makeNode
-	o.Upstream, _ = makeNode(in.fields["master_host"], int(port))
-	o.LinkUp = in.fields["master_link_status"] == "up"
-	o.Syncing = in.fields["master_sync_in_progress"] == "1"
+	o.Upstream, _ = makeNode(in.get("master_host"), int(port))
+	o.LinkUp = in.get("master_link_status") == "up"
+	o.Syncing = in.get("master_sync_in_progress") == "1"
 	if n, ok := in.number("master_link_down_since_seconds"); ok && !o.LinkUp {
 		const most = int64(1) << 32 // seconds; keeps the product in range
 		o.LinkDown = warden.Duration(max(-1, min(n, most))) * warden.Second

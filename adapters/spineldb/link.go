@@ -66,6 +66,8 @@ func (l *link) saying(h warden.Hello) (*said, error) {
 type seat struct {
 	turn chan struct{}
 	wire *wire
+	// cut is wire.cut, for the end of the link: it does not wait for its turn.
+	cut atomic.Pointer[func()]
 }
 
 func newSeat() *seat {
@@ -83,12 +85,43 @@ func (s *seat) take(ctx context.Context) error {
 	}
 }
 
+// put seats a connection. The seat must be taken.
+func (s *seat) put(w *wire) {
+	s.wire = w
+	s.cut.Store(&w.cut)
+}
+
 func (s *seat) leave() { s.turn <- struct{}{} }
 
 // drop closes the connection on the seat. The seat must be taken.
 func (s *seat) drop() {
 	s.wire.close()
 	s.wire = nil
+	s.cut.Store(nil)
+}
+
+// limit gives ctx a deadline if it has none.
+func (l *link) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, l.adapter.opts.Timeout)
+}
+
+// open dials a connection and seats it. The seat must be taken.
+func (l *link) open(ctx context.Context, s *seat, name string) error {
+	ctx, done := l.begin(ctx)
+	defer done()
+	w, err := l.adapter.dial(ctx, l.node, name)
+	if err != nil {
+		return err
+	}
+	s.put(w)
+	if l.ctx.Err() != nil {
+		s.drop() // Close came before the connection could be seen
+		return errClosed
+	}
+	return nil
 }
 
 // begin joins the caller's ctx with the life of the link.
@@ -100,7 +133,7 @@ func (l *link) begin(ctx context.Context) (context.Context, context.CancelFunc) 
 
 // Look asks the node how it is. See warden.Link.
 func (l *link) Look(ctx context.Context) warden.Observation {
-	ctx, done := l.begin(ctx)
+	ctx, done := l.limit(ctx)
 	defer done()
 	if err := l.watch.take(ctx); err != nil {
 		return failed(err)
@@ -127,12 +160,10 @@ func (l *link) Look(ctx context.Context) warden.Observation {
 // An error leaves the seat empty.
 func (l *link) lookOnce(ctx context.Context) (o warden.Observation, err error) {
 	if l.watch.wire == nil {
-		w, err := l.adapter.dial(ctx, l.node, "")
-		if err != nil {
+		if err := l.open(ctx, l.watch, ""); err != nil {
 			return o, err
 		}
-		l.watch.wire = w
-		l.tellLocal(w.local())
+		l.tellLocal(l.watch.wire.local())
 	}
 	o, err = l.watch.wire.look(ctx, l.wanted())
 	if err != nil {
@@ -237,7 +268,7 @@ func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
 		return err
 	}
 	asks := s.asks
-	ctx, done := l.begin(ctx)
+	ctx, done := l.limit(ctx)
 	defer done()
 	if err := l.speak.take(ctx); err != nil {
 		return fmt.Errorf("publish hello on %s: %w", l.node, err)
@@ -263,11 +294,9 @@ func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
 func (l *link) publishOnce(ctx context.Context, asks [][]any) error {
 	name := l.wanted()
 	if l.speak.wire == nil {
-		w, err := l.adapter.dial(ctx, l.node, name)
-		if err != nil {
+		if err := l.open(ctx, l.speak, name); err != nil {
 			return err
 		}
-		l.speak.wire = w
 	}
 	w := l.speak.wire
 	all := asks
@@ -294,7 +323,10 @@ func (l *link) publishOnce(ctx context.Context, asks [][]any) error {
 func (l *link) Close() {
 	l.cancel()
 	for _, s := range []*seat{l.watch, l.speak} {
-		<-s.turn // whoever sits there has just been cancelled
+		if cut := s.cut.Load(); cut != nil {
+			(*cut)()
+		}
+		<-s.turn // whoever sits there has just been cut off
 		s.drop()
 		s.leave()
 	}

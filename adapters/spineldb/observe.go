@@ -77,7 +77,8 @@ func (w *wire) probePoison(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.able.server, _ = parseInfo(replies[0].text()).software()
+		in := parseInfo(replies[0].text())
+		w.able.server, _ = in.software()
 	}
 	if w.able.server != spinelDB {
 		w.able.poisonProbed = w.able.server != ""
@@ -123,7 +124,7 @@ func (w *wire) look(ctx context.Context, name string) (warden.Observation, error
 	}
 	ping, text := replies[0], replies[1]
 	in := parseInfo(text.text())
-	if !w.able.plainInfo && healthOf(ping.err) == warden.HealthGood && in.fields["role"] == "" {
+	if !w.able.plainInfo && healthOf(ping.err) == warden.HealthGood && in.get("role") == "" {
 		if in, text, err = w.lookPlain(ctx); err != nil {
 			return o, err
 		}
@@ -131,7 +132,7 @@ func (w *wire) look(ctx context.Context, name string) (warden.Observation, error
 	in.fill(&o)
 	o.Text = text.text()
 	w.able.server, _ = in.software()
-	if o.Role == "" || o.Role == warden.RoleReplica && in.fields["master_host"] == "" {
+	if o.Role == "" || o.Role == warden.RoleReplica && in.get("master_host") == "" {
 		if err := w.lookRole(ctx, &o, replies[2:]); err != nil {
 			return o, err
 		}
@@ -162,7 +163,7 @@ func (w *wire) lookPlain(ctx context.Context) (info, reply, error) {
 		return info{}, reply{}, err
 	}
 	in := parseInfo(replies[0].text())
-	w.able.plainInfo = in.fields["role"] != ""
+	w.able.plainInfo = in.get("role") != ""
 	return in, replies[0], nil
 }
 

@@ -23,7 +23,8 @@ func TestParseInfo(t *testing.T) {
 				t.Fatal(err)
 			}
 			var o warden.Observation
-			parseInfo(strings.ReplaceAll(string(text), "\n", "\r\n")).fill(&o)
+			in := parseInfo(strings.ReplaceAll(string(text), "\n", "\r\n"))
+			in.fill(&o)
 			got, err := json.MarshalIndent(o, "", "  ")
 			if err != nil {
 				t.Fatal(err)
@@ -50,7 +51,8 @@ func FuzzParseInfo(f *testing.F) {
 	f.Add("slave0:ip=::1,port=1,state=online,offset=9223372036854775808,lag=0\nmaster_link_down_since_seconds:99999999999999\nrole:slave")
 	f.Fuzz(func(t *testing.T, text string) {
 		var o warden.Observation
-		parseInfo(text).fill(&o)
+		in := parseInfo(text)
+		in.fill(&o)
 		if len(o.Replicas) > maxReplicas || o.LinkDown < -warden.Second {
 			t.Fatalf("%+v", o)
 		}

@@ -7,7 +7,7 @@ type Event interface{ event() }
 
 // Tick says only that time has passed, which every Step is told. The shell
 // delivers it when nothing else comes: at the Wake of the last Effects, and so
-// that no two Steps are more than TickMax apart.
+// that no two Steps are more than monitor.Stride apart.
 type Tick struct{}
 
 // Looked is the end of a look at a node that was begun at Asked. The minds keep

@@ -6,17 +6,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spineldb/warden/monitor"
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/group"
 )
 
-// TickMax is the longest time between two Steps of a group: after so long
+// tickMax is the longest time between two Steps of a group: after so long
 // without any other event comes a Tick. The mind notices by a Step that comes
-// far too late that this process stood still (TILT).
-//
-// It is a little less than the silence that the mind counts at most for one
-// pause, so that no silence is lost.
-const TickMax = 240 * warden.Millisecond
+// far too late that this process stood still (TILT). It is a little less than
+// the silence that the mind counts at most for one pause, so that none is lost.
+func tickMax(c *group.Config) warden.Duration {
+	return monitor.Stride(c.DownAfter) - 10*warden.Millisecond
+}
 
 // tickGrid is what ticks of all groups come together on, at most so much too
 // early: hundreds of groups that wake up one by one cost more than their work.
@@ -123,11 +124,17 @@ func (l *loop) run(ctx context.Context) {
 			l.apply(c)
 		default:
 		}
-		if e, ok := l.next(l.options.Clock()); ok {
+		if e, ok := l.inbox.take(); ok {
 			l.step(e)
 			continue
 		}
-		timer.Reset(time.Duration(l.due().Sub(l.options.Clock())))
+		now := l.options.Clock()
+		if due := l.due(); now < due {
+			timer.Reset(time.Duration(due.Sub(now)))
+		} else {
+			l.step(group.Tick{})
+			continue
+		}
 		select {
 		case <-ctx.Done():
 		case c := <-l.changes:
@@ -138,18 +145,9 @@ func (l *loop) run(ctx context.Context) {
 	}
 }
 
-// next takes the next event, a Tick among them; ok is false when there is
-// nothing to do yet.
-func (l *loop) next(now warden.Instant) (group.Event, bool) {
-	if e, ok := l.inbox.take(); ok {
-		return e, true
-	}
-	return group.Tick{}, now >= l.due()
-}
-
 // due is when the next Tick has to come.
 func (l *loop) due() warden.Instant {
-	due := l.stepped.Add(TickMax)
+	due := l.stepped.Add(tickMax(l.config))
 	due -= due % warden.Instant(tickGrid)
 	if l.wake != 0 && l.wake < due {
 		due = l.wake

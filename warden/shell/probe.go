@@ -54,7 +54,7 @@ func (w *watch) wait() { w.wg.Wait() }
 // sync opens and closes links so that they are those of wanted, which is
 // sorted by node. It costs one comparison when nothing has changed.
 func (w *watch) sync(wanted []group.Watched) {
-	if slices.Equal(w.wanted, wanted) || w.ctx.Err() != nil {
+	if sameList(w.wanted, wanted) || slices.Equal(w.wanted, wanted) || w.ctx.Err() != nil {
 		return
 	}
 	w.wanted = wanted
@@ -73,6 +73,11 @@ func (w *watch) sync(wanted []group.Watched) {
 		v.cancel()
 		delete(w.vigils, node)
 	}
+}
+
+// sameList: the very same list, which nobody changes.
+func sameList(a, b []group.Watched) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // open begins the watch on one node.

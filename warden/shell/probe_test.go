@@ -45,7 +45,7 @@ func TestSlowNodeDelaysNobody(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		b.stop(t)
 		good, dead := b.script.events.count("Looked good:1 good"), b.script.events.count("Looked dead:1 silent")
-		if good < 98 || good > 102 || dead < 4 || dead > 5 || longest > warden.Instant(TickMax) {
+		if good < 98 || good > 102 || dead < 4 || dead > 5 || longest > warden.Instant(tickMax(&group.Config{})) {
 			t.Errorf("%d good looks, %d silent ones, and at most %d ns between two steps in 10 s", good, dead, longest)
 		}
 	})
