@@ -33,7 +33,11 @@ func (w *World) send(p *process, e *group.Envelope) {
 	if q == nil {
 		return
 	}
-	m := e.Message
+	if w.sabotage.Message == nil && w.tap == nil {
+		w.carry(p, q, &e.Message)
+		return
+	}
+	m := e.Message // its address leaves
 	if w.sabotage.Message != nil && !w.sabotage.Message(p, q, &m) {
 		return
 	}
@@ -52,10 +56,11 @@ func (w *World) carry(p, q *process, m *warden.Message) {
 		w.faults[messageLost]++
 		return
 	}
-	w.queue.push(item{at: w.now.Add(w.delay()), kind: messageArrives, process: int16(q.index), message: m})
+	heard := group.Event(group.Heard{Message: *m})
+	w.queue.push(item{at: w.now.Add(w.delay()), kind: messageArrives, process: int16(q.index), heard: heard})
 	if w.chance(w.weather.twice) {
 		w.faults[messageTwice]++
-		w.queue.push(item{at: w.now.Add(w.delay() * 3), kind: messageArrives, process: int16(q.index), message: m})
+		w.queue.push(item{at: w.now.Add(w.delay() * 3), kind: messageArrives, process: int16(q.index), heard: heard})
 	}
 }
 

@@ -253,12 +253,14 @@ func (p *process) arm() {
 }
 
 // hear delivers a message of another Warden.
-func (p *process) hear(m *warden.Message) {
+func (p *process) hear(e group.Event) {
 	if !p.up {
 		return
 	}
-	p.world.check.delivered(p, m)
-	p.step(group.Heard{Message: *m})
+	if heard, ok := e.(group.Heard); ok {
+		p.world.check.delivered(p, &heard.Message)
+	}
+	p.step(e)
 }
 
 // step lets the mind think about one event and performs what it wants.

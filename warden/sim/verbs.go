@@ -447,8 +447,7 @@ func (c *Conversation) deliver(a words) error {
 			return fmt.Errorf("no message %s is held", text)
 		}
 		h := c.held[n-1]
-		m := h.message
-		c.world.queue.push(item{at: c.world.now, kind: messageArrives, process: int16(h.to.index), message: &m})
+		c.world.queue.push(item{at: c.world.now, kind: messageArrives, process: int16(h.to.index), heard: group.Heard{Message: h.message}})
 		c.world.run(c.world.now)
 	}
 	return nil

@@ -192,7 +192,7 @@ func (w *World) perform(it *item) {
 	case tickDue:
 		w.processes[it.process].ticked(it.at)
 	case messageArrives:
-		w.processes[it.process].hear(it.message)
+		w.processes[it.process].hear(it.heard)
 	case lookDue:
 		w.processes[it.process].lookDue(int(it.server), it.at)
 	case lookArrives:
