@@ -120,10 +120,10 @@ type Node struct {
 	LostSince warden.Instant
 	lostHard  bool
 
-	// Down: subjectively down, since DownAt. Why says why.
-	Down   bool
-	DownAt warden.Instant
-	Crash  bool
+	// Down: subjectively down, since DownAt, with hard evidence if Crash. Why
+	// says why.
+	Down, Crash bool
+	DownAt      warden.Instant
 
 	// Witness: last position and when that look was begun, and when growth
 	// was last seen.

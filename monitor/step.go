@@ -36,21 +36,28 @@ func (Said) event()   {}
 // Step takes one event at the instant now and returns the new state. s is not
 // changed.
 func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
+	f := Advance(&c, &s, e, now)
+	return s, f
+}
+
+// Advance is Step for a caller who made a copy of the old state: s becomes the
+// new one, and copies of the old one stay as they are.
+func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	s.own = false
 	var f Effects
-	s.roster(&c, now)
-	s.passTime(&c, now, &f)
+	s.roster(c, now)
+	s.passTime(c, now, &f)
 	switch e := e.(type) {
 	case Looked:
-		s.looked(&c, e, now, &f)
+		s.looked(c, e, now, &f)
 	case Said:
 		s.said(e, now)
 	}
-	s.leaveTilt(&c, now, &f)
+	s.leaveTilt(c, now, &f)
 	if !s.Tilt {
-		s.judge(&c, now, &f)
+		s.judge(c, now, &f)
 	}
-	return s, f
+	return f
 }
 
 // roster brings the list of nodes up to date and starts a new primary clean:
@@ -155,11 +162,16 @@ func (s *State) leaveTilt(c *Config, now warden.Instant, f *Effects) {
 }
 
 func (s *State) said(e Said, now warden.Instant) {
-	// Clipped, so that what is appended goes into an array of its own.
-	s.heard = slices.Clip(without(s.heard, func(h heard) bool { return h.from == e.From }))
-	if !e.Tilt && len(e.Opinions) > 0 {
-		s.heard = append(s.heard, heard{from: e.From, at: now, birth: e.Birth, opinions: e.Opinions})
+	said := make([]heard, 0, len(s.heard)+1)
+	for _, h := range s.heard {
+		if h.from != e.From {
+			said = append(said, h)
+		}
 	}
+	if !e.Tilt && len(e.Opinions) > 0 {
+		said = append(said, heard{from: e.From, at: now, birth: e.Birth, opinions: e.Opinions})
+	}
+	s.heard = said
 }
 
 func (s *State) looked(c *Config, e Looked, now warden.Instant, f *Effects) {

@@ -37,10 +37,19 @@ const nobody = "warden_nobody_"
 // String is the rule as PostgreSQL's synchronous_standby_names has it, and as
 // Observation.Waits gives it back.
 func (r SyncRule) String() string {
+	return string(r.append(make([]byte, 0, 32+len(r.Names)*(maxMemberName+4))))
+}
+
+// Is reports whether text, from an Observation, is this rule.
+func (r SyncRule) Is(text string) bool {
+	var room [256]byte
+	return string(r.append(room[:0])) == text
+}
+
+func (r SyncRule) append(b []byte) []byte {
 	if r.K <= 0 {
-		return ""
+		return b
 	}
-	b := make([]byte, 0, 32+len(r.Names)*(maxMemberName+4))
 	b = append(strconv.AppendInt(append(b, "ANY "...), int64(r.K), 10), " ("...)
 	for i := range max(len(r.Names), r.K) {
 		if i > 0 {
@@ -54,7 +63,7 @@ func (r SyncRule) String() string {
 		}
 		b = append(b, '"')
 	}
-	return string(append(b, ')'))
+	return append(b, ')')
 }
 
 // Clone copies a set so that its slices can be changed.

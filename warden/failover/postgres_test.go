@@ -82,7 +82,7 @@ func (s *stageplay) stream() {
 			}
 		}
 		if p.id == s.scene.Base.Primary && p.o.Health == warden.HealthGood {
-			NoteMembers(&s.state, &s.scene.Base, &p.o, func(id warden.NodeID) bool { n := s.server(id); return n != nil && !n.o.Health.Alive() }, s.now)
+			s.state.Absent = Absences(&s.state, &s.scene.Base, &p.o, func(id warden.NodeID) bool { n := s.server(id); return n != nil && !n.o.Health.Alive() }, s.now)
 		}
 	}
 }

@@ -486,7 +486,7 @@ func (r *run) publish(reason warden.Reason) {
 		if t.Primary != s.Candidate {
 			r.inherit(t) // adopted
 		}
-		if len(t.Sync) > 0 && s.confirmed.Waits != t.NewestSync().Rule(s.Candidate).String() {
+		if len(t.Sync) > 0 && !t.NewestSync().Rule(s.Candidate).Is(s.confirmed.Waits) {
 			t.Sync = append([]warden.SyncSet{{}}, t.NewestSync()) // nobody made it wait: nothing is promised until then
 		}
 		t.Phase, t.Primary, t.PreviousSync = warden.PhaseDone, s.Candidate, nil

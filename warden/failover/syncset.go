@@ -14,13 +14,12 @@ type Absence struct {
 	Since warden.Instant
 }
 
-// NoteMembers notes which members the primary p, just looked at, streams to. One
-// that is down for us is absent too: a primary streams to a silent standby
-// for a minute, and who cannot be reached cannot be sealed.
-func NoteMembers(s *State, t *warden.Topology, p *warden.Observation, down func(warden.NodeID) bool, now warden.Instant) {
+// Absences are the members that the primary p, just looked at, does not stream
+// to, for State.Absent. One that is down for us is absent too: a primary streams
+// to a silent standby for a minute, and who cannot be reached cannot be sealed.
+func Absences(s *State, t *warden.Topology, p *warden.Observation, down func(warden.NodeID) bool, now warden.Instant) []Absence {
 	if !t.Promises() || p.Role != warden.RolePrimary {
-		s.Absent = nil
-		return
+		return nil
 	}
 	var absent []Absence
 	for _, m := range t.NewestSync().Members {
@@ -35,7 +34,7 @@ func NoteMembers(s *State, t *warden.Topology, p *warden.Observation, down func(
 		}
 		absent = append(absent, Absence{m.Name, since})
 	}
-	s.Absent = absent
+	return absent
 }
 
 func streams(p *warden.Observation, name string) bool {
@@ -50,7 +49,7 @@ func WantsSync(c *Config, s *State, t *warden.Topology, nodes []Sighting, now wa
 		return false
 	}
 	next, changes := r.nextSync()
-	return len(t.Sync) == 2 || changes || *r.waits() != next.Rule(t.Primary).String()
+	return len(t.Sync) == 2 || changes || !next.Rule(t.Primary).Is(*r.waits())
 }
 
 // waits is what the agreed primary waits for; nil while that is not known.
@@ -144,7 +143,7 @@ func (r *run) arrange() {
 	}
 	next, changes := r.nextSync()
 	if !changes {
-		if w := r.waits(); w != nil && *w != b.NewestSync().Rule(b.Primary).String() {
+		if w := r.waits(); w != nil && !b.NewestSync().Rule(b.Primary).Is(*w) {
 			r.note("-sync-names-changed", b.Primary, "it waits by what no Warden has set; it is put back")
 		}
 		r.enter(Naming)
@@ -203,7 +202,7 @@ func (r *run) named(p *warden.Observation) {
 	carried := r.carried()
 	switch {
 	case carried < next.K && r.s.widened:
-	case carried < next.K && p.Waits == next.Rule(r.sc.Base.Primary).String():
+	case carried < next.K && next.Rule(r.sc.Base.Primary).Is(p.Waits):
 		r.unfilled()
 		return
 	default:

@@ -150,8 +150,8 @@ func (p *step) failoverNote(n failover.Note) {
 
 // learned tells what the newest chosen topology changed. It runs after the
 // state that answers queries has changed.
-func (p *step) learned(had warden.Topology) {
-	s, t := p.s, p.s.el.Reg.Chosen
+func (p *step) learned(had *warden.Topology) {
+	s, t := p.s, &p.s.el.Reg.Chosen
 	s.learnedAt = p.now
 	p.monitor(monitor.Tick{})
 	p.changes(had, t)
@@ -185,7 +185,7 @@ func (p *step) learned(had warden.Topology) {
 }
 
 // changes announces what a step changed besides the primary.
-func (p *step) changes(had, t warden.Topology) {
+func (p *step) changes(had, t *warden.Topology) {
 	if had.Birth != t.Birth {
 		return
 	}

@@ -112,6 +112,8 @@ type step struct {
 	s   *State
 	f   Effects
 	now warden.Instant
+	// before is the register as it was before this Step.
+	before warden.Register
 	// Derived once per Step, see stale.
 	mc     monitor.Config
 	mcMade bool
@@ -132,9 +134,8 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 // Advance is Step for a caller who made a copy of the old state, or needs it no
 // more: s becomes the new one. Copies of the old state stay as they are.
 func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
-	before := s.el.Reg
 	s.unshare()
-	p := step{c: c, s: s, now: now}
+	p := step{c: c, s: s, now: now, before: s.el.Reg}
 	p.rewind()
 	p.reloaded()
 	p.configIgnored()
@@ -150,7 +151,7 @@ func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	if !s.el.Mute && !slices.Equal(s.el.Reg.Lineage, s.mon.Extra) {
 		s.el.Reg.Lineage = slices.Clone(s.mon.Extra)
 	}
-	if !warden.SameRegister(&s.el.Reg, &before) {
+	if !warden.SameRegister(&s.el.Reg, &p.before) {
 		r := s.el.Reg.Clone()
 		p.f.Persist = &r
 	}
@@ -255,10 +256,12 @@ func (p *step) streams(e monitor.Event) {
 	if !ok || l.Node != t.Primary || l.Observation.Health != warden.HealthGood || len(t.Sync) == 0 {
 		return
 	}
-	fo := *p.s.fo
 	down := func(id warden.NodeID) bool { n := p.s.mon.Find(id); return n != nil && n.Down }
-	failover.NoteMembers(&fo, t, l.Observation, down, p.now)
-	p.s.fo = &fo
+	if absent := failover.Absences(p.s.fo, t, l.Observation, down, p.now); !slices.Equal(absent, p.s.fo.Absent) {
+		fo := *p.s.fo
+		fo.Absent = absent
+		p.s.fo = &fo
+	}
 }
 
 // newPeer announces a Warden heard for the first time.
@@ -272,8 +275,7 @@ func (p *step) pendingNode(id uint64) warden.NodeID { return p.s.fo.NodeOf(id) }
 
 func (p *step) monitor(e monitor.Event) {
 	p.revive(e)
-	var f monitor.Effects
-	p.s.mon, f = monitor.Step(*p.monitorConfig(), p.s.mon, e, p.now)
+	f := monitor.Advance(p.monitorConfig(), &p.s.mon, e, p.now)
 	p.seen = nil
 	if !p.s.el.Born() {
 		p.mcMade = false // the provisional primary depends on what was seen
@@ -288,7 +290,7 @@ func (p *step) monitor(e monitor.Event) {
 func (p *step) elect(ee election.Event, fe failover.Event) {
 	want := p.want()
 	p.wanted = want
-	had := p.s.el.Reg.Chosen
+	had := &p.before.Chosen
 	chosen := p.electionDone(had, election.Advance(p.electionConfig(), &p.s.el, ee, want, p.sight(), p.now))
 	for range cascade {
 		if p.s.el.Lead == nil && p.s.fo.Stage == failover.Idle {
@@ -304,7 +306,8 @@ func (p *step) elect(ee election.Event, fe failover.Event) {
 		case f.Propose == nil:
 			return
 		}
-		had = p.s.el.Reg.Chosen
+		last := p.s.el.Reg.Chosen
+		had = &last
 		el, ef, ok := election.Propose(p.electionConfig(), p.s.el, *f.Propose, p.sight(), p.now)
 		p.s.el = el
 		chosen = p.electionDone(had, ef)
@@ -322,7 +325,7 @@ func (p *step) elect(ee election.Event, fe failover.Event) {
 
 // electionDone takes in the effects of a step of the election mind, before
 // which had was the chosen topology.
-func (p *step) electionDone(had warden.Topology, f election.Effects) (chosen bool) {
+func (p *step) electionDone(had *warden.Topology, f election.Effects) (chosen bool) {
 	for _, e := range f.Send {
 		p.f.Send = append(p.f.Send, Envelope{To: e.To, Message: e.Message})
 	}
@@ -378,7 +381,7 @@ func (p *step) finished(fin failover.Finish) {
 	had := p.s.el.Reg.Chosen
 	el, f := election.Release(p.electionConfig(), p.s.el, p.now)
 	p.s.el = el
-	p.electionDone(had, f)
+	p.electionDone(&had, f)
 	p.failover(false, failover.Tick{}) // it must see that it leads no more
 	p.s.stage = p.s.fo.Stage
 }

@@ -40,6 +40,7 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 		v.Failover, v.LeadsFor = sentinelState(s.fo.Stage), l.Want.Reason
 		v.Forced = l.Want.Reason == warden.ReasonForced || l.Want.Reason == warden.ReasonSwitchover
 	}
+	v.Nodes = slices.Grow(v.Nodes, len(s.mon.Nodes))
 	for _, n := range s.mon.Nodes {
 		v.Nodes = append(v.Nodes, p.nodeView(n, v.Primary))
 	}

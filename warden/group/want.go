@@ -181,7 +181,10 @@ func (p *step) sightings() []failover.Sighting {
 
 func (p *step) scene(chosen bool) failover.Scene {
 	s := p.s
-	sc := failover.Scene{Chosen: chosen, Nodes: p.sightings(), Lineage: append(slices.Clone(s.el.Reg.Chosen.Lineage), s.mon.Extra...)}
+	sc := failover.Scene{Chosen: chosen, Nodes: p.sightings(), Lineage: s.el.Reg.Chosen.Lineage}
+	if len(s.mon.Extra) > 0 {
+		sc.Lineage = append(slices.Clip(sc.Lineage), s.mon.Extra...)
+	}
 	if n := s.mon.Find(s.el.Reg.Chosen.Primary); n != nil && n.Down {
 		sc.DownFor = max(s.mon.Silence(n), p.now.Sub(n.DownAt))
 		if n.ServedAt != 0 {
