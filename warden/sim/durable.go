@@ -86,11 +86,13 @@ func (w *World) lostDisks(sets []warden.SyncSet) bool {
 }
 
 // holders counts the members of a set that have a commit of s on their disks.
+// Under which name they are known by now does not matter: one may have streamed
+// under its agreed name, and follow another primary without one since.
 func (c *contracts) holders(s *server, set warden.SyncSet, at int64) int {
 	n := 0
 	for _, m := range set.Members {
 		x := c.world.serverAt(m.Node)
-		if x != s && x.pg.lastName == m.Name && c.world.history.contains(x.branch, x.offset, s.branch, at) {
+		if x != s && c.world.history.contains(x.branch, x.offset, s.branch, at) {
 			n++
 		}
 	}
