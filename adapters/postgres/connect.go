@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -89,20 +90,45 @@ func (a *Adapter) dial(ctx context.Context, node warden.NodeID, d dialing) (*wir
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	opened.Store(true)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", node, withoutPrefix(err))
+		return nil, fmt.Errorf("connect to %s: %w", node, connectError{err})
 	}
 	w.conn = conn
 	return w, nil
 }
 
-// withoutPrefix drops the words that pgconn puts before a connect error; the
-// places are named by us.
-func withoutPrefix(err error) error {
-	var c *pgconn.ConnectError
-	if errors.As(err, &c) {
-		return c.Unwrap()
+// connectError says of an error of pgconn only what nobody else says: the place is
+// named by us, and with sslmode prefer the same may have happened twice.
+type connectError struct{ error }
+
+func (e connectError) Unwrap() error { return e.error }
+
+func (e connectError) Error() string {
+	return strings.Join(slices.Compact(causes(e.error)), "; ")
+}
+
+func causes(err error) (out []string) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range several.Unwrap() {
+			out = append(out, causes(e)...)
+		}
+		return out
 	}
-	return err
+	var whole *pgconn.ConnectError
+	var network *net.OpError
+	var server *pgconn.PgError
+	switch {
+	case errors.As(err, &whole) && errors.Unwrap(whole) != nil:
+		return causes(errors.Unwrap(whole))
+	case errors.As(err, &server):
+		return []string{server.Error()}
+	case errors.As(err, &network) && network.Op == "dial":
+		return []string{network.Err.Error()}
+	}
+	text := err.Error()
+	if _, tail, found := strings.Cut(text, "): "); found { // "address (name): "
+		text = tail
+	}
+	return []string{text}
 }
 
 // config is how to reach node. What the options say beats the environment.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -320,3 +321,20 @@ func TestPasswordSources(t *testing.T) {
 
 // options are those of the role that docs/postgresql.md makes.
 func options() Options { return Options{User: "warden", SSLMode: "disable"} }
+
+func TestParseHistory(t *testing.T) {
+	got := ParseHistory("1\t0/3000148\tno recovery target specified\n\nnonsense\n2\t1A/5000000\tno recovery target specified\n")
+	if want := []Left{{1, 0x3000148}, {2, 0x1A<<32 | 0x5000000}}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// Goal: an error of a connection names the place once and the cause once.
+func TestConnectError(t *testing.T) {
+	o := options()
+	o.SSLMode = "prefer"
+	_, err := New(o).dial(soon(t), "127.0.0.1:1", dialing{})
+	if want := "connect to 127.0.0.1:1: connect: connection refused"; err == nil || err.Error() != want || healthOf(err) != warden.HealthRefused {
+		t.Errorf("%v (%s), want %s", err, healthOf(err), want)
+	}
+}

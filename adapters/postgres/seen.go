@@ -168,15 +168,30 @@ func lineage(system string, timeline int64) string {
 // tells; none where that may not be read.
 func (s seen) forks() []warden.Fork {
 	var out []warden.Fork
-	for line := range strings.Lines(s.History) {
+	for _, l := range ParseHistory(s.History) {
+		if l.Timeline < s.Timeline {
+			out = append(out, warden.Fork{Lineage: lineage(s.System, l.Timeline), End: l.Position})
+		}
+	}
+	return out
+}
+
+// Left is a timeline that was left at a position, in bytes.
+type Left struct{ Timeline, Position int64 }
+
+// ParseHistory reads a timeline's history file, the oldest timeline first. Lines
+// that are none are passed over.
+func ParseHistory(text string) []Left {
+	var out []Left
+	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
 		if len(fields) < 2 {
 			continue
 		}
 		n, err := strconv.ParseInt(fields[0], 10, 64)
-		end, ok := parseLSN(fields[1])
-		if err == nil && ok && n > 0 && n < s.Timeline {
-			out = append(out, warden.Fork{Lineage: lineage(s.System, n), End: end})
+		at, ok := parseLSN(fields[1])
+		if err == nil && ok && n > 0 {
+			out = append(out, Left{n, at})
 		}
 	}
 	return out

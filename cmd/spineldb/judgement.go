@@ -195,7 +195,7 @@ func (j *judgement) voices(node warden.NodeID) (text string, down, all int) {
 			}
 			down++
 			reason := orDash(n.Why)
-			if n.DownAgo > 0 {
+			if n.DownAgo > 0 && !strings.Contains(reason, " for ") { // else it says for how long
 				reason += ", for " + age(n.DownAgo)
 			}
 			reasons = append(reasons, fmt.Sprintf("%s: down (%s)", o.from.Name(), reason))

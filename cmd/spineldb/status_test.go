@@ -60,6 +60,7 @@ func TestRenderStatus(t *testing.T) {
 		n.Odown = i == 0
 		n.Observation = warden.Observation{Health: warden.HealthSilent}
 	}
+	reports[1].Groups[0].Nodes[0].Why = "refuses connections for 31s"
 	reports[0].Groups[0].Nodes[1].Observation.Role = warden.RolePrimary
 	reports[2] = remote.Report{Server: "10.0.1.3:26379", ID: idC, Error: "no answer in time"}
 	const trouble = `mymaster  primary 10.0.0.1:6379  agreed
@@ -68,7 +69,7 @@ func TestRenderStatus(t *testing.T) {
   ! Warden cccccccc at 10.0.1.3:26379 could not be asked: no answer in time
 
   NODE                ROLE                    STATE          POSITION  LAG  SEEN       OPINIONS
-  10.0.0.1:6379       primary                 DOWN (agreed)  -         -    100ms ago  down 2/2  aaaaaaaa: down (no answer, for 31s); bbbbbbbb: down (no answer, for 31s)
+  10.0.0.1:6379       primary                 DOWN (agreed)  -         -    100ms ago  down 2/2  aaaaaaaa: down (no answer, for 31s); bbbbbbbb: down (refuses connections for 31s)
   10.0.0.2:6379       replica (says primary)  up             12331     -    200ms ago  up 2/2
   [2001:db8::3]:6379  replica                 not seen yet   -         -    never      up 2/2
 

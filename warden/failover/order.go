@@ -3,6 +3,7 @@ package failover
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -22,6 +23,9 @@ func (r *run) actionDone(d ActionDone) {
 		return
 	}
 	for _, n := range d.Result.Notes {
+		if strings.HasPrefix(n, "needs-rejoin: ") {
+			continue // the next look says so, with an event of its own
+		}
 		r.note("-order-note", p.node, n)
 	}
 	switch p.kind {

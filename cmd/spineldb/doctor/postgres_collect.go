@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/spineldb/warden/adapters/postgres"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -192,7 +193,7 @@ func (c *collector) collect(ctx context.Context, g Group) {
 	if n.Timeline > 1 && n.Rights["pg_read_file"] {
 		var history string
 		c.read(ctx, "timeline history", &history, historyQuery, fmt.Sprintf("pg_wal/%08X.history", n.Timeline))
-		n.Forks = parseHistory(history)
+		n.Forks = postgres.ParseHistory(history)
 	}
 }
 

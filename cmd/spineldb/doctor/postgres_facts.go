@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spineldb/warden/adapters/postgres"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -33,7 +34,7 @@ type PostgresNode struct {
 	// Position is what is on disk, in bytes; Replayed what can be read.
 	Position, Replayed int64
 	// Forks are where older timelines ended, from the history of the present.
-	Forks    []Fork
+	Forks    []postgres.Left
 	Receiver *Receiver
 	Conninfo Conninfo
 
@@ -64,12 +65,6 @@ type PostgresNode struct {
 	// Ahead is how much the server's clock is ahead of ours; the truth is at
 	// most Blur away.
 	Ahead, Blur time.Duration
-}
-
-// Fork is the position at which a timeline was left.
-type Fork struct {
-	Timeline int64
-	Position int64
 }
 
 // Receiver is a standby's WAL receiver.
@@ -208,32 +203,6 @@ func (n *PostgresNode) forkOf(timeline int64) (position int64, found bool) {
 		}
 	}
 	return 0, false
-}
-
-// parseHistory reads a timeline's history file: a line for each timeline that
-// was left, with its number and the position.
-func parseHistory(text string) []Fork {
-	var out []Fork
-	for line := range strings.Lines(text) {
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		number, err := strconv.ParseInt(fields[0], 10, 64)
-		position, ok := parseLSN(fields[1])
-		if err == nil && ok {
-			out = append(out, Fork{number, position})
-		}
-	}
-	return out
-}
-
-// parseLSN reads a position as PostgreSQL prints it, "16/B374D848".
-func parseLSN(text string) (int64, bool) {
-	high, low, found := strings.Cut(text, "/")
-	h, errHigh := strconv.ParseUint(high, 16, 31)
-	l, errLow := strconv.ParseUint(low, 16, 32)
-	return int64(h<<32 | l), found && errHigh == nil && errLow == nil
 }
 
 // admission is what pg_hba.conf does with a connection.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spineldb/warden/adapters/postgres"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -29,7 +30,7 @@ func ward() Group {
 func sound(node warden.NodeID) *PostgresNode {
 	n := &PostgresNode{
 		Node: node, Health: warden.HealthGood, Unread: map[string]string{}, Version: 150018, VersionText: "15.18", KeyPID: 7, BackendPID: 7,
-		System: "42", Started: int64(node[7]), Timeline: 2, Position: 5000, Forks: []Fork{{1, 3000}}, Role: Role{Name: "warden", Replication: true, Login: true, Connections: -1},
+		System: "42", Started: int64(node[7]), Timeline: 2, Position: 5000, Forks: []postgres.Left{{Timeline: 1, Position: 3000}}, Role: Role{Name: "warden", Replication: true, Login: true, Connections: -1},
 		Rights: map[string]bool{}, Settings: map[string]Setting{}, Filed: map[string]string{"warden.epoch": "7 orders"},
 		Replicator: &Role{Name: "replicator", Replication: true, Login: true, Connections: -1}, Blur: time.Millisecond,
 		Wardens: []string{"warden-orders-7-0a1b2c3d-watch"},
@@ -226,7 +227,7 @@ var postgresCases = map[string]struct {
 	"behind":           {func(p patientGroup) { p.b.Timeline, p.b.Position, p.b.Receiver = 1, 2500, nil }, []string{"note 10.0.0.2:5432 lineage: still on timeline 1", "warning 10.0.0.2:5432 streaming: it does not stream"}},
 	"ahead":            {func(p patientGroup) { p.b.Timeline, p.b.Receiver = 3, nil }, []string{"error 10.0.0.2:5432 lineage: it is on timeline 3, the primary on 2", "warning 10.0.0.2:5432 streaming: it does not stream"}},
 	"never on that line": {func(p patientGroup) {
-		p.a.Timeline, p.a.Forks, p.b.Receiver = 5, []Fork{{1, 3000}, {3, 4000}}, nil
+		p.a.Timeline, p.a.Forks, p.b.Receiver = 5, []postgres.Left{{Timeline: 1, Position: 3000}, {Timeline: 3, Position: 4000}}, nil
 		p.c.Timeline = 5
 	}, []string{"error 10.0.0.2:5432 lineage: which the primary's data never was on", "warning 10.0.0.2:5432 streaming: it does not stream"}},
 	"sealed":          {func(p patientGroup) { p.b.Receiver, p.b.Conninfo = nil, Conninfo{} }, []string{"warning 10.0.0.2:5432 streaming: primary_conninfo is empty"}},
@@ -326,12 +327,5 @@ func TestAdmission(t *testing.T) {
 		if got, _ := admits(c.rules, "repl", netip.MustParseAddr("10.0.0.17"), c.encrypted); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
-	}
-}
-
-func TestParseHistory(t *testing.T) {
-	got := parseHistory("1\t0/3000148\tno recovery target specified\n\nnonsense\n2\t1A/5000000\tno recovery target specified\n")
-	if want := []Fork{{1, 0x3000148}, {2, 0x1A<<32 | 0x5000000}}; !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
 	}
 }

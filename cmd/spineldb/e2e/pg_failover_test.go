@@ -60,6 +60,9 @@ func (pl *pgLab) awaitFenced(old, fresh *pgNode) {
 		pl.t.Errorf("a write to the fenced %s: %v, want SQLSTATE 25006", old.name, err)
 	}
 	await(pl.t, "+needs-rejoin is announced", func() bool { return anySaid(pl.wardens, "+needs-rejoin", old.Addr.Port()) })
+	if anySaid(pl.wardens, "-order-note", "needs-rejoin") {
+		pl.t.Error("it is said twice that the fenced one needs a rejoin")
+	}
 }
 
 // observation is how the Warden last saw a server.
