@@ -16,6 +16,9 @@ const (
 	resultUnfinished  = "unfinished"
 )
 
+// unknownReason is that of an attempt that ended before it was known what for.
+const unknownReason = warden.Reason("unknown")
+
 // ends are the events that end an attempt without a new primary.
 var ends = map[string]string{
 	"-failover-abort-not-elected":    resultNotElected,
@@ -155,5 +158,5 @@ func guess(t *attempt) warden.Reason {
 	if t.odown != 0 {
 		return warden.ReasonFailover
 	}
-	return "ordered"
+	return unknownReason
 }

@@ -144,7 +144,7 @@ func TestResultsOfAttempts(t *testing.T) {
 		want   string
 	}{
 		"not elected":          {[]string{"+odown", "+try-failover", "-failover-abort-not-elected"}, `reason="failover",result="not_elected"`},
-		"ordered":              {[]string{"+try-failover", "-failover-abort-not-elected"}, `reason="ordered",result="not_elected"`},
+		"unknown":              {[]string{"+try-failover", "-failover-abort-not-elected"}, `reason="unknown",result="not_elected"`},
 		"nobody to promote":    {[]string{"+try-failover", "+elected-leader", "-failover-abort-no-good-slave", "-leader-lost"}, `reason="switchover",result="no_candidate"`},
 		"too few sealed":       {[]string{"+try-failover", "+elected-leader", "-seal-failed"}, `reason="switchover",result="sealed_too_few"`},
 		"called off":           {[]string{"+try-failover", "+elected-leader", "-failover-abort"}, `reason="switchover",result="cancelled"`},
