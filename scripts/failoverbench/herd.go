@@ -206,12 +206,13 @@ type post struct {
 	*process
 	system string
 	gossip int
+	http   int    // port for metrics
 	data   string // directory of a Warden
 }
 
 // post starts count monitors of one system on the first groups of a herd.
 func (h *herd) post(system string, count, groups int, downAfter time.Duration) (posts []*post, err error) {
-	ports, err := freePorts(2 * count)
+	ports, err := freePorts(3 * count)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +232,7 @@ func (h *herd) post(system string, count, groups int, downAfter time.Duration) (
 		text := h.sentinelConfig(ports[i], count, groups, dir, downAfter)
 		program, args := h.b.serverBinary, []string{file, "--sentinel"}
 		if system == ours {
-			text = h.wardenConfig(ports[i], ports[count:], i, groups, data, downAfter)
+			text = h.wardenConfig(ports[i], ports[2*count+i], ports[count:2*count], i, groups, data, downAfter)
 			program, args = h.b.wardenBinary, []string{"--warden", file}
 		}
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -241,7 +242,7 @@ func (h *herd) post(system string, count, groups int, downAfter time.Duration) (
 		if err != nil {
 			return posts, err
 		}
-		posts = append(posts, &post{process: &process{c, address(ports[i]), ports[i]}, system: system, gossip: ports[count+i], data: data})
+		posts = append(posts, &post{process: &process{c, address(ports[i]), ports[i]}, system: system, gossip: ports[count+i], http: ports[2*count+i], data: data})
 	}
 	return posts, nil
 }
@@ -253,7 +254,7 @@ func relieve(posts []*post) {
 	}
 }
 
-func (h *herd) wardenConfig(port int, gossip []int, i, groups int, data string, downAfter time.Duration) string {
+func (h *herd) wardenConfig(port, http int, gossip []int, i, groups int, data string, downAfter time.Duration) string {
 	var b strings.Builder
 	var join []string
 	for k, g := range gossip {
@@ -268,6 +269,7 @@ func (h *herd) wardenConfig(port int, gossip []int, i, groups int, data string, 
 		fmt.Fprintf(&b, "[[masters]]\nname = %q\nip = \"127.0.0.1\"\nport = %d\nquorum = %d\nwardens = %d\ndown_after = %q\n",
 			p.name, p.ports[0], len(gossip)/2+1, len(gossip), downAfter)
 	}
+	fmt.Fprintf(&b, "[http]\nlisten = %q\n", address(http))
 	return b.String()
 }
 

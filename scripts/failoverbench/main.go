@@ -46,6 +46,8 @@ type options struct {
 	loadBinary      string
 	groups          []int // of steady
 	measured        time.Duration
+	lasting         time.Duration // of soak
+	sampled         time.Duration
 	nodesBinary     string
 	keep            bool
 	seed            uint64
@@ -112,6 +114,7 @@ var chapters = []chapter{
 	{"query", (*bench).query},
 	{"clients", (*bench).clients},
 	{"steady", (*bench).steady},
+	{"mass", (*bench).mass},
 }
 
 func parse(args []string, errs io.Writer) (string, options, error) {
@@ -137,6 +140,8 @@ func parse(args []string, errs io.Writer) (string, options, error) {
 	systems := f.String("systems", "", "of PostgreSQL: some of quorum,async,patroni,patroni/5s; empty: all")
 	groups := f.String("groups", "1,20,100,500", "numbers of groups of the benchmark steady")
 	f.DurationVar(&o.measured, "measure", time.Minute, "how long the benchmark steady measures each monitor")
+	f.DurationVar(&o.lasting, "for", time.Hour, "how long soak goes on")
+	f.DurationVar(&o.sampled, "sample", 30*time.Second, "time between two samples of soak")
 	f.StringVar(&o.nodesBinary, "simnodes", "", "the simnodes program")
 	f.BoolVar(&o.keep, "keep", false, "keep the logs of every trial, and say where")
 	f.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the random pauses before the faults")
@@ -177,6 +182,9 @@ const (
 	enginePostgres = "postgres"
 )
 
+// soaking takes hours if it is to say anything, and is no part of "all".
+var soaking = chapter{"soak", (*bench).soak}
+
 func (o options) chapters() []chapter {
 	if o.engine == enginePostgres {
 		return pgChapters
@@ -185,7 +193,7 @@ func (o options) chapters() []chapter {
 }
 
 func (o options) check(what string, rest []string) error {
-	known := []string{"all"}
+	known := []string{"all", soaking.name}
 	for _, c := range o.chapters() {
 		known = append(known, c.name)
 	}
@@ -240,8 +248,8 @@ func measure(ctx context.Context, what string, o options, out io.Writer) (err er
 		b.say("%s\n", b.postgres.Version)
 		defer func() { err = errors.Join(err, b.postgres.Close()) }()
 	}
-	for _, c := range o.chapters() {
-		if what != c.name && what != "all" {
+	for _, c := range append(slices.Clone(o.chapters()), soaking) {
+		if what != c.name && (what != "all" || c.name == soaking.name) {
 			continue
 		}
 		if err := c.run(b, ctx); err != nil {

@@ -83,7 +83,7 @@ func (b *bench) judge(bars ...Bar) {
 		if !bar.Holds {
 			word = "MISSED"
 		}
-		b.say("  %s  %s: %.1f (limit %.0f)\n", word, bar.Text, bar.Value, bar.Limit)
+		b.say("  %s  %s: %.1f (limit %.4g)\n", word, bar.Text, bar.Value, bar.Limit)
 	}
 	b.report.Bars = append(b.report.Bars, bars...)
 }

@@ -21,7 +21,7 @@ type cloud struct {
 func newCloud(first, last, replicas int) *cloud {
 	c := &cloud{first: first}
 	for port := first; port <= last; port++ {
-		n := &node{cloud: c, port: port, open: map[int64]*client{}, subscribers: map[string]map[*client]bool{}, lineage: runID(port, 0)}
+		n := &node{cloud: c, port: port, open: map[int64]*client{}, subscribers: map[string]map[*client]bool{}, lineage: runID(port, 0), before: noID}
 		if place := (port - first) % (replicas + 1); place > 0 {
 			n.upstream = port - place
 			n.lineage = runID(n.upstream, 0)
@@ -30,6 +30,9 @@ func newCloud(first, last, replicas int) *cloud {
 	}
 	return c
 }
+
+// noID is what a server writes that has no replication id from before.
+const noID = "0000000000000000000000000000000000000000"
 
 // runID is 40 hexadecimal digits, another one for each life of each port.
 func runID(port, life int) string { return fmt.Sprintf("%040x", uint64(life)<<20|uint64(port)) }
@@ -121,7 +124,8 @@ type node struct {
 	listener    net.Listener // nil: stopped
 	life        int          // how often it was started
 	upstream    int          // the port it follows; 0: a primary
-	lineage     string
+	lineage     string // replication id, and the one before
+	before      string
 	position    int64
 	last        int64 // the newest client's id
 	open        map[int64]*client
@@ -196,10 +200,10 @@ func (n *node) leave(c *client) {
 }
 
 // serving is what others see of a node: whether it lives, and as a primary.
-func (n *node) serving() (alive, primary bool, position int64, lineage string) {
+func (n *node) serving() (alive, primary bool, position int64, lineage, before string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.listener != nil, n.upstream == 0, n.position, n.lineage
+	return n.listener != nil, n.upstream == 0, n.position, n.lineage, n.before
 }
 
 // follow brings a replica in step with its primary, and tells whether the link
@@ -215,14 +219,14 @@ func (n *node) follow() (up bool) {
 	if p == nil {
 		return false
 	}
-	alive, primary, position, lineage := p.serving()
+	alive, primary, position, lineage, before := p.serving()
 	if !alive || !primary {
 		return false
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.upstream == upstream {
-		n.position, n.lineage = position, lineage
+		n.position, n.lineage, n.before = position, lineage, before
 	}
 	return true
 }
@@ -234,7 +238,7 @@ func (n *node) become(upstream int) {
 	defer n.mu.Unlock()
 	if upstream == 0 && n.upstream != 0 {
 		n.promotions++
-		n.lineage = runID(n.port, n.life<<16|n.promotions)
+		n.before, n.lineage = n.lineage, runID(n.port, n.life<<16|n.promotions)
 	}
 	n.upstream = upstream
 }

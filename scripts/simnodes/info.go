@@ -66,9 +66,9 @@ func (n *node) infoReplication(b *strings.Builder, up bool, followers []*node) {
 			"master_sync_in_progress:0\r\nslave_read_repl_offset:%d\r\nslave_repl_offset:%[3]d\r\n%[4]sslave_priority:100\r\nslave_read_only:1\r\n"+
 			"replica_announced:1\r\nconnected_slaves:0\r\n", n.upstream, link, n.position, since)
 	}
-	fmt.Fprintf(b, "master_failover_state:no-failover\r\nmaster_replid:%s\r\nmaster_replid2:0000000000000000000000000000000000000000\r\n"+
+	fmt.Fprintf(b, "master_failover_state:no-failover\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"+
 		"master_repl_offset:%d\r\nsecond_repl_offset:-1\r\nrepl_backlog_active:1\r\nrepl_backlog_size:1048576\r\n"+
-		"repl_backlog_first_byte_offset:1\r\nrepl_backlog_histlen:%[2]d\r\n\r\n", n.lineage, n.position)
+		"repl_backlog_first_byte_offset:1\r\nrepl_backlog_histlen:%[3]d\r\n\r\n", n.lineage, n.before, n.position)
 }
 
 // role is the answer to ROLE.

@@ -81,7 +81,7 @@ func TestAdapterDrivesSimulatedNodes(t *testing.T) {
 		}
 		session.Close()
 	}
-	if o := look(t, a, r); o.Role != warden.RolePrimary || len(o.Replicas) != 1 {
+	if o := look(t, a, r); o.Role != warden.RolePrimary || len(o.Replicas) != 1 || o.LineageBefore != runID(p.port, 0) {
 		t.Fatalf("promoted: %+v", o)
 	}
 	if err := p.start(); err != nil {
