@@ -14,6 +14,7 @@ const settleBar = 10 * time.Second
 type judgement struct {
 	summary string
 	wrong   []string // promises about data that were broken
+	notes   []string // what is worth knowing besides
 	// Writes that were acknowledged, those of them that are lost, those that an
 	// old primary acknowledged beside a new one, and operations that were put
 	// into an order.

@@ -162,9 +162,9 @@ func (o options) tell(i int, seed uint64, x outcome, took time.Duration) {
 			fmt.Println("  ", f)
 		}
 	}
-	for i, lines := range [][]string{x.wrong, x.stuck, x.byHand} {
+	for i, lines := range [][]string{x.wrong, x.stuck, x.byHand, x.notes} {
 		for _, line := range lines {
-			fmt.Println("   "+[]string{"BROKEN:", "STUCK:", "by hand:"}[i], strings.ReplaceAll(line, "\n", "\n      "))
+			fmt.Println("   "+[]string{"BROKEN:", "STUCK:", "by hand:", "note:"}[i], strings.ReplaceAll(line, "\n", "\n      "))
 		}
 	}
 }
@@ -208,6 +208,7 @@ func (t *totals) add(x outcome) {
 	t.lost += x.lost
 	t.doubled += x.doubled
 	t.ordered += x.ordered
+	t.notes = append(t.notes, x.notes...)
 }
 
 func (t totals) String() string {
@@ -217,6 +218,9 @@ func (t totals) String() string {
 	fmt.Fprintf(&b, "all well at most %.1fs after a storm, in %d rounds later than %s\nfaults done, of those drawn:", t.longest.Seconds(), t.slow, settleBar)
 	for _, w := range weights {
 		fmt.Fprintf(&b, " %s %d/%d", w.kind, t.done[w.kind], t.drawn[w.kind])
+	}
+	if len(t.notes) > 0 {
+		fmt.Fprintf(&b, "\n%d notes", len(t.notes))
 	}
 	return b.String()
 }

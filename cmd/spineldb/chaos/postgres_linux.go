@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -340,35 +342,41 @@ func (c *postgresClient) perform(op history.Op) history.Outcome {
 	return op.Outcome
 }
 
-func (e *postgresEngine) judge(ctx context.Context, r *round, primary server) (judgement, error) {
-	c := &postgresClient{number: 99, name: "judge", host: r.hosts[primary.Name()], record: r.record, names: map[string]string{string(primary.Addr()): primary.Name()},
-		where: func(context.Context) (string, error) { return string(primary.Addr()), nil }}
+// judge is the client that reads what a server has at the end.
+func (r *round) judge(s server) *postgresClient {
+	addr := string(s.Addr())
+	return &postgresClient{number: 99, name: "judge", host: r.hosts[s.Name()], record: r.record, names: map[string]string{addr: s.Name()},
+		where: func(context.Context) (string, error) { return addr, nil }}
+}
+
+func (e *postgresEngine) contents(ctx context.Context, r *round, s server) (there map[string]bool, tenure string, err error) {
+	c := r.judge(s)
 	defer func() { c.session.Close() }()
-	there := map[string]bool{}
-	line := ""
-	err := poll(patience, func() bool {
-		if c.session == nil {
-			c.connect(ctx)
-		}
-		if c.session == nil {
-			return false
-		}
-		rows, err := c.session.Within(patience, "SELECT 'record:' || id FROM records UNION ALL SELECT k || ':' || e FROM elements UNION ALL SELECT "+timeline)
-		if err != nil || len(rows) == 0 {
-			c.session = nil
-			return false
-		}
-		for _, row := range rows {
-			there[row] = true
-			line = row // the last one
-		}
-		return true
-	})
-	if err != nil {
-		return judgement{}, fmt.Errorf("read what the primary has: %w", err)
+	if c.connect(ctx); c.session == nil {
+		return nil, "", fmt.Errorf("read what %s has: no connection", s.Name())
 	}
+	rows, err := c.session.Within(patience, "SELECT 'record:' || id FROM records UNION ALL SELECT k || ':' || e FROM elements UNION ALL SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE "+timeline+" END")
+	if err != nil {
+		return nil, "", fmt.Errorf("read what %s has: %w", s.Name(), err)
+	}
+	there = map[string]bool{}
+	for _, row := range rows[:len(rows)-1] {
+		there[row] = true
+	}
+	return there, rows[len(rows)-1], nil
+}
+
+func (e *postgresEngine) judge(ctx context.Context, r *round, primary server, there map[string]bool, tenure string) (judgement, error) {
+	notes := twice(r.servers)
 	if !e.quorum() && !e.options.demand {
-		return judgeAsync(r.record, there, line), nil
+		j := judgeAsync(r.record, there, tenure)
+		j.notes = notes
+		return j, nil
+	}
+	c := r.judge(primary)
+	defer func() { c.session.Close() }()
+	if c.connect(ctx); c.session == nil {
+		return judgement{}, errors.New("read the registers at the end: no connection")
 	}
 	// What is there at the end belongs to the history.
 	for n := range keys {
@@ -378,5 +386,34 @@ func (e *postgresEngine) judge(ctx context.Context, r *round, primary server) (j
 			}
 		}
 	}
-	return judgeQuorum(r.record, there, timelines), nil
+	j := judgeQuorum(r.record, there, timelines)
+	j.notes = notes
+	return j, nil
+}
+
+var begun = regexp.MustCompile(`selected new timeline ID: (\d+)`)
+
+// twice tells of timelines that two servers began: a server takes the next number
+// that it knows to be free, and may not have heard of the last promotion. Their
+// data differ, and nothing in PostgreSQL tells one from the other.
+func twice(servers []server) []string {
+	by := map[string][]string{}
+	for _, s := range servers {
+		p, ok := s.(*postgresServer)
+		if !ok {
+			continue
+		}
+		text, _ := os.ReadFile(p.Log) // a note is no proof, so what cannot be read is left out
+		for _, m := range begun.FindAllSubmatch(text, -1) {
+			by[string(m[1])] = append(by[string(m[1])], s.Name())
+		}
+	}
+	var out []string
+	for line, names := range by {
+		if len(names) > 1 {
+			out = append(out, fmt.Sprintf("timeline %s was begun by %s", line, strings.Join(names, " and ")))
+		}
+	}
+	slices.Sort(out)
+	return out
 }

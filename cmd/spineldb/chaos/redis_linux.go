@@ -274,31 +274,36 @@ func field(info, name string) string {
 	return ""
 }
 
-func (e redisEngine) judge(ctx context.Context, r *round, primary server) (judgement, error) {
-	c := newRedisClient(r.hosts[primary.Name()], string(primary.Addr()))
+func (redisEngine) contents(ctx context.Context, r *round, s server) (there map[string]bool, tenure string, err error) {
+	c := newRedisClient(r.hosts[s.Name()], string(s.Addr()))
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	info, err := c.Info(ctx, "replication").Result()
+	// In one pipeline, for which this client has its one connection.
+	var info *redis.StringCmd
+	var sets *redis.Cmd
+	_, err = c.Pipelined(ctx, func(p redis.Pipeliner) error {
+		info = p.Info(ctx, "replication")
+		sets = p.Eval(ctx, "local all = {} for _, k in ipairs(redis.call('KEYS', '*')) do for _, m in ipairs(redis.call('SMEMBERS', k)) do all[#all + 1] = m end end return all", nil)
+		return nil
+	})
 	if err != nil {
-		return judgement{}, fmt.Errorf("ask the primary who it is: %w", err)
+		return nil, "", fmt.Errorf("read what %s has: %w", s.Name(), err)
 	}
-	there := map[string]bool{}
-	keys, err := c.Keys(ctx, "*").Result()
+	members, err := sets.StringSlice()
 	if err != nil {
-		return judgement{}, fmt.Errorf("list the keys of the primary: %w", err)
+		return nil, "", fmt.Errorf("read what %s has: %w", s.Name(), err)
 	}
-	for _, k := range keys {
-		members, err := c.SMembers(ctx, k).Result()
-		if err != nil {
-			return judgement{}, fmt.Errorf("list %s: %w", k, err)
-		}
-		for _, m := range members {
-			there[m] = true
-		}
+	there = map[string]bool{}
+	for _, m := range members {
+		there[m] = true
 	}
+	return there, field(info.Val(), "master_replid"), nil
+}
+
+func (e redisEngine) judge(_ context.Context, r *round, _ server, there map[string]bool, tenure string) (judgement, error) {
 	if e.options.demand {
 		return judgeQuorum(r.record, there, nil), nil
 	}
-	return judgeAsync(r.record, there, field(info, "master_replid")), nil
+	return judgeAsync(r.record, there, tenure), nil
 }

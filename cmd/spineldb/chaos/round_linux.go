@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -46,8 +45,10 @@ type engine interface {
 	// clients run until the context ends. Those on the given client host ask
 	// the Wardens; and on each server's host there is a prober.
 	clients(ctx context.Context, r *round)
+	// contents are the tokens that a server has, and its tenure.
+	contents(ctx context.Context, r *round, s server) (there map[string]bool, tenure string, err error)
 	// judge compares what was seen with what the primary has.
-	judge(ctx context.Context, r *round, primary server) (judgement, error)
+	judge(ctx context.Context, r *round, primary server, there map[string]bool, tenure string) (judgement, error)
 	// mend brings back a server that does not start, and says how.
 	mend(ctx context.Context, s, primary server) string
 	// close is called once, after the last round.
@@ -82,9 +83,6 @@ type outcome struct {
 	stuck, byHand []string
 	judgement
 }
-
-// settleLimit is what a loaded machine may take for what settleBar promises.
-const settleLimit = 60 * time.Second
 
 func newRound(e engine, o options, seed uint64, dir string) *round {
 	return &round{engine: e, options: o, seed: seed, dir: dir, hosts: map[string]*network.Host{}, busy: map[string]*sync.Mutex{}}
@@ -128,11 +126,52 @@ func (r *round) run(ctx context.Context) (o outcome, err error) {
 		o.stuck = append(o.stuck, "so the histories were not judged")
 		return o, nil
 	}
-	o.judgement, err = r.engine.judge(ctx, r, primary)
-	if err != nil && o.stuck != nil {
+	if err = r.judgeAll(ctx, primary, &o); err != nil && o.stuck != nil {
 		o.stuck, err = append(o.stuck, "so the histories were not judged: "+err.Error()), nil
 	}
 	return o, err
+}
+
+// judgeAll judges the histories, and whether replicas that follow have the same data.
+func (r *round) judgeAll(ctx context.Context, primary server, o *outcome) error {
+	var there map[string]bool
+	var tenure string
+	if err := poll(patience, func() (ok bool) {
+		var err error
+		there, tenure, err = r.engine.contents(ctx, r, primary)
+		return err == nil
+	}); err != nil {
+		return fmt.Errorf("read what the primary has: %w", err)
+	}
+	var err error
+	if o.judgement, err = r.engine.judge(ctx, r, primary, there, tenure); err != nil || o.stuck != nil {
+		return err
+	}
+	for _, s := range r.servers {
+		if s == primary {
+			continue
+		}
+		var more, less int
+		if poll(settleBar, func() bool {
+			a, _, errA := r.engine.contents(ctx, r, primary)
+			b, _, errB := r.engine.contents(ctx, r, s)
+			more, less = lacks(a, b), lacks(b, a)
+			return errA == nil && errB == nil && more == 0 && less == 0
+		}) != nil {
+			o.wrong = append(o.wrong, fmt.Sprintf("%s follows %s and has other data: %d tokens more, %d less", s.Name(), primary.Name(), more, less))
+		}
+	}
+	return nil
+}
+
+// lacks is how many of the tokens of b are not in a.
+func lacks(a, b map[string]bool) (n int) {
+	for token := range b {
+		if !a[token] {
+			n++
+		}
+	}
+	return n
 }
 
 // named is the server that a Warden names as the primary, nil if none does.
@@ -231,173 +270,6 @@ func (r *round) server(name string) server {
 	return r.servers[i]
 }
 
-// heal ends what the faults themselves have not ended, and returns what does not
-// start. The faults have all returned.
-func (r *round) heal() error {
-	var errs []error
-	for _, s := range r.servers {
-		s.Resume()
-		if !s.Running() {
-			if err := s.Start(); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", s.Name(), err))
-			}
-		}
-	}
-	for _, w := range r.everyWarden() {
-		if w.name == spareWarden {
-			continue
-		}
-		w.Resume()
-		if !w.Running() {
-			errs = append(errs, w.Start())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// settle waits until the group is whole, meanwhile starting what has ended,
-// forgetting Wardens that are gone and taking back a pause, as an operator would.
-// It returns the primary.
-func (r *round) settle(ctx context.Context) (server, error) {
-	var primary server
-	why, unhealed := errors.New("nothing was seen yet"), r.heal()
-	beat := time.NewTicker(50 * time.Millisecond)
-	defer beat.Stop()
-	end := time.NewTimer(settleLimit)
-	defer end.Stop()
-	for n := 0; why != nil; n++ {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-end.C:
-			return nil, fmt.Errorf("not after %s: %w", settleLimit, errors.Join(why, unhealed))
-		case <-beat.C:
-		}
-		if n%10 == 9 {
-			unhealed = r.heal()
-			r.tidy(ctx)
-		}
-		if n == 400 { // after 20 s there is no more waiting for a Warden to do it
-			r.mend(ctx)
-		}
-		primary, why = r.whole(ctx)
-	}
-	return primary, nil
-}
-
-// tidy is what an operator does after a storm.
-func (r *round) tidy(ctx context.Context) {
-	var gone []warden.WardenID
-	for _, w := range r.everyWarden() {
-		id, lost := w.known()
-		gone = append(gone, lost...)
-		if w.name == spareWarden && id != "" {
-			gone = append(gone, id)
-		}
-	}
-	for _, w := range r.living() {
-		v, err := w.view(ctx)
-		if err != nil {
-			continue
-		}
-		if v.Paused {
-			_, _ = r.order(ctx, w, "RESUME", groupName) // tried again until it is so
-		}
-		for _, id := range gone {
-			if slices.Contains(v.Topology.Wardens, id) {
-				_, _ = r.order(ctx, w, "FORGET", groupName, string(id)) // the same
-			}
-		}
-		return
-	}
-}
-
-// mend does by hand what Wardens should have done, and notes it: it forgets nodes
-// that are none, and ends what an engine knows to be left half-way.
-func (r *round) mend(ctx context.Context) {
-	primary := r.named(ctx)
-	if primary == nil {
-		return
-	}
-	for _, w := range r.living() {
-		if v, err := w.view(ctx); err == nil && len(v.Nodes) > len(r.servers) {
-			var nodes []string
-			for _, n := range v.Nodes {
-				nodes = append(nodes, string(n.Node))
-			}
-			_ = w.ask(ctx, &json.RawMessage{}, "WARDEN", "RESET", groupName) // what it did is seen in the end
-			r.byHand = append(r.byHand, fmt.Sprintf("RESET on %s, which lists %v", w.name, nodes))
-		}
-	}
-	for _, s := range r.servers {
-		if !s.Running() {
-			r.byHand = append(r.byHand, s.Name()+": "+r.engine.mend(ctx, s, primary))
-		}
-	}
-}
-
-func (r *round) order(ctx context.Context, w *ward, args ...any) (warden.Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	return w.order(ctx, args...)
-}
-
-// whole returns the primary, or what is amiss.
-func (r *round) whole(ctx context.Context) (server, error) {
-	var first warden.GroupView
-	var ids []warden.WardenID
-	living := r.living()
-	if len(living) != len(wardenActors) {
-		return nil, fmt.Errorf("%d Wardens run", len(living))
-	}
-	for i, w := range living {
-		v, err := w.view(ctx)
-		if err != nil {
-			return nil, err
-		}
-		id, _ := w.known()
-		ids = append(ids, id)
-		if v.Provisional || !v.Agreed || v.Leading || v.Paused || v.Topology.Phase != warden.PhaseDone || !r.engine.whole(v) {
-			return nil, fmt.Errorf("%s: provisional %v, agreed %v, leading %v, paused %v, phase %s, sync %v", w.name, v.Provisional, v.Agreed, v.Leading, v.Paused, v.Topology.Phase, v.Topology.Sync)
-		}
-		if i == 0 {
-			first = v
-		}
-		if v.Topology.Version != first.Topology.Version || v.Primary != first.Primary {
-			return nil, fmt.Errorf("%s and %s do not publish the same", living[0].name, w.name)
-		}
-		if err := r.inPlace(w, v); err != nil {
-			return nil, err
-		}
-	}
-	slices.Sort(ids)
-	if !slices.Equal(ids, first.Topology.Wardens) {
-		return nil, fmt.Errorf("the list has %v, there are %v", first.Topology.Wardens, ids)
-	}
-	if s := r.at(first.Primary); s != nil {
-		return s, nil
-	}
-	return nil, fmt.Errorf("nobody is %s", first.Primary)
-}
-
-// inPlace reports a node that a Warden does not see where it should be.
-func (r *round) inPlace(w *ward, v warden.GroupView) error {
-	if len(v.Nodes) != len(r.servers) {
-		return fmt.Errorf("%s sees %d nodes", w.name, len(v.Nodes))
-	}
-	for _, n := range v.Nodes {
-		o := n.Observation
-		right := o.Role == warden.RoleReplica && o.LinkUp && o.Upstream == v.Primary
-		if n.Node == v.Primary {
-			right = o.Role == warden.RolePrimary && !o.ReadOnly
-		}
-		if n.Down || o.Health != warden.HealthGood || !right {
-			return fmt.Errorf("%s sees %s as %s %s, upstream %q, link up %v, needs rejoin %v %s", w.name, n.Node, o.Health, o.Role, o.Upstream, o.LinkUp, n.Stranded, o.Detail)
-		}
-	}
-	return nil
-}
-
 // explain is what the Wardens say.
 func (r *round) explain(ctx context.Context) []string {
 	var out []string
@@ -439,7 +311,7 @@ func (r *round) keep(o outcome) error {
 	if r.record != nil {
 		writes, _ := r.record.all()
 		for _, w := range writes {
-			fmt.Fprintf(&b, "%v %v\n", w.Outcome, w)
+			fmt.Fprintln(&b, w)
 		}
 	}
 	return os.WriteFile(filepath.Join(r.dir, "story"), []byte(b.String()), 0o600)

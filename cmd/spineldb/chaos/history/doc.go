@@ -33,6 +33,10 @@ const (
 	Refused
 )
 
+func (o Outcome) String() string {
+	return [...]string{"unknown", "acknowledged", "refused"}[o]
+}
+
 // Write is one write of a token that is written once.
 type Write struct {
 	Token string
@@ -47,6 +51,9 @@ type Write struct {
 }
 
 func (w Write) String() string {
+	if w.Outcome != Acknowledged {
+		return fmt.Sprintf("%s, sent at %s, %s at %s", w.Token, short(w.Sent), w.Outcome, short(w.Done))
+	}
 	return fmt.Sprintf("%s, sent to %s at %s and acknowledged at %s in tenure %s", w.Token, w.Node, short(w.Sent), short(w.Done), w.Tenure)
 }
 
