@@ -12,7 +12,7 @@
 //
 // The tests need redis-server (Redis 7), PostgreSQL 15, root with iproute2 for
 // those that cut a network, and for real clients redis-cli, python3-redis and Node.js with
-// the packages of testdata/clients/node; scripts/test installs them. What is
+// the packages of testdata/clients/node, and HAProxy; scripts/test installs them. What is
 // missing makes a test fail, because a proof that was left out must not look
 // like one.
 package e2e

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +39,9 @@ type lab struct {
 	settings  settings
 
 	madeWardens int // so far
+
+	webOnce sync.Once
+	web     *http.Client
 }
 
 // newLab makes an empty lab whose processes listen on host.

@@ -105,9 +105,12 @@ func (n *network) dial(ctx context.Context, protocol, addr string) (net.Conn, er
 
 // newLabOn makes a lab on a network: a primary and a Warden at the given
 // places, two replicas and two Wardens here, all agreed.
-func newLabOn(t *testing.T, n *network, primaryHost, wardenHost string) *lab {
+func newLabOn(t *testing.T, n *network, primaryHost, wardenHost string, change ...func(*settings)) *lab {
 	t.Helper()
 	l := newLab(t, "127.0.0.1")
+	for _, f := range change {
+		f(&l.settings)
+	}
 	l.dial = n.dial
 	hosts := map[string]string{}
 	l.prefix = func(name string) []string { return []string{"ip", "netns", "exec", n.place(hosts[name])} }
@@ -169,12 +172,7 @@ func cutPrimary(t *testing.T, n *network) {
 	old, alone := l.nodes[0], l.wardens[2]
 	began := time.Now()
 	n.cut()
-	var fresh *node
-	await(t, "the majority has a new primary", func() bool {
-		a, b := l.wardens[0].served(), l.wardens[1].served()
-		fresh = l.node(a)
-		return a == b && a != old.addr && fresh != nil && fresh.isPrimary()
-	})
+	fresh := l.awaitPromoted(old)
 	took := time.Since(began)
 	t.Logf("a new primary %s after the cut (L1: %s)", milliseconds(took), milliseconds(bar))
 	if took > bar+slack {

@@ -28,6 +28,8 @@ type settings struct {
 	wardens   int // 0: the key is left out
 	nodeLines []string
 	dropIn    bool // with a sentinel.conf, as Redis Sentinel is started
+	// web: Wardens answer HTTP, each on a port of its own.
+	web bool
 	// groups writes the blocks of the groups, instead of the usual one.
 	groups func() string
 }
@@ -41,6 +43,7 @@ type ward struct {
 	host    string
 	addr    string
 	gossip  int
+	web     int // the port for HTTP; 0: none was asked for
 	dir     string
 	process *process
 	client  *redis.Client
@@ -59,6 +62,9 @@ func (l *lab) prepareWardenOn(host string) *ward {
 	local := l.host
 	w := &ward{lab: l, name: name, host: host, dir: l.path(name), gossip: freePort(l.t, local)}
 	w.addr = string(warden.MakeNode(host, freePort(l.t, local)))
+	if l.settings.web {
+		w.web = freePort(l.t, local)
+	}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		l.t.Fatal(err)
 	}
@@ -114,7 +120,11 @@ func (w *ward) config() string {
 
 // head is what stands before the groups.
 func (w *ward) head() string {
-	return fmt.Sprintf("host = %q\nport = %s\ngossip_port = %d\ndata_dir = \"data\"\n%s\n", w.host, w.port(), w.gossip, w.lab.settings.top)
+	text := fmt.Sprintf("host = %q\nport = %s\ngossip_port = %d\ndata_dir = \"data\"\n%s\n", w.host, w.port(), w.gossip, w.lab.settings.top)
+	if w.web != 0 {
+		text += fmt.Sprintf("[http]\nlisten = \"%s:%d\"\ntoken = %q\n", w.host, w.web, webToken)
+	}
+	return text
 }
 
 // write replaces the configuration file.
