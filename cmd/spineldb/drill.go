@@ -83,12 +83,13 @@ func (p *program) renderDrill(d *warden.Drill, self warden.WardenID) string {
 		say("noticed   after %s if its process ends, after %s if its host falls silent, from its last answer", d.Crash, d.Silence)
 		say("votes     %d of %d Wardens could vote; a majority is %d, the quorum %d", d.Voters, d.Listed, d.Majority, d.Quorum)
 	}
-	if d.Leader != "" {
+	switch {
+	case d.Possible:
 		say("leader    %s has the first turn, after %s; another one if it is not quick enough", d.Leader.Short(), d.Turn)
-	}
-	if d.Candidate != "" {
 		say("promoted  %s, %s", d.Candidate, lossWords(d))
 		say("time      usually well under a second after it was noticed, at most %s (failover_timeout)", d.FailoverTimeout)
+	case d.Candidate != "":
+		say("the best  %s, %s, if nothing stood in the way", d.Candidate, lossWords(d))
 	}
 	for _, n := range d.Notes {
 		b.WriteString("  " + p.paint(terminal.Warn, "- "+wording.Shown(n)) + "\n")

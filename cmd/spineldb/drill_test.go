@@ -70,6 +70,12 @@ func TestDrillThatFails(t *testing.T) {
 	if err := json.Unmarshal([]byte(o.out), &got); err != nil || o.code != exit.Refused || got.Warden != idA || got.Group != "mymaster" || len(got.Obstacles) != 1 || got.Possible {
 		t.Errorf("exit code %d, %v: %s", o.code, err, o.out)
 	}
+	d.Candidate = "10.0.0.2:6379"
+	o = runCommand(t, "drill", "--server", answersDrill(t, d).addr)
+	o.has(t, exit.Refused, "the best  10.0.0.2:6379, what would be lost is not known, if nothing stood in the way")
+	if strings.Contains(o.out, "leader ") || strings.Contains(o.out, "promoted ") {
+		t.Errorf("what would not happen is told as if it did:\n%s", o.out)
+	}
 	kept := sampleDrill()
 	kept.Keeps = true
 	runCommand(t, "drill", "--server", answersDrill(t, kept).addr).has(t, exit.Done, "nothing that was acknowledged would be lost")
