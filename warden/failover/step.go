@@ -63,7 +63,7 @@ func (r *run) begin() {
 		r.birth()
 	case w.Reason == warden.ReasonRecover:
 		r.recover()
-	case b.Settings.Paused && orders(w.Reason):
+	case b.Settings.Paused && orders(w.Reason): // guard: pause
 		// It was paused by a leader that this Warden had not heard of.
 		r.propose(Affirming, b.Reason, nil)
 	case (w.Reason == warden.ReasonFailover || w.Reason == warden.ReasonForced) && b.Primary == w.Primary:
@@ -126,11 +126,11 @@ func (r *run) advance() {
 	}
 	switch s.Stage {
 	case Affirming:
-		if r.chosen {
+		if r.chosen { // guard: S3
 			r.affirmed()
 		}
 	case Changing:
-		if r.chosen {
+		if r.chosen { // guard: S3
 			r.changed()
 		}
 	case Inspecting:
@@ -158,13 +158,13 @@ func (r *run) advance() {
 	case Promoting:
 		r.promote()
 	case Publishing:
-		if r.chosen {
+		if r.chosen { // guard: S3
 			r.published()
 		}
 	case Repointing:
 		r.repoint()
 	case GoingBack:
-		if r.chosen {
+		if r.chosen { // guard: S9
 			r.note("-failover-abort", "", s.cancel)
 			r.unseal()
 			verdict := warden.VerdictRefused
@@ -190,11 +190,11 @@ func orders(reason warden.Reason) bool {
 // affirmed: the leader's first step is chosen; now for what it is here for.
 func (r *run) affirmed() {
 	s, w, b := r.s, r.s.Want, &r.sc.Base
-	if b.Settings.Paused && orders(w.Reason) {
+	if b.Settings.Paused && orders(w.Reason) { // guard: pause
 		r.finish(warden.VerdictRefused, "paused", "the group is paused: resume it first")
 		return
 	}
-	if b.Phase == warden.PhasePromoting && w.Reason != warden.ReasonJoin && w.Reason != warden.ReasonForget {
+	if b.Phase == warden.PhasePromoting && w.Reason != warden.ReasonJoin && w.Reason != warden.ReasonForget { // guard: S4
 		s.Old, s.Candidate = b.Previous, b.Primary
 		r.enter(Inspecting)
 		return
@@ -222,7 +222,7 @@ func (r *run) affirmed() {
 			}
 		})
 	case warden.ReasonForget:
-		if b.Lists(w.Warden) && len(b.Wardens) <= r.c.Quorum {
+		if b.Lists(w.Warden) && len(b.Wardens) <= r.c.Quorum { // guard: S5
 			// The list has become shorter since the operator was told yes.
 			r.finish(warden.VerdictRefused, "quorum", "nothing could be agreed any more without it: lower quorum first")
 			return
@@ -281,97 +281,6 @@ func (r *run) looking() {
 	r.choose()
 }
 
-// choose decides whom to promote, or that there is nobody.
-func (r *run) choose() {
-	s := r.s
-	switchover := s.Want.Reason == warden.ReasonSwitchover && !s.demoted && s.Old == s.Want.Primary && !s.held
-	if s.inspected && r.oldServes() {
-		r.enter(Reclaiming)
-		return
-	}
-	if r.binding() && !s.sealed && !switchover {
-		r.resolve()
-		return
-	}
-	if switchover {
-		if l := r.lookAt(s.Old); l == nil || !good(*l) || l.Seen.Role != warden.RolePrimary {
-			r.finish(warden.VerdictRefused, "no-primary", fmt.Sprintf("%s does not answer as a primary: a switchover needs it alive, use failover", s.Old))
-			return
-		}
-	}
-	ch := Choose(r.ask(switchover))
-	for _, line := range ch.Reasons {
-		r.say("%s", line)
-	}
-	if lacks := ""; s.sealed && ch.Candidate != "" {
-		if lacks = r.keeps(ch); lacks != "" {
-			r.say("%s", lacks)
-			r.unresolve(lacks)
-			return
-		}
-	}
-	if ch.Candidate == "" {
-		r.note("-failover-abort-no-good-slave", "", "")
-		if s.sealed {
-			r.unresolve("no sealed member can be promoted")
-			return
-		}
-		r.finish(warden.VerdictRefused, "no-good-replica", "no replica can be promoted")
-		return
-	}
-	s.Candidate, s.furthest, s.target = ch.Candidate, ch.Furthest, ch.FurthestPosition
-	r.note("+selected-slave", ch.Candidate, "")
-	r.sayLoss()
-	switch {
-	case ch.Already && serves(r.lookAt(ch.Candidate).Seen):
-		s.confirmed = r.lookAt(ch.Candidate).Seen
-		r.publish(warden.ReasonAdopt)
-	case switchover:
-		r.hold()
-	default:
-		r.decide()
-	}
-}
-
-// ask is what the choice is made from. linked: only replicas with a standing
-// link to the old primary.
-func (r *run) ask(linked bool) Ask {
-	s := r.s
-	oldToo := s.demoted || s.inspected
-	if l := r.lookAt(s.Old); l != nil && good(*l) && l.Seen.Role == warden.RoleReplica {
-		oldToo = true // a primary that came back as a replica is one like the others
-	}
-	ask := Ask{Looks: s.Looks, Old: s.Old, OldToo: oldToo, Exclude: s.excluded, Linked: linked, Previous: r.sc.Base.Previous,
-		Lineage: r.sc.Lineage, DownFor: r.sc.DownFor, DownAfter: r.c.DownAfter, PriorityFirst: r.c.PriorityFirst}
-	if s.Want.Reason == warden.ReasonSwitchover || s.Want.Reason == warden.ReasonForced {
-		ask.To = s.Want.To
-	}
-	// How long the replicas have been without a primary is not known to one
-	// who takes over; an operator who forces a failover has decided about it.
-	ask.AnyAge = s.inspected || s.sealed || s.Want.Reason == warden.ReasonForced
-	ask.Sealed, ask.Floor = s.sealed, r.sc.Base.Floor
-	if s.sealed && s.inspected {
-		ask.Spared = r.sc.Base.Primary
-	}
-	if s.held {
-		ask.To = s.Candidate // it has everything, and was told to be the one
-	}
-	if old := r.sc.node(s.Old); old != nil && old.Seen.Role == warden.RolePrimary && !linked {
-		ask.MaxLag, ask.Had, ask.HadLine = r.c.MaxLag, old.Seen.Position, old.Seen.Lineage
-	}
-	return ask
-}
-
-// sayLoss says how much of what the old primary was last seen to have the
-// candidate lacks. Writes after that last look are not in the figure.
-func (r *run) sayLoss() {
-	old, l := r.sc.node(r.s.Old), r.lookAt(r.s.Candidate)
-	if old == nil || l == nil || r.s.Want.Reason == warden.ReasonSwitchover || old.Seen.Role != warden.RolePrimary || old.Seen.Lineage != l.Seen.Lineage || l.Seen.Role != warden.RoleReplica {
-		return
-	}
-	r.say("%s lacks %d bytes of what %s was last seen to have", r.s.Candidate, max(old.Seen.Position-l.Seen.Position, 0), r.s.Old)
-}
-
 // shorts are Warden ids, short, in one line.
 func shorts(ids []warden.WardenID) string {
 	out := make([]string, len(ids))
@@ -379,22 +288,6 @@ func shorts(ids []warden.WardenID) string {
 		out[i] = id.Short()
 	}
 	return strings.Join(out, ", ")
-}
-
-func (r *run) lookAt(id warden.NodeID) *Look {
-	for i := range r.s.Looks {
-		if r.s.Looks[i].Node == id {
-			return &r.s.Looks[i]
-		}
-	}
-	return nil
-}
-
-// oldServes reports whether the old primary was just seen serving.
-func (r *run) oldServes() bool {
-	l := r.lookAt(r.s.Old)
-	return l != nil && good(*l) && l.Seen.Role == warden.RolePrimary && !l.Seen.Empty &&
-		lineageRank(Ask{Lineage: r.sc.Lineage, Previous: r.s.Old}, *l) >= 0
 }
 
 // decide proposes the promotion; nothing is ordered before it is chosen (S3).
@@ -429,17 +322,17 @@ func (r *run) decided() {
 	if r.chosen {
 		s.StageAt = r.now
 		r.say("%s is the decision of a majority; %d of %d answers so far find %s down", s.Candidate, r.sc.Downs, r.sc.Answered, s.Old)
-	} else if r.sc.Proposing || r.proposed {
+	} else if r.sc.Proposing || r.proposed { // guard: S3
 		return
 	}
-	if doubt, settled := r.doubted(); doubt != "" {
+	if doubt, settled := r.doubted(); doubt != "" { // guard: S6
 		if settled {
 			r.goBack(doubt)
 		}
 		return
 	}
-	if s.held && !s.demoted {
-		if s.holdUntil.Sub(r.now) < holdMargin {
+	if s.held && !s.demoted { // guard: SW
+		if s.holdUntil.Sub(r.now) < holdMargin { // guard: SW
 			r.goBack("the hold on writes would end too soon")
 			return
 		}

@@ -1,0 +1,114 @@
+package failover
+
+import (
+	"fmt"
+
+	"github.com/spineldb/warden/warden"
+)
+
+// choose decides whom to promote, or that there is nobody.
+func (r *run) choose() {
+	s := r.s
+	switchover := s.Want.Reason == warden.ReasonSwitchover && !s.demoted && s.Old == s.Want.Primary && !s.held
+	if s.inspected && r.oldServes() {
+		r.enter(Reclaiming)
+		return
+	}
+	if r.binding() && !s.sealed && !switchover { // guard: S8
+		r.resolve()
+		return
+	}
+	if switchover {
+		if l := r.lookAt(s.Old); l == nil || !good(*l) || l.Seen.Role != warden.RolePrimary {
+			r.finish(warden.VerdictRefused, "no-primary", fmt.Sprintf("%s does not answer as a primary: a switchover needs it alive, use failover", s.Old))
+			return
+		}
+	}
+	ch := Choose(r.ask(switchover))
+	for _, line := range ch.Reasons {
+		r.say("%s", line)
+	}
+	if lacks := ""; s.sealed && ch.Candidate != "" {
+		if lacks = r.keeps(ch); lacks != "" { // guard: S8
+			r.say("%s", lacks)
+			r.unresolve(lacks)
+			return
+		}
+	}
+	if ch.Candidate == "" {
+		r.note("-failover-abort-no-good-slave", "", "")
+		if s.sealed {
+			r.unresolve("no sealed member can be promoted")
+			return
+		}
+		r.finish(warden.VerdictRefused, "no-good-replica", "no replica can be promoted")
+		return
+	}
+	s.Candidate, s.furthest, s.target = ch.Candidate, ch.Furthest, ch.FurthestPosition
+	r.note("+selected-slave", ch.Candidate, "")
+	r.sayLoss()
+	switch {
+	case ch.Already && serves(r.lookAt(ch.Candidate).Seen):
+		s.confirmed = r.lookAt(ch.Candidate).Seen
+		r.publish(warden.ReasonAdopt)
+	case switchover:
+		r.hold()
+	default:
+		r.decide()
+	}
+}
+
+// ask is what the choice is made from. linked: only replicas with a standing
+// link to the old primary.
+func (r *run) ask(linked bool) Ask {
+	s := r.s
+	oldToo := s.demoted || s.inspected
+	if l := r.lookAt(s.Old); l != nil && good(*l) && l.Seen.Role == warden.RoleReplica {
+		oldToo = true // a primary that came back as a replica is one like the others
+	}
+	ask := Ask{Looks: s.Looks, Old: s.Old, OldToo: oldToo, Exclude: s.excluded, Linked: linked, Previous: r.sc.Base.Previous,
+		Lineage: r.sc.Lineage, DownFor: r.sc.DownFor, DownAfter: r.c.DownAfter, PriorityFirst: r.c.PriorityFirst}
+	if s.Want.Reason == warden.ReasonSwitchover || s.Want.Reason == warden.ReasonForced {
+		ask.To = s.Want.To
+	}
+	// How long the replicas have been without a primary is not known to one
+	// who takes over; an operator who forces a failover has decided about it.
+	ask.AnyAge = s.inspected || s.sealed || s.Want.Reason == warden.ReasonForced
+	ask.Sealed, ask.Floor = s.sealed, r.sc.Base.Floor
+	if s.sealed && s.inspected {
+		ask.Spared = r.sc.Base.Primary
+	}
+	if s.held {
+		ask.To = s.Candidate // it has everything, and was told to be the one
+	}
+	if old := r.sc.node(s.Old); old != nil && old.Seen.Role == warden.RolePrimary && !linked {
+		ask.MaxLag, ask.Had, ask.HadLine = r.c.MaxLag, old.Seen.Position, old.Seen.Lineage
+	}
+	return ask
+}
+
+// sayLoss says how much of what the old primary was last seen to have the
+// candidate lacks. Writes after that last look are not in the figure.
+func (r *run) sayLoss() {
+	old, l := r.sc.node(r.s.Old), r.lookAt(r.s.Candidate)
+	if old == nil || l == nil || r.s.Want.Reason == warden.ReasonSwitchover || old.Seen.Role != warden.RolePrimary || old.Seen.Lineage != l.Seen.Lineage || l.Seen.Role != warden.RoleReplica {
+		return
+	}
+	r.say("%s lacks %d bytes of what %s was last seen to have", r.s.Candidate, max(old.Seen.Position-l.Seen.Position, 0), r.s.Old)
+}
+
+func (r *run) lookAt(id warden.NodeID) *Look {
+	for i := range r.s.Looks {
+		if r.s.Looks[i].Node == id {
+			return &r.s.Looks[i]
+		}
+	}
+	return nil
+}
+
+// oldServes reports whether the old primary was just seen serving.
+func (r *run) oldServes() bool {
+	l := r.lookAt(r.s.Old)
+	return l != nil && good(*l) && l.Seen.Role == warden.RolePrimary && !l.Seen.Empty &&
+		lineageRank(Ask{Lineage: r.sc.Lineage, Previous: r.s.Old}, *l) >= 0
+}
