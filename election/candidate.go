@@ -33,7 +33,7 @@ func (s *State) turn(c Config, want Want, sight Sight, now warden.Instant, f *Ef
 		s.want, s.standAt = Want{}, 0
 		return
 	}
-	if sight.Tilt {
+	if sight.Tilt { // guard: S6
 		return // a Warden that distrusts its clock starts nothing
 	}
 	if !want.Is(s.want) || s.standAt == 0 {
@@ -153,7 +153,7 @@ func patience(failed int) warden.Duration {
 func (s *State) voted(c Config, m warden.Message, now warden.Instant, f *Effects) {
 	v := *m.Vote
 	st := s.Stand
-	if st == nil || v.Epoch != st.Epoch || m.Birth != s.Reg.Chosen.Birth {
+	if st == nil || v.Epoch != st.Epoch || m.Birth != s.Reg.Chosen.Birth { // guard: S2
 		s.seen = max(s.seen, v.Promise)
 		return
 	}
@@ -162,7 +162,7 @@ func (s *State) voted(c Config, m warden.Message, now warden.Instant, f *Effects
 		st.denials = slices.DeleteFunc(st.denials, func(d denial) bool { return d.from == id })
 	}
 	drop(m.From)
-	if !v.Granted {
+	if !v.Granted { // guard: S2
 		s.seen = max(s.seen, v.Promise)
 		st.denials = append(st.denials, denial{m.From, v.Why, v.Promise})
 		if v.Promise > st.Epoch {
@@ -186,7 +186,7 @@ func (s *State) voted(c Config, m warden.Message, now warden.Instant, f *Effects
 func (st *Candidacy) base() warden.Topology {
 	var base warden.Topology
 	for _, g := range st.grants {
-		if base.IsZero() || g.newest.Version.Newer(base.Version) {
+		if base.IsZero() || g.newest.Version.Newer(base.Version) { // guard: S4
 			base = g.newest
 		}
 	}
@@ -213,11 +213,11 @@ func (s *State) countVotes(c Config, now warden.Instant, f *Effects) {
 		}
 		need = neededAtBirth(list, c.Quorum, c.Wardens)
 	}
-	if !slices.Contains(list, c.Self) {
+	if !slices.Contains(list, c.Self) { // guard: S2
 		s.giveUp(c, "a newer list of Wardens lacks this one", now, f) // R3
 		return
 	}
-	if count(list, from) >= need {
+	if count(list, from) >= need { // guard: S5
 		s.elected(c, base, from, now, f)
 	}
 }
@@ -225,7 +225,7 @@ func (s *State) countVotes(c Config, now warden.Instant, f *Effects) {
 // countRecovery: every Warden that is not given up must have granted.
 func (s *State) countRecovery(c Config, base warden.Topology, from []warden.WardenID, now warden.Instant, f *Effects) {
 	for _, id := range base.Wardens {
-		if !slices.Contains(from, id) && !slices.Contains(s.Stand.Want.Lost, id) {
+		if !slices.Contains(from, id) && !slices.Contains(s.Stand.Want.Lost, id) { // guard: S2
 			return
 		}
 	}

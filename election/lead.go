@@ -26,13 +26,13 @@ func (s *State) leading(c Config, sight Sight, now warden.Instant, f *Effects) {
 		return
 	}
 	switch {
-	case s.Quiet() != "":
+	case s.Quiet() != "": // guard: S1
 		s.lose(s.Quiet(), f)
 		return
-	case sight.Tilt:
+	case sight.Tilt: // guard: S6
 		s.lose("this Warden is in TILT", f)
 		return
-	case now >= l.LeaseUntil:
+	case now >= l.LeaseUntil: // guard: S5
 		s.lose("no majority answered in time", f)
 		s.HoldUntil = 0
 		return
@@ -96,7 +96,7 @@ func Release(c Config, s State, now warden.Instant) (State, Effects) {
 func Propose(c Config, s State, t warden.Topology, sight Sight, now warden.Instant) (State, Effects, bool) {
 	var f Effects
 	l := s.Lead
-	if l == nil || l.Proposing() || !listMayChange(l, t) {
+	if l == nil || l.Proposing() || !listMayChange(l, t) { // guard: S2
 		return s, f, false
 	}
 	s.share()
@@ -122,7 +122,7 @@ func listMayChange(l *Leadership, t warden.Topology) bool {
 	if l.Base.IsZero() || len(l.Want.Lost) > 0 || slices.Equal(l.Base.Wardens, t.Wardens) {
 		return true
 	}
-	if !l.Own {
+	if !l.Own { // guard: S2
 		return false
 	}
 	diff := 0
@@ -131,7 +131,7 @@ func listMayChange(l *Leadership, t warden.Topology) bool {
 			diff++
 		}
 	}
-	return diff == 1
+	return diff == 1 // guard: S2
 }
 
 // resend sends the proposal to all that have not answered yes.
@@ -151,7 +151,7 @@ func (s *State) accepted(c Config, m warden.Message, now warden.Instant, f *Effe
 	a := *m.Accept
 	l := s.Lead
 	s.seen = max(s.seen, a.Promise)
-	if l == nil || a.Version != (warden.Version{Epoch: l.Epoch, Step: l.step}) {
+	if l == nil || a.Version != (warden.Version{Epoch: l.Epoch, Step: l.step}) { // guard: S2
 		return
 	}
 	if a.Promise > l.Epoch {
@@ -185,7 +185,7 @@ func (s *State) chosen(c Config, now warden.Instant, f *Effects) {
 			yes = append(yes, a.from)
 		}
 	}
-	if count(l.proposal.Wardens, yes) < s.required(c, l.proposal.Wardens) {
+	if count(l.proposal.Wardens, yes) < s.required(c, l.proposal.Wardens) { // guard: S5
 		return
 	}
 	l = s.ownLead()
@@ -202,9 +202,9 @@ func (s *State) chosen(c Config, now warden.Instant, f *Effects) {
 // required is how many of the list have to accept the proposal under way.
 func (s *State) required(c Config, list []warden.WardenID) int {
 	switch l := s.Lead; {
-	case len(l.Want.Lost) > 0 && l.proposal.Replaces != "":
+	case len(l.Want.Lost) > 0 && l.proposal.Replaces != "": // guard: S2
 		return len(list) // a recovery: all of them
-	case !s.Born():
+	case !s.Born(): // guard: S2
 		return neededAtBirth(list, c.Quorum, c.Wardens)
 	}
 	return needed(list, c.Quorum)
@@ -225,14 +225,14 @@ func (s *State) tell(c Config, t warden.Topology, f *Effects) {
 func (s *State) renewed(c Config, m warden.Message, now warden.Instant) {
 	l := s.Lead
 	r := *m.Renewed
-	if l == nil || r.Epoch != l.Epoch || r.Round != l.round || !r.OK || slices.Contains(l.roundAcks, m.From) {
+	if l == nil || r.Epoch != l.Epoch || r.Round != l.round || !r.OK || slices.Contains(l.roundAcks, m.From) { // guard: S5
 		return
 	}
 	l = s.ownLead()
 	l.roundAcks = append(l.roundAcks, m.From)
 	list := l.voters()
 	need := len(list)/2 + 1
-	if count(list, l.roundAcks) >= need {
+	if count(list, l.roundAcks) >= need { // guard: S5
 		l.LeaseUntil = max(l.LeaseUntil, l.roundAt.Add(leaseLife))
 	}
 }

@@ -88,7 +88,7 @@ func Advance(c Config, s *State, e Event, want Want, sight Sight, now warden.Ins
 	}
 	switch e := e.(type) {
 	case Heard:
-		if e.Message.From != c.Self && e.Message.Group == c.Group {
+		if e.Message.From != c.Self && e.Message.Group == c.Group { // guard: S2
 			s.heard(c, e.Message, sight, now, &f)
 		}
 	case Store:
@@ -182,7 +182,7 @@ func (s *State) common(c Config, now warden.Instant) {
 
 func (s *State) heardByMajority(c Config, p *Peer, now warden.Instant) bool {
 	fresh := func(p *Peer) bool { return p != nil && now.Sub(p.At) <= hearLimit(c) }
-	if !fresh(p) || p.Birth != s.Reg.Chosen.Birth || p.Status.Left || p.Status.Mute {
+	if !fresh(p) || p.Birth != s.Reg.Chosen.Birth || p.Status.Left || p.Status.Mute { // guard: S5
 		return false
 	}
 	n := 0
@@ -195,7 +195,7 @@ func (s *State) heardByMajority(c Config, p *Peer, now warden.Instant) bool {
 			n++
 		}
 	}
-	return n >= s.Reg.Chosen.Majority()
+	return n >= s.Reg.Chosen.Majority() // guard: S5
 }
 
 // Newcomer is an unlisted Warden that a majority has heard for a hello
@@ -220,7 +220,7 @@ func (s *State) birthIsDead(c Config, now warden.Instant) bool {
 	if s.deadSince == 0 {
 		s.deadSince = now
 	}
-	return now.Sub(s.deadSince) >= 2*c.HelloInterval
+	return now.Sub(s.deadSince) >= 2*c.HelloInterval // guard: S2
 }
 
 // deadBirth reports whether a majority of the listed Wardens, as far as heard,
@@ -235,5 +235,5 @@ func (s *State) deadBirth(c Config) bool {
 			n++
 		}
 	}
-	return n >= t.Majority()
+	return n >= t.Majority() // guard: S2
 }

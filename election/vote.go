@@ -41,10 +41,10 @@ func (s *State) promise(c Config, e warden.Epoch, to warden.WardenID, run warden
 
 // whyNot is why a vote is denied, "" when it is granted.
 func (s *State) whyNot(c Config, m warden.Message, r warden.VoteRequest, sight Sight, now warden.Instant) string {
-	if q := s.Quiet(); q != "" {
+	if q := s.Quiet(); q != "" { // guard: S1
 		return "this Warden abstains: " + q
 	}
-	if now.Sub(s.started) < voterHold {
+	if now.Sub(s.started) < voterHold { // guard: S5
 		return "this Warden has just started"
 	}
 	if why := s.whyNotBirth(c, m, r, sight, now); why != "" {
@@ -52,9 +52,9 @@ func (s *State) whyNot(c Config, m warden.Message, r warden.VoteRequest, sight S
 	}
 	again := r.Epoch == s.Reg.Promise && s.Reg.Grantee == m.From && s.Reg.GranteeRun == m.Run
 	switch {
-	case r.Epoch < s.Reg.Promise || r.Epoch == s.Reg.Promise && !again:
+	case r.Epoch < s.Reg.Promise || r.Epoch == s.Reg.Promise && !again: // guard: S1
 		return fmt.Sprintf("epoch %d is already promised", s.Reg.Promise)
-	case now < s.HoldUntil && (s.HoldFor != m.From || s.holdRun != m.Run):
+	case now < s.HoldUntil && (s.HoldFor != m.From || s.holdRun != m.Run): // guard: S5
 		return fmt.Sprintf("leader %s holds its lease", s.HoldFor.Short())
 	}
 	return s.whyNotReason(c, r, sight)
@@ -64,27 +64,27 @@ func (s *State) whyNot(c Config, m warden.Message, r warden.VoteRequest, sight S
 func (s *State) whyNotBirth(c Config, m warden.Message, r warden.VoteRequest, sight Sight, now warden.Instant) string {
 	if s.Born() {
 		switch {
-		case m.Birth != s.Reg.Chosen.Birth:
+		case m.Birth != s.Reg.Chosen.Birth: // guard: S2
 			return "it speaks of another register of this group"
-		case !s.Reg.Newest().Lists(m.From):
+		case !s.Reg.Newest().Lists(m.From): // guard: S2
 			return "the candidate is not in the list of Wardens"
 		}
 		return ""
 	}
 	switch {
-	case sight.Uninformed != "":
+	case sight.Uninformed != "": // guard: S2
 		return "this Warden abstains: " + sight.Uninformed
-	case r.Reason != warden.ReasonBirth || m.Birth != "":
+	case r.Reason != warden.ReasonBirth || m.Birth != "": // guard: S2
 		return "this Warden has no register of this group yet"
-	case !slices.Contains(r.List, c.Self) || !slices.Contains(r.List, m.From):
+	case !slices.Contains(r.List, c.Self) || !slices.Contains(r.List, m.From): // guard: S2
 		return "the proposed list of Wardens is not complete"
-	case r.Primary != sight.Provisional:
+	case r.Primary != sight.Provisional: // guard: S9
 		return fmt.Sprintf("this Warden takes %s for the primary", sight.Provisional)
-	case !sight.ProvisionalSays:
+	case !sight.ProvisionalSays: // guard: S9
 		return fmt.Sprintf("this Warden does not hear %s say that it is primary", r.Primary)
 	}
 	for _, p := range s.Peers {
-		if !slices.Contains(r.List, p.ID) && s.recent(p, now) {
+		if !slices.Contains(r.List, p.ID) && s.recent(p, now) { // guard: S2
 			return "the proposed list lacks Warden " + p.ID.Short()
 		}
 	}
@@ -101,29 +101,29 @@ func (s *State) whyNotReason(c Config, r warden.VoteRequest, sight Sight) string
 	switch r.Reason {
 	case warden.ReasonFailover:
 		switch {
-		case sight.Tilt:
+		case sight.Tilt: // guard: S6
 			return "this Warden is in TILT"
-		case r.Primary != t.Primary:
+		case r.Primary != t.Primary: // guard: S4
 			return fmt.Sprintf("the primary is %s", t.Primary)
-		case t.Settings.Paused:
+		case t.Settings.Paused: // guard: pause
 			return "the group is paused"
-		case !sight.PrimaryDown:
+		case !sight.PrimaryDown: // guard: S6
 			return fmt.Sprintf("this Warden does not find %s down", t.Primary)
 		}
 	case warden.ReasonAdopt:
-		if sight.Tilt || sight.Adoptable != r.Primary {
+		if sight.Tilt || sight.Adoptable != r.Primary { // guard: S7
 			return fmt.Sprintf("this Warden does not see %s as the primary", r.Primary)
 		}
 	case warden.ReasonSwitchover:
-		if sight.PrimaryDown {
+		if sight.PrimaryDown { // guard: SW
 			return fmt.Sprintf("this Warden finds %s down", t.Primary)
 		}
 	case warden.ReasonRepair, warden.ReasonJoin, warden.ReasonSync:
-		if sight.Odown {
+		if sight.Odown { // guard: L1
 			return fmt.Sprintf("%s is objectively down", t.Primary)
 		}
 	case warden.ReasonRecover:
-		if slices.Contains(r.Lost, c.Self) {
+		if slices.Contains(r.Lost, c.Self) { // guard: S2
 			return "this Warden is not lost"
 		}
 	}
@@ -152,7 +152,7 @@ func (s *State) accept(c Config, m warden.Message, sight Sight, now warden.Insta
 		s.promise(c, t.Epoch, m.From, m.Run, now, f)
 		if voted {
 			// The vote of this epoch went to somebody else: it is spent (S1).
-			s.Reg.Grantee, s.Reg.GranteeRun = "", 0
+			s.Reg.Grantee, s.Reg.GranteeRun = "", 0 // guard: S1
 		}
 		f.send(c, s, m.From, warden.Message{Birth: t.Birth, Accept: &warden.Accepted{
 			Version: t.Version, OK: true, Down: sight.PrimaryDown && old != "" && (t.Previous == old || t.Primary == old)}})
@@ -163,22 +163,22 @@ func (s *State) accept(c Config, m warden.Message, sight Sight, now warden.Insta
 }
 
 func (s *State) whyNotAccept(c Config, m warden.Message, t warden.Topology) string {
-	if q := s.Quiet(); q != "" {
+	if q := s.Quiet(); q != "" { // guard: S1
 		return "this Warden abstains: " + q
 	}
 	have := s.Reg.Newest()
 	switch {
-	case t.Leader != m.From || t.LeaderRun != m.Run || t.Group != c.Group:
+	case t.Leader != m.From || t.LeaderRun != m.Run || t.Group != c.Group: // guard: S2
 		return "the sender did not write this topology"
-	case s.Born() && t.Birth != s.Reg.Chosen.Birth && t.Replaces != s.Reg.Chosen.Birth:
+	case s.Born() && t.Birth != s.Reg.Chosen.Birth && t.Replaces != s.Reg.Chosen.Birth: // guard: S2
 		return "it belongs to another register of this group"
-	case !t.Lists(c.Self):
+	case !t.Lists(c.Self): // guard: S2
 		return "this Warden is not in its list"
-	case t.Epoch < s.Reg.Promise:
+	case t.Epoch < s.Reg.Promise: // guard: S1
 		return fmt.Sprintf("epoch %d is promised", s.Reg.Promise)
 	case t.Equal(s.Reg.Accepted):
 		return "" // the same content again is answered yes
-	case !t.Version.Newer(have.Version):
+	case !t.Version.Newer(have.Version): // guard: S4
 		return fmt.Sprintf("topology %s is held already", have.Version)
 	}
 	return ""
@@ -199,7 +199,7 @@ func (s *State) renew(c Config, m warden.Message, sight Sight, now warden.Instan
 		}
 		return
 	}
-	ok := mine && s.Quiet() == "" && (failing(r.Reason) || !(sight.PrimaryDown && sight.Odown))
+	ok := mine && s.Quiet() == "" && (failing(r.Reason) || !(sight.PrimaryDown && sight.Odown)) // guard: S5
 	if ok {
 		s.HoldFor, s.holdRun, s.HoldUntil = m.From, m.Run, now.Add(voterHold)
 	} else if mine && s.HoldFor == m.From && s.HoldUntil != 0 {
@@ -211,13 +211,13 @@ func (s *State) renew(c Config, m warden.Message, sight Sight, now warden.Instan
 
 // learn takes over a topology that its leader knows to be chosen.
 func (s *State) learn(c Config, t warden.Topology, from warden.WardenID, f *Effects) {
-	if t.IsZero() || t.Group != c.Group || s.Mute {
+	if t.IsZero() || t.Group != c.Group || s.Mute { // guard: S1
 		return // what cannot be written down is learned when the store works again
 	}
 	s.seen = max(s.seen, t.Epoch)
 	have := s.Reg.Chosen
 	switch {
-	case s.Reg.Superseded:
+	case s.Reg.Superseded: // guard: S2
 		return
 	case have.IsZero():
 		if s.Reg.Accepted.Birth != t.Birth {
@@ -230,7 +230,7 @@ func (s *State) learn(c Config, t warden.Topology, from warden.WardenID, f *Effe
 				f.note("+birth-resumed", "found alive at "+from.Short(), t.Epoch)
 			}
 		}
-		if !t.Version.Newer(have.Version) {
+		if !t.Version.Newer(have.Version) { // guard: S9
 			return
 		}
 	case t.Replaces == have.Birth:
@@ -241,7 +241,7 @@ func (s *State) learn(c Config, t warden.Topology, from warden.WardenID, f *Effe
 			f.note("-superseded", "this Warden was given up as lost by recover; remove its data_dir to let it join anew", t.Epoch)
 			return
 		}
-	case have.Replaces == t.Birth:
+	case have.Replaces == t.Birth: // guard: S2
 		return // a peer that does not know of the recovery yet
 	default:
 		if s.Frozen == "" {

@@ -47,13 +47,13 @@ const (
 // cause judges a node; crash says that there is hard evidence.
 func (s *State) cause(c *Config, n *Node, now warden.Instant) (why cause, crash bool) {
 	switch {
-	case n.Refusing && s.RefusedFor(n) >= c.CrashAfter:
+	case n.Refusing && s.RefusedFor(n) >= c.CrashAfter: // guard: L1
 		return refuses, true
 	case s.Silence(n) >= c.DownAfter && c.SentinelLife && n.Health.Alive():
 		return unwell, false
-	case s.Silence(n) >= c.DownAfter:
+	case s.Silence(n) >= c.DownAfter: // guard: L1
 		return silent, false
-	case n.UnfitSince != 0 && now.Sub(n.UnfitSince) > c.LifeLimit:
+	case n.UnfitSince != 0 && now.Sub(n.UnfitSince) > c.LifeLimit: // guard: L1
 		return unfit, false
 	}
 	if n.ID != c.Primary {
@@ -99,7 +99,7 @@ func Why(c *Config, s *State, n *Node, now warden.Instant) string {
 // vetoed reports whether a replica's growth contradicts the primary's silence.
 func (s *State) vetoed(c *Config, now warden.Instant, f *Effects) bool {
 	p := s.Find(c.Primary)
-	if p == nil || !c.Witness || s.Silence(p) < c.DownAfter || s.Silence(p) >= vetoLimit*c.DownAfter || p.Refusing {
+	if p == nil || !c.Witness || s.Silence(p) < c.DownAfter || s.Silence(p) >= vetoLimit*c.DownAfter || p.Refusing { // guard: S6
 		return false
 	}
 	for _, n := range s.Nodes {
@@ -123,11 +123,11 @@ func (s *State) count(c *Config, now warden.Instant, f *Effects) {
 	}
 	for i := range s.heard {
 		h := &s.heard[i]
-		if h.birth == c.Birth && h.from != c.Self && h.says(c.Primary, isDown) && slices.Contains(c.Voters, h.from) {
+		if h.birth == c.Birth && h.from != c.Self && h.says(c.Primary, isDown) && slices.Contains(c.Voters, h.from) { // guard: S5
 			s.Agreeing++
 		}
 	}
-	odown := own && s.Agreeing >= c.Quorum && c.Birth != ""
+	odown := own && s.Agreeing >= c.Quorum && c.Birth != "" // guard: S5
 	switch {
 	case odown && !s.Odown:
 		s.Odown, s.OdownAt = true, now
@@ -142,7 +142,7 @@ func (s *State) count(c *Config, now warden.Instant, f *Effects) {
 // counted: subjectively down, not in TILT, not vetoed by a witness.
 func (s *State) SaysDown(c *Config) bool {
 	p := s.Find(c.Primary)
-	return p != nil && p.Down && !s.Tilt && !s.Veto
+	return p != nil && p.Down && !s.Tilt && !s.Veto // guard: S6
 }
 
 // Opinions appends to out what this Warden tells the others: of the primary, and
@@ -196,7 +196,7 @@ func (s *State) Belongs(c *Config, o *warden.Observation) bool {
 	known := func(id string) bool {
 		return id != "" && (slices.Contains(c.Lineage, id) || slices.Contains(s.Extra, id))
 	}
-	return known(o.Lineage) || known(o.LineageBefore)
+	return known(o.Lineage) || known(o.LineageBefore) // guard: S7
 }
 
 // judgeReturn looks at what the agreed primary holds: the group's data, or

@@ -111,7 +111,7 @@ func (s *State) passTime(c *Config, now warden.Instant, f *Effects) {
 	gap := now.Sub(s.lastStep)
 	before := s.lastStep
 	s.lastStep = now
-	if gap < 0 || gap > c.tiltTrigger() {
+	if gap < 0 || gap > c.tiltTrigger() { // guard: S6
 		if !s.Tilt {
 			f.note("+tilt", "", fmt.Sprintf("tick %s late", gap))
 		}
@@ -149,11 +149,11 @@ func (n *Node) forgetTime(witnessed warden.Duration, now warden.Instant) {
 // leaveTilt ends TILT when every node was looked at since it began and the
 // calm period is over.
 func (s *State) leaveTilt(c *Config, now warden.Instant, f *Effects) {
-	if !s.Tilt || now.Sub(s.TiltAt) < c.tiltPeriod() {
+	if !s.Tilt || now.Sub(s.TiltAt) < c.tiltPeriod() { // guard: S6
 		return
 	}
 	for _, n := range s.Nodes {
-		if n.AskedAt <= s.TiltAt {
+		if n.AskedAt <= s.TiltAt { // guard: S6
 			return
 		}
 	}
@@ -180,7 +180,7 @@ func (s *State) looked(c *Config, e Looked, now warden.Instant, f *Effects) {
 		return // forgotten meanwhile, or begun before the clock jumped back
 	}
 	n := s.edit(i)
-	if e.Asked < n.AskedAt {
+	if e.Asked < n.AskedAt { // guard: S6
 		if c.lives(e.Observation.Health) { // old news, but a sign of life
 			n.answered(s.witnessed, now)
 		}

@@ -72,7 +72,7 @@ func Choose(a Ask) Choice {
 		why := whyNot(a, l, othersHaveData)
 		rank := lineageRank(a, l)
 		switch {
-		case why == "" && l.Seen.Priority == 0 && l.Seen.Role == warden.RoleReplica:
+		case why == "" && l.Seen.Priority == 0 && l.Seen.Role == warden.RoleReplica: // guard: S7
 			out.Reasons = append(out.Reasons, fmt.Sprintf("%s: excluded by its priority 0 (position %d)", l.Node, l.Seen.Position))
 			excluded = append(excluded, contender{l, rank})
 		case why != "":
@@ -175,45 +175,45 @@ func (a Ask) whyWorse(x, best contender) string {
 func whyNot(a Ask, l Look, othersHaveData bool) string {
 	o := l.Seen
 	switch {
-	case l.Node == a.Old && !a.OldToo:
+	case l.Node == a.Old && !a.OldToo: // guard: S7
 		return "it is the primary to be replaced"
-	case a.Sealed && l.Done && !l.Sealed:
+	case a.Sealed && l.Done && !l.Sealed: // guard: S8
 		return "it is no sealed member"
-	case !l.Done:
+	case !l.Done: // guard: S6
 		return "did not answer in time"
-	case o.Health != warden.HealthGood:
+	case o.Health != warden.HealthGood: // guard: S6
 		return fmt.Sprintf("cannot be looked at (%s) %s", o.Health, o.Detail)
-	case slices.Contains(a.Exclude, l.Node):
+	case slices.Contains(a.Exclude, l.Node): // guard: L2
 		return "tried in this attempt already"
-	case a.To != "" && l.Node != a.To:
+	case a.To != "" && l.Node != a.To: // guard: SW
 		return fmt.Sprintf("the operator chose %s", a.To)
-	case o.NoFollow:
+	case o.NoFollow: // guard: L2
 		return fmt.Sprintf("%s has no command to change its role", o.Server)
-	case lineageRank(a, l) < 0:
+	case lineageRank(a, l) < 0: // guard: S7
 		return "its data is not of this group's lineage, or it never synced"
-	case o.Empty && othersHaveData:
+	case o.Empty && othersHaveData: // guard: S7
 		return "it is empty while others have data"
 	case o.Role == warden.RolePrimary:
 		switch {
-		case a.Linked:
+		case a.Linked: // guard: SW
 			return "it is a primary itself"
-		case o.NeedsRejoin && l.Node != a.Old && l.Node != a.To:
+		case o.NeedsRejoin && l.Node != a.Old && l.Node != a.To: // guard: S7
 			return "it was fenced and has to be rejoined"
-		case lineageRank(a, l) < len(a.Lineage)-1, replaced(a, l):
+		case lineageRank(a, l) < len(a.Lineage)-1, replaced(a, l): // guard: S7
 			return "it is an older primary that has not followed since"
 		}
 		return ""
-	case o.Role != warden.RoleReplica:
+	case o.Role != warden.RoleReplica: // guard: S7
 		return "it does not say what it is"
-	case o.Syncing:
+	case o.Syncing: // guard: S7
 		return "it is in the middle of a full copy"
-	case a.Linked && (o.Upstream != a.Old || !o.LinkUp):
+	case a.Linked && (o.Upstream != a.Old || !o.LinkUp): // guard: SW
 		return "it has no standing link to the primary"
-	case a.Sealed && a.lacks(l):
+	case a.Sealed && a.lacks(l): // guard: S8
 		return fmt.Sprintf("it may lack acknowledged writes: it has less than %d of %s", a.Floor.End, a.Floor.Lineage)
-	case a.MaxLag > 0 && !a.AnyAge && o.Lineage == a.HadLine && a.Had-o.Position > a.MaxLag:
+	case a.MaxLag > 0 && !a.AnyAge && o.Lineage == a.HadLine && a.Had-o.Position > a.MaxLag: // guard: S7
 		return fmt.Sprintf("it lacks %d bytes, more than maximum_lag_on_failover", a.Had-o.Position)
-	case !a.Linked && !a.AnyAge && o.LinkDown > a.DownFor+10*a.DownAfter:
+	case !a.Linked && !a.AnyAge && o.LinkDown > a.DownFor+10*a.DownAfter: // guard: S7
 		return fmt.Sprintf("its link has been down for %s, its data is too old", o.LinkDown)
 	}
 	return ""

@@ -61,7 +61,7 @@ func (r *run) lookDone(p pending, d ActionDone) {
 	}
 	switch s.Stage {
 	case Draining:
-		if d.Observation.Position >= s.target {
+		if d.Observation.Position >= s.target { // guard: SW
 			r.say("%s has everything up to %d", s.Candidate, s.target)
 			if r.binding() {
 				r.resolve()
@@ -90,13 +90,13 @@ func (r *run) claimDone(p pending, d ActionDone) {
 		r.reclaimed(d, seen)
 	case Claiming:
 		switch {
-		case !seen:
+		case !seen: // guard: S3
 			// No order was given in this epoch, and the base was settled, so
 			// somebody else may be chosen.
 			r.say("%s cannot be claimed: %s", p.node, why(d))
 			s.excluded = append(s.excluded, p.node)
 			r.look()
-		case !r.ours(o):
+		case !r.ours(o): // guard: S7
 			// Never ordered to be promoted, so it is merely not eligible.
 			r.say("%s is another server now, or lost its data", p.node)
 			s.excluded = append(s.excluded, p.node)
@@ -104,12 +104,12 @@ func (r *run) claimDone(p pending, d ActionDone) {
 		case serves(o):
 			s.confirmed = o
 			r.publish(r.sc.Base.Reason)
-		case s.sealed && !o.Sealed:
+		case s.sealed && !o.Sealed: // guard: S8
 			r.say("%s is not sealed any more", p.node)
 			r.look()
-		case r.shrunk(o):
+		case r.shrunk(o): // guard: SW
 			r.another(p.node, o)
-		case !r.recorded(o):
+		case !r.recorded(o): // guard: S7
 			r.decideAnew(o)
 		case s.furthest != "":
 			r.enter(CatchingUp)
@@ -117,7 +117,7 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			r.enter(Fencing)
 		}
 	case Demoting:
-		if !seen {
+		if !seen { // guard: SW
 			s.pollAt = r.now.Add(retryClaim)
 			return
 		}
@@ -129,15 +129,15 @@ func (r *run) claimDone(p pending, d ActionDone) {
 		}
 	case Promoting:
 		switch {
-		case !seen:
+		case !seen: // guard: S4
 			s.pollAt = r.now.Add(retryClaim)
-		case !r.ours(o):
+		case !r.ours(o): // guard: S7
 			r.strange(p.node)
 		case serves(o):
 			r.confirm(o)
-		case r.shrunk(o):
+		case r.shrunk(o): // guard: SW
 			r.another(p.node, o)
-		case !r.recorded(o):
+		case !r.recorded(o): // guard: S7
 			r.decideAnew(o)
 		default:
 			s.pollAt = 0
@@ -211,10 +211,10 @@ func why(d ActionDone) string {
 func (r *run) inspected(d ActionDone, seen bool) {
 	s := r.s
 	switch {
-	case !seen:
+	case !seen: // guard: S4
 		r.finish(warden.VerdictUnknown, "candidate-unreachable",
 			fmt.Sprintf("%s may have been promoted and cannot be looked at: it counts as the primary", s.Candidate))
-	case d.Observation.Role == warden.RolePrimary && !r.ours(d.Observation):
+	case d.Observation.Role == warden.RolePrimary && !r.ours(d.Observation): // guard: S4
 		r.strange(s.Candidate)
 	case d.Observation.Role == warden.RolePrimary && d.Observation.ReadOnly:
 		r.say("%s was promoted already, and takes no writes", s.Candidate)
@@ -237,7 +237,7 @@ func (r *run) inspected(d ActionDone, seen bool) {
 func (r *run) reclaimed(d ActionDone, seen bool) {
 	s := r.s
 	switch {
-	case !seen:
+	case !seen: // guard: S3
 		r.finish(warden.VerdictUnknown, "old-unreachable", fmt.Sprintf("%s serves, but could not be claimed to go back to it", s.Old))
 	case d.Observation.Role == warden.RolePrimary:
 		r.goBack("the promotion never happened and the old primary serves")
@@ -418,7 +418,7 @@ func (r *run) promoteDone(p pending, d ActionDone) {
 		return
 	}
 	switch {
-	case d.Observation.Health == warden.HealthGood && !r.ours(d.Observation):
+	case d.Observation.Health == warden.HealthGood && !r.ours(d.Observation): // guard: S7
 		r.strange(p.node)
 	case d.Observation.Health == warden.HealthGood && serves(d.Observation):
 		r.confirm(d.Observation)

@@ -60,12 +60,12 @@ func Diverged(p, n *warden.Observation) bool {
 // Faults are the nodes that are not behind the agreed primary, as far as they
 // were seen since the instant given.
 func Faults(c *Config, t *warden.Topology, nodes []Sighting, since warden.Instant) []Fault {
-	if t.Phase != warden.PhaseDone {
+	if t.Phase != warden.PhaseDone { // guard: S3
 		return nil
 	}
 	r := run{c: c, sc: &Scene{Nodes: nodes, Base: *t}}
 	p := r.sc.node(t.Primary)
-	if p == nil || !p.Good || p.Down || p.Seen.Role != warden.RolePrimary || p.SeenAt < since {
+	if p == nil || !p.Good || p.Down || p.Seen.Role != warden.RolePrimary || p.SeenAt < since { // guard: S3
 		return nil // nobody is sent behind a primary that is not one
 	}
 	var out []Fault
@@ -169,7 +169,7 @@ func (r *run) repoint() {
 		}
 	}
 	for _, ft := range Faults(r.c, &r.sc.Base, r.sc.Nodes, s.StageAt) {
-		if ft.Foreign || r.heldBack(ft.Node) || r.ordered(ft.Node) || r.isSyncing(ft.Node) {
+		if ft.Foreign || r.heldBack(ft.Node) || r.ordered(ft.Node) || r.isSyncing(ft.Node) { // guard: S7
 			continue
 		}
 		// Where replicas never copy by themselves only a rejoin copies anything;

@@ -67,10 +67,10 @@ func (r *run) resolved() {
 	s := r.s
 	if r.chosen {
 		s.StageAt = r.now
-	} else if r.sc.Proposing || r.proposed {
+	} else if r.sc.Proposing || r.proposed { // guard: S3
 		return
 	}
-	if doubt, settled := r.doubted(); doubt != "" {
+	if doubt, settled := r.doubted(); doubt != "" { // guard: S6
 		if settled {
 			r.unresolve(doubt)
 		}
@@ -180,7 +180,7 @@ func (r *run) short() string {
 				n++
 			}
 		}
-		if n < set.Seals() {
+		if n < set.Seals() { // guard: S8
 			return fmt.Sprintf("%d of %d members are sealed and %d are needed (%s): acknowledged writes could be lost", n, len(set.Members), set.Seals(), set)
 		}
 	}
@@ -197,7 +197,7 @@ func (r *run) sealDone(p pending, d ActionDone) {
 	}
 	o := d.Observation
 	seen := d.Result.Outcome == warden.Done && o.Health == warden.HealthGood
-	*l = Look{Node: p.node, Asked: d.Asked, Done: true, Seen: o,
+	*l = Look{Node: p.node, Asked: d.Asked, Done: true, Seen: o, // guard: S8
 		Sealed: seen && r.ours(o) && r.known(p.node, o) && (o.Role == warden.RolePrimary || o.Role == warden.RoleReplica && o.Sealed)}
 	if !l.Sealed {
 		r.say("%s is not sealed: %s", p.node, why(d))
@@ -215,7 +215,7 @@ func (r *run) keeps(ch Choice) string {
 		}
 		ask := Ask{Lineage: r.sc.Lineage}
 		mine, its := lineageRank(ask, *best), lineageRank(ask, *x)
-		if its > mine || its == mine && x.Seen.Position > max(best.Seen.Position, ch.FurthestPosition) || ch.Already && Diverged(best.Seen, x.Seen) {
+		if its > mine || its == mine && x.Seen.Position > max(best.Seen.Position, ch.FurthestPosition) || ch.Already && Diverged(best.Seen, x.Seen) { // guard: S8
 			return fmt.Sprintf("%s has acknowledged writes that %s may lack", x.Node, ch.Candidate)
 		}
 	}

@@ -13,17 +13,17 @@ import (
 func (p *step) primary() warden.NodeID { return served(p.c, p.s) }
 
 func served(c *Config, s *State) warden.NodeID {
-	if s.el.Reg.Superseded {
+	if s.el.Reg.Superseded { // guard: S9
 		return "" // the others agreed on something newer without this Warden
 	}
 	if t := &s.el.Reg.Chosen; !t.IsZero() {
-		if c.NameConfirmed && (t.Phase != warden.PhaseDone || refusesWrites(s.mon.Find(t.Primary))) {
+		if c.NameConfirmed && (t.Phase != warden.PhaseDone || refusesWrites(s.mon.Find(t.Primary))) { // guard: S9
 			return ""
 		}
 		return t.Primary
 	}
 	id, says := provisional(c, s)
-	if !says {
+	if !says { // guard: S9
 		return ""
 	}
 	return id

@@ -30,7 +30,7 @@ func (p *step) commanded(e Commanded) {
 	}
 	want, code, text := p.commandWish(e.Command)
 	switch {
-	case code == "done" && (s.mon.Tilt || !p.majorityHeard()):
+	case code == "done" && (s.mon.Tilt || !p.majorityHeard()): // guard: S5
 		// What this Warden knows may be long out of date (simulator seed 32381):
 		// after a pause it also hears what was said long ago.
 		p.answer(e.ID, warden.VerdictRefused, "not-agreed", "this Warden was cut off or paused and does not know what is agreed now: ask again or another one")
@@ -85,7 +85,7 @@ func (p *step) forgetWish(cmd warden.Command, t warden.Topology) (w election.Wan
 		return w, "unknown-warden", fmt.Sprintf("Warden %s is not in the list of this group", id)
 	case id == p.c.Self:
 		return w, "unknown-warden", "a Warden does not forget itself: ask another one"
-	case len(t.Wardens) <= max(p.c.Quorum, 1):
+	case len(t.Wardens) <= max(p.c.Quorum, 1): // guard: S5
 		return w, "quorum", fmt.Sprintf("%s would be left and quorum is %d, so nothing could be agreed any more: lower quorum first", plural(len(t.Wardens)-1, "Warden"), p.c.Quorum)
 	}
 	return election.Want{Reason: warden.ReasonForget, Warden: id}, "", ""

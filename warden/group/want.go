@@ -218,7 +218,7 @@ func (p *step) want() election.Want {
 	}
 	t := &s.el.Reg.Chosen
 	cmd, commanded := p.commandWant()
-	if !p.majorityHeard() && !(commanded && cmd.Reason == warden.ReasonRecover) {
+	if !p.majorityHeard() && !(commanded && cmd.Reason == warden.ReasonRecover) { // guard: S5
 		return election.Want{} // standing alone only fills disks and logs (S5)
 	}
 	if commanded && cmd.Reason != warden.ReasonSwitchover && cmd.Reason != warden.ReasonForced {
@@ -255,7 +255,7 @@ func (p *step) majorityHeard() bool {
 func (p *step) wantChange(t *warden.Topology) election.Want {
 	s := p.s
 	switch {
-	case s.mon.Tilt:
+	case s.mon.Tilt: // guard: S6
 		return election.Want{}
 	case s.mon.Odown:
 		if s.lastMove != 0 && p.now.Sub(s.lastMove) < p.c.FailoverCooldown && t.Phase == warden.PhaseDone {
@@ -418,7 +418,7 @@ func (p *step) adoptable() warden.NodeID {
 func (p *step) wantBirth() election.Want {
 	s := p.s
 	primary, says := provisional(p.c, s)
-	if !says || s.mon.Tilt || p.uninformed() != "" {
+	if !says || s.mon.Tilt || p.uninformed() != "" { // guard: S9
 		return election.Want{}
 	}
 	list := []warden.WardenID{p.c.Self}
@@ -438,10 +438,10 @@ func (p *step) wantBirth() election.Want {
 	calm := p.now.Sub(s.el.CalmSince()) >= p.c.HelloInterval
 	full := p.c.Wardens > 0 && len(list) >= p.c.Wardens
 	need := max(p.c.Quorum, max(len(list), p.c.Wardens)/2+1)
-	if (!calm && !full) || len(list) < need || len(list) == 1 && !p.c.Alone {
+	if (!calm && !full) || len(list) < need || len(list) == 1 && !p.c.Alone { // guard: S2
 		return election.Want{}
 	}
-	if same < need {
+	if same < need { // guard: S9
 		p.primaryConflict(primary)
 		return election.Want{}
 	}
