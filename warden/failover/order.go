@@ -289,8 +289,8 @@ func (r *run) catchUp() {
 // refuses writes before the new one takes any.
 func (r *run) fence() {
 	s := r.s
-	if r.waiting(warden.ActFollow, s.Old) {
-		return
+	if r.waiting(warden.ActFollow, s.Old) || r.waiting(warden.ActFence, s.Old) {
+		return // one after the other: whoever fails may turn the leader back
 	}
 	n := r.sc.node(s.Old)
 	reachable := n != nil && n.Good && !n.Refusing && n.Seen.Role == warden.RolePrimary && r.now.Sub(n.SeenAt) < freshLimit
@@ -307,9 +307,6 @@ func (r *run) fence() {
 // candidate is promoted.
 func (r *run) fenceBelow() {
 	s := r.s
-	if r.waiting(warden.ActFence, s.Old) {
-		return
-	}
 	if r.c.FenceCommand && !s.below && !(s.held && s.demoted) && s.Old != s.Candidate {
 		s.below, s.slow = true, true
 		r.act(warden.ActFence, s.Old, s.Candidate, r.c.CommandTimeout)
