@@ -43,7 +43,7 @@ func (c *contracts) olderLine(o *order, s *server) {
 			x.excludedAt != 0 || keepsCommits(t) && !(member(t, x.id) && x.sealed() && o.began.Sub(x.pg.sealedSince) > 300*warden.Millisecond) || o.p.seen.refused[x.index] > o.began.Add(-5*warden.Second) || w.sentinels {
 			continue
 		}
-		if w.history.contains(x.branch, x.offset, s.branch, s.offset) {
+		if more := x.offset > w.history.branches[x.branch].fork; more && w.history.contains(x.branch, x.offset, s.branch, s.offset) {
 			w.fail("S7", "%s is promoted with line %s while %s has all of it and the newer line %s", s.name, s.replid, x.name, x.replid)
 		}
 	}
