@@ -88,6 +88,9 @@ func (d *daemon) looked(group warden.GroupName, node warden.NodeID, health warde
 
 // pages are what is served beside health checks and orders, by path.
 func (d *daemon) pages() map[string]http.Handler {
+	if d.metrics == nil {
+		return nil // and not a page that is nil
+	}
 	return map[string]http.Handler{"/metrics": d.metrics}
 }
 

@@ -82,6 +82,10 @@ func refusePrimary(a *asked) string {
 	return conditions(a)
 }
 
+// handoverMargin is for words of other Wardens that were long on their way, and
+// for views that are not quite of now.
+const handoverMargin = warden.Second
+
 // handover is how long some Warden may go on naming the former primary; 0 when
 // none can.
 func (c *scene) handover() warden.Duration {
@@ -94,7 +98,8 @@ func (c *scene) handover() warden.Duration {
 	if since < 0 {
 		since = c.sinceBegan // it moved before this process was there
 	}
-	if since >= v.StaleAfter {
+	limit := v.StaleAfter + handoverMargin
+	if since >= limit {
 		return 0
 	}
 	if n, ok := c.node(t.Previous); ok {
@@ -106,7 +111,7 @@ func (c *scene) handover() warden.Duration {
 	}
 	for _, p := range v.Peers {
 		if !p.Real && p.Serves != v.Primary {
-			return v.StaleAfter - since
+			return limit - since
 		}
 	}
 	return 0

@@ -60,7 +60,7 @@ func TestNoPrimaryWithoutCertainty(t *testing.T) {
 		"last good answer is 5.000s old":   func(v *warden.GroupView) { primary(v).GoodAgo = 5*warden.Second + warden.Microsecond },
 		"not say that it is a primary":     func(v *warden.GroupView) { primary(v).Observation.Role = warden.RoleReplica },
 		"takes no writes":                  func(v *warden.GroupView) { primary(v).Observation.ReadOnly = true },
-		"may still name 10.0.0.2:6379, for at most 4s": func(v *warden.GroupView) {
+		"may still name 10.0.0.2:6379, for at most 5s": func(v *warden.GroupView) {
 			v.MovedAgo, v.Nodes[1].Observation.Role, v.Peers[0].Serves = 2*warden.Second, warden.RolePrimary, nodeB
 		},
 	}
@@ -108,8 +108,8 @@ func TestHandover(t *testing.T) {
 			v.Nodes[1].Observation.Health = warden.HealthSilent
 		}, false},
 		"the former is fenced":         {func(v *warden.GroupView) { v.Nodes[1].Observation.ReadOnly = true }, true},
-		"time has passed":              {func(v *warden.GroupView) { v.MovedAgo = v.StaleAfter }, true},
-		"almost":                       {func(v *warden.GroupView) { v.MovedAgo = v.StaleAfter - 1 }, false},
+		"time has passed":              {func(v *warden.GroupView) { v.MovedAgo = v.StaleAfter + second }, true},
+		"almost":                       {func(v *warden.GroupView) { v.MovedAgo = v.StaleAfter + second - 1 }, false},
 		"the first primary ever":       {func(v *warden.GroupView) { v.Topology.Previous = "" }, true},
 		"it moved before this process": {func(v *warden.GroupView) { v.MovedAgo = -1 }, true},
 	} {
@@ -119,8 +119,8 @@ func TestHandover(t *testing.T) {
 		}
 	}
 	fresh := &scene{view: moved(func(v *warden.GroupView) { v.MovedAgo = -1 }), sinceBegan: second}
-	if left := fresh.handover(); left != 5*second {
-		t.Errorf("a process that has just started waits %s, want 5s", left)
+	if left := fresh.handover(); left != 6*second {
+		t.Errorf("a process that has just started waits %s, want 6s", left)
 	}
 }
 
