@@ -21,9 +21,11 @@ const (
 // this mind. The verbs:
 //
 //	wardens w1,w2  they start, without a register; quorum=, configured=
-//	born           all of them hold T1.1: primary=, list=, birth=, phase=
+//	born           all of them hold T1.1: primary=, list=, birth=, phase=,
+//	               paused
 //	sees w1        what w1 sees from now on: down, odown, tilt, adopt=,
-//	               says= (who it hears say primary), primary= (provisional)
+//	               says= (who it hears say primary), primary= (provisional),
+//	               mute-primary, uninformed
 //	want w1        what w1 would do: a reason, about=, list=, lost=, warden=;
 //	               or nothing
 //	propose w1     the leader's next step: phase, primary=, previous=, list=,

@@ -73,6 +73,7 @@ func (p *parliament) born(w *transcript.Words) error {
 	transcript.Word(w, "birth", &t.Birth)
 	transcript.Word(w, "phase", &t.Phase)
 	t.Leader, t.LeaderRun = t.Wardens[0], 1
+	t.Settings.Paused = w.Has("paused")
 	only := t.Wardens
 	transcript.List(w, "only", &only)
 	for _, m := range p.members {
@@ -91,6 +92,9 @@ func (p *parliament) sees(m *member, w *transcript.Words) error {
 	transcript.Word(w, "adopt", &m.sight.Adoptable)
 	transcript.Word(w, "primary", &m.sight.Provisional)
 	m.sight.ProvisionalSays = !w.Has("mute-primary")
+	if w.Has("uninformed") {
+		m.sight.Uninformed = "it lost its register"
+	}
 	return nil
 }
 

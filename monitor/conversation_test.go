@@ -271,6 +271,9 @@ func (w *watcher) show() {
 	}
 	if w.state.Tilt {
 		verdict = "in TILT, no verdicts"
+		if w.state.SaysDown(&w.config) {
+			verdict += ", and says down all the same"
+		}
 	}
 	w.say(verdict)
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -71,18 +73,26 @@ func build(ctx context.Context, tmp string, files map[string][]byte, seeds int) 
 	return b, nil
 }
 
-// missed is the first stage that fails while a guard is out, "" if all pass.
-func (b *bench) missed(ctx context.Context, number int) (string, error) {
-	for _, s := range b.stages {
+// missed is the first stage that fails while a guard is out, "" if all pass. The
+// stage of the guard's own package comes first.
+func (b *bench) missed(ctx context.Context, c cut) (string, error) {
+	stages := slices.Clone(b.stages)
+	slices.SortStableFunc(stages, func(x, y stage) int {
+		own := filepath.Dir(c.file)
+		return strings.Compare(strconv.FormatBool(y.dir == own), strconv.FormatBool(x.dir == own))
+	})
+	for _, s := range stages {
 		ctx, cancel := context.WithTimeout(ctx, stageLimit)
 		cmd := exec.CommandContext(ctx, s.test, "-test.run", s.run, "-test.skip", s.skip, "-test.short", "-test.failfast")
 		cmd.Dir = s.dir
-		cmd.Env = append(os.Environ(), append(s.env, fmt.Sprintf("WARDEN_GUARD_OUT=%d", number), "GOMAXPROCS=1")...)
+		cmd.Env = append(os.Environ(), append(s.env, fmt.Sprintf("WARDEN_GUARD_OUT=%d", c.number), "GOMAXPROCS=1")...)
 		out, err := cmd.CombinedOutput()
 		late := ctx.Err() != nil
 		cancel()
 		var failed *exec.ExitError
 		switch {
+		case c.number == 0 && err != nil:
+			return s.name, fmt.Errorf("%w\n%s", err, out)
 		case errors.As(err, &failed) || late:
 			return s.name, nil
 		case err != nil:

@@ -19,6 +19,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -90,15 +91,18 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if by, _ := b.missed(ctx, 0); by != "" {
-		return fmt.Errorf("run the tests with every guard in place: %s fails", by)
+	if by, err := b.missed(ctx, cut{}); by != "" {
+		return fmt.Errorf("run the tests with every guard in place: %s fails: %w", by, err)
 	}
 	return takeOut(ctx, b, cuts, o.parallel)
 }
 
 // takeOut takes out one guard after the other and says what the tests make of it.
 func takeOut(ctx context.Context, b *bench, cuts []cut, parallel int) error {
-	type outcome struct{ by string }
+	type outcome struct {
+		by  string
+		err error
+	}
 	done := make([]chan outcome, len(cuts))
 	for i := range done {
 		done[i] = make(chan outcome, 1)
@@ -108,8 +112,8 @@ func takeOut(ctx context.Context, b *bench, cuts []cut, parallel int) error {
 		for i, c := range cuts {
 			room <- struct{}{}
 			go func() {
-				by, _ := b.missed(ctx, c.number)
-				done[i] <- outcome{by}
+				by, err := b.missed(ctx, c)
+				done[i] <- outcome{by, err}
 				<-room
 			}()
 		}
@@ -118,8 +122,8 @@ func takeOut(ctx context.Context, b *bench, cuts []cut, parallel int) error {
 	byWhom := map[string]int{}
 	for i, c := range cuts {
 		x := <-done[i]
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err := cmp.Or(ctx.Err(), x.err); err != nil {
+			return err
 		}
 		if x.by == "" {
 			survivors = append(survivors, c)

@@ -278,7 +278,7 @@ func (s *stageplay) act(a warden.Action) {
 			s.happen(a, n)
 		}
 		d := ActionDone{ID: a.ID, Result: result, Asked: asked, Observation: nothing}
-		if n != nil && (a.Kind == warden.ActLook || result.Outcome == warden.Done && (a.Kind == warden.ActClaim || a.Kind == warden.ActPromote || a.Kind == warden.ActSeal)) {
+		if n != nil && (a.Kind == warden.ActLook || a.Kind == warden.ActSeal || result.Outcome == warden.Done && (a.Kind == warden.ActClaim || a.Kind == warden.ActPromote)) {
 			seen := n.o
 			d.Observation = &seen
 		}
