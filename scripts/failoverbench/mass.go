@@ -26,8 +26,8 @@ const (
 // mass kills the primaries of all groups at once and measures when each can be
 // written to again, as a client that asks the Wardens finds out.
 func (b *bench) mass(ctx context.Context) error {
-	b.say("\nmass: three Wardens, %d simulated groups of 3 nodes, all primaries killed at once, down_after %s\n", massGroups, massDownAfter)
-	h, err := b.newHerd(ctx, massGroups, 0, 2)
+	b.say("\nmass: three Wardens, %d simulated groups of a primary and a replica, all primaries killed at once, down_after %s\n", massGroups, massDownAfter)
+	h, err := b.newHerd(ctx, massGroups, 0, 1)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/spineldb/warden/warden"
 )
 
 // Goal: every piece of work is done, beside the others; hands are used again,
@@ -42,4 +44,26 @@ func TestCrew(t *testing.T) {
 			t.Errorf("%d hands are left after the end", n)
 		}
 	})
+}
+
+// Goal: looks go as the minds want them until all want very many; then each
+// gets its share, and nobody waits for longer than a second because of it.
+func TestLooksOfManyAreStretched(t *testing.T) {
+	const hot = 100 * warden.Millisecond
+	few, many := 100*looksIn(hot), 600*looksIn(hot)
+	for _, test := range []struct {
+		every warden.Duration
+		looks int64
+		want  warden.Duration
+	}{
+		{hot, few, hot},
+		{hot, many, 400 * warden.Millisecond},
+		{hot, 100 * many, slowest},
+		{2 * warden.Second, 100 * many, 2 * warden.Second},
+		{warden.Second, many, warden.Second},
+	} {
+		if got := stretched(test.every, test.looks); got != test.want {
+			t.Errorf("every %s among %d: %s, want %s", test.every, test.looks, got, test.want)
+		}
+	}
 }

@@ -120,6 +120,8 @@ type env struct {
 	// told is what others are told since Readdress; nil: what Options say.
 	told atomic.Pointer[told]
 	crew *crew
+	// looks is how many looks all minds want in 1000 seconds.
+	looks atomic.Int64
 }
 
 // told are the parts of our addresses that may change.

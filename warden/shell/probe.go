@@ -91,6 +91,7 @@ func (w *watch) open(want group.Watched) *vigil {
 	}
 	w.wg.Go(func() {
 		v.run(ctx)
+		v.watch.options.looks.Add(-looksIn(warden.Duration(v.every.Load())))
 		// Looks, knocks and hellos under way end with ctx.
 		v.link.Close()
 		v.wg.Wait()

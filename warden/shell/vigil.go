@@ -26,6 +26,11 @@ const (
 	// lookGap is the least time between two beginnings of looks at one node,
 	// so that a connection that ends again and again does not spin.
 	lookGap = 20 * warden.Millisecond
+	// looksMost is how many looks a second the minds may want before all of
+	// them are made less often, down to one in slowest: when hundreds of groups
+	// fail together, votes need the processor more than looks do.
+	looksMost = 1500
+	slowest   = warden.Second
 	// defaultEvery and defaultDeadline stand in for zeros of the mind.
 	defaultEvery    = warden.Second
 	defaultDeadline = warden.Second
@@ -76,9 +81,26 @@ func (v *vigil) pace(want group.Watched) {
 		deadline = defaultDeadline
 	}
 	v.deadline.Store(int64(deadline))
-	if v.every.Swap(int64(every)) != int64(every) {
+	if old := v.every.Swap(int64(every)); old != int64(every) {
+		v.watch.options.looks.Add(looksIn(every) - looksIn(warden.Duration(old)))
 		poke(v.paced)
 	}
+}
+
+// looksIn is how many looks 1000 seconds hold; 0 for no pace at all.
+func looksIn(every warden.Duration) int64 {
+	if every <= 0 {
+		return 0
+	}
+	return int64(1000 * warden.Second / every)
+}
+
+// stretched is the pace that all looks together leave for one of this pace.
+func stretched(every warden.Duration, looks int64) warden.Duration {
+	if most := int64(1000 * looksMost); looks > most && every < slowest {
+		return min(warden.Duration(float64(every)*float64(looks)/float64(most)), slowest)
+	}
+	return every
 }
 
 // events are the callbacks of the link. They come from its goroutines, maybe
@@ -148,7 +170,8 @@ func (v *vigil) run(ctx context.Context) {
 
 // next is when the look after the last one is due.
 func (v *vigil) next() warden.Instant {
-	return max(v.turn(v.started, v.every.Load()), v.started.Add(lookGap))
+	every := stretched(warden.Duration(v.every.Load()), v.watch.options.looks.Load())
+	return max(v.turn(v.started, int64(every)), v.started.Add(lookGap))
 }
 
 // turn is when something that is done every so many nanoseconds is due after
