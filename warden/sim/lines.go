@@ -43,8 +43,9 @@ func (c *contracts) olderLine(o *order, s *server) {
 			x.excludedAt != 0 || keepsCommits(t) && !(member(t, x.id) && x.sealed() && o.began.Sub(x.pg.sealedSince) > 300*warden.Millisecond) || o.p.seen.refused[x.index] > o.began.Add(-5*warden.Second) || w.sentinels {
 			continue
 		}
-		if more := x.offset > w.history.branches[x.branch].fork; more && w.history.contains(x.branch, x.offset, s.branch, s.offset) {
-			w.fail("S7", "%s is promoted with line %s while %s has all of it and the newer line %s", s.name, s.replid, x.name, x.replid)
+		newer := w.history.lineOf(x.branch, x.offset) != w.history.lineOf(s.branch, s.offset)
+		if newer && w.history.contains(x.branch, x.offset, s.branch, s.offset) {
+			w.fail("S7", "%s is promoted with line %s at %d while %s has all of it and the newer line %s at %d", s.name, s.replid, s.offset, x.name, x.replid, x.offset)
 		}
 	}
 }

@@ -230,12 +230,19 @@ func (s *server) sealed() bool {
 	return s.role == warden.RoleReplica && s.upstream == "" && s.pg.receiver.from == nil
 }
 
+// lineOf is the branch that data which ends at an offset of one is really on: it
+// may not have come to where that one begins.
+func (h *history) lineOf(branch int, offset int64) int {
+	for h.branches[branch].parent >= 0 && offset <= h.branches[branch].fork {
+		branch = h.branches[branch].parent
+	}
+	return branch
+}
+
 // contains reports whether data that ends at an offset of a branch holds all
 // that another offset of another branch stands for.
 func (h *history) contains(branch int, offset int64, of int, upTo int64) bool {
-	for h.branches[of].parent >= 0 && upTo <= h.branches[of].fork {
-		of = h.branches[of].parent // it had not come to where that branch begins
-	}
+	of = h.lineOf(of, upTo)
 	for b := branch; b >= 0; b = h.branches[b].parent {
 		if b == of {
 			return offset >= upTo
