@@ -131,6 +131,10 @@ func (k *kinds) replication() {
 	n.maybe("lag_bytes", "How far a replica's position is behind the primary's, where both are on one line of data.", func(n nodeOf) (float64, bool) {
 		return float64(n.Lag), replica(n) && !n.Primary && sameLine(n)
 	})
+	n.maybe("lag_seconds", "For how long a replica has lacked something that the primary was seen to have, as exact as the time between scrapes.", func(n nodeOf) (float64, bool) {
+		v, known := n.behind[n.Node]
+		return v, known
+	})
 	n.maybe("link_up", "1 while a replica says that its link to its source stands.", func(n nodeOf) (float64, bool) {
 		return flag(n.Observation.LinkUp), replica(n)
 	})

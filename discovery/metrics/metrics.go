@@ -50,6 +50,7 @@ type Metrics struct {
 
 	attempts attempts
 	members  members
+	tracks   tracks
 }
 
 // New makes the metrics of one Warden.

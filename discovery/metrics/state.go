@@ -63,6 +63,8 @@ func since(d warden.Duration) (float64, bool) { return seconds(d), d >= 0 }
 type nodeOf struct {
 	group *warden.GroupView
 	*warden.NodeView
+	// behind is how many seconds each replica is behind, where that is known.
+	behind map[warden.NodeID]float64
 }
 
 type peerOf struct {
@@ -126,14 +128,14 @@ func (s state) Collect(out chan<- prometheus.Metric) {
 		}
 		k.groups.collect(out, &v, string(name))
 		s.m.begin(name)
-		nodes := []warden.NodeID{}
+		nodes, behind := []warden.NodeID{}, s.m.tracks.of(&v)
 		for i := range v.Nodes {
 			n := &v.Nodes[i]
 			if slices.Contains(nodes, n.Node) {
 				continue // known under two spellings: shown once
 			}
 			nodes = append(nodes, n.Node)
-			k.nodes.collect(out, nodeOf{&v, n}, string(name), string(n.Node))
+			k.nodes.collect(out, nodeOf{&v, n, behind}, string(name), string(n.Node))
 		}
 		shorts := []string{}
 		for i := range v.Peers {
@@ -179,6 +181,7 @@ func (m *Metrics) forget(now known) {
 				c.DeletePartialMatch(prometheus.Labels{"group": string(name)})
 			}
 			m.attempts.forget(name)
+			m.tracks.forget(name)
 			continue
 		}
 		for _, node := range nodes {

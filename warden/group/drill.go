@@ -72,7 +72,7 @@ func (p *step) drillChoice(t *warden.Topology, d *warden.Drill, refuse func(stri
 		}
 	}
 	r := failover.Rehearse(p.failoverConfig(), t, looks, append(slices.Clone(t.Lineage), p.s.mon.Extra...))
-	d.Candidate, d.Lacks, d.Keeps = r.Candidate, r.Lacks, r.Kept && r.Short == ""
+	d.Candidate, d.Lacks, d.Keeps = r.Candidate, r.Lacks, r.Kept && r.Short == "" && r.Candidate != ""
 	if r.Short != "" {
 		refuse("%s", r.Short)
 	}
