@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -68,6 +69,8 @@ type round struct {
 	busy    map[string]*sync.Mutex // by actor: one fault of a process at a time
 
 	byHand []string // see outcome
+	// strangers are nodes that a Warden lists and that are none.
+	strangers map[warden.NodeID]bool
 
 	mu      sync.Mutex
 	wardens []*ward
@@ -85,7 +88,7 @@ type outcome struct {
 }
 
 func newRound(e engine, o options, seed uint64, dir string) *round {
-	return &round{engine: e, options: o, seed: seed, dir: dir, hosts: map[string]*network.Host{}, busy: map[string]*sync.Mutex{}}
+	return &round{engine: e, options: o, seed: seed, dir: dir, hosts: map[string]*network.Host{}, busy: map[string]*sync.Mutex{}, strangers: map[warden.NodeID]bool{}}
 }
 
 // run plays the round. The error is of the machinery, not of what is tested.
@@ -144,6 +147,11 @@ func (r *round) judgeAll(ctx context.Context, primary server, o *outcome) error 
 		return fmt.Errorf("read what the primary has: %w", err)
 	}
 	var err error
+	defer func() {
+		for _, n := range slices.Sorted(maps.Keys(r.strangers)) {
+			o.notes = append(o.notes, fmt.Sprintf("%s is listed as a node, and is none", n))
+		}
+	}()
 	if o.judgement, err = r.engine.judge(ctx, r, primary, there, tenure); err != nil || o.stuck != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -101,22 +100,12 @@ func (r *round) tidy(ctx context.Context) {
 	}
 }
 
-// mend does by hand what Wardens should have done, and notes it: it forgets nodes
-// that are none, and ends what an engine knows to be left half-way.
+// mend does by hand what Wardens should have done, and notes it: it ends what an
+// engine knows to be left half-way.
 func (r *round) mend(ctx context.Context) {
 	primary := r.named(ctx)
 	if primary == nil {
 		return
-	}
-	for _, w := range r.living() {
-		if v, err := w.view(ctx); err == nil && len(v.Nodes) > len(r.servers) {
-			var nodes []string
-			for _, n := range v.Nodes {
-				nodes = append(nodes, string(n.Node))
-			}
-			_ = w.ask(ctx, &json.RawMessage{}, "WARDEN", "RESET", groupName) // what it did is seen in the end
-			r.byHand = append(r.byHand, fmt.Sprintf("RESET on %s, which lists %v", w.name, nodes))
-		}
 	}
 	for _, s := range r.servers {
 		if !s.Running() {
@@ -169,12 +158,16 @@ func (r *round) whole(ctx context.Context) (server, error) {
 	return nil, fmt.Errorf("nobody is %s", first.Primary)
 }
 
-// inPlace reports a node that a Warden does not see where it should be.
+// inPlace reports a node that a Warden does not see where it should be. Nodes that
+// are none of ours are noted.
 func (r *round) inPlace(w *ward, v warden.GroupView) error {
-	if len(v.Nodes) != len(r.servers) {
-		return fmt.Errorf("%s sees %d nodes", w.name, len(v.Nodes))
-	}
+	seen := 0
 	for _, n := range v.Nodes {
+		if r.at(n.Node) == nil {
+			r.strangers[n.Node] = true
+			continue
+		}
+		seen++
 		o := n.Observation
 		right := o.Role == warden.RoleReplica && o.LinkUp && o.Upstream == v.Primary
 		if n.Node == v.Primary {
@@ -183,6 +176,9 @@ func (r *round) inPlace(w *ward, v warden.GroupView) error {
 		if n.Down || o.Health != warden.HealthGood || !right {
 			return fmt.Errorf("%s sees %s as %s %s, upstream %q, link up %v, needs rejoin %v %s", w.name, n.Node, o.Health, o.Role, o.Upstream, o.LinkUp, n.Stranded, o.Detail)
 		}
+	}
+	if seen != len(r.servers) {
+		return fmt.Errorf("%s sees %d of the nodes", w.name, seen)
 	}
 	return nil
 }
