@@ -33,6 +33,7 @@ const (
 // mind is all there is of one Warden: what it has in memory, what on its disk,
 // and the order sessions it has open. It is never changed once it is kept.
 type mind struct {
+	self     int8
 	up       bool
 	state    group.State
 	disk     warden.Register
@@ -135,7 +136,7 @@ func (e *engine) compute(z *settler, w int8, before *mind, ev event, n *nodes, t
 	case waits:
 		t.wait()
 	case dies:
-		t.m = mind{disk: t.m.disk, run: t.m.run}
+		t.m = mind{self: t.w, disk: t.m.disk, run: t.m.run}
 	case starts:
 		t.start()
 	}
@@ -301,7 +302,7 @@ func (t *stepper) stand() {
 		t.feed(group.Tick{})
 	}
 	st := el.Stand
-	t.out.possible = st != nil && st.Epoch <= t.e.scope.Epochs+firstEpoch
+	t.out.possible = st != nil && t.e.scope.allows(t.w, st.Epoch)
 }
 
 // nextTimer is the next instant at which something of this Warden that is no
@@ -372,7 +373,7 @@ func (t *stepper) start() {
 func (e *engine) begin(z *settler, w int8) uint32 {
 	before := firstNodes(e.scope)
 	before[0].up = true
-	t := &stepper{e: e, w: w, m: mind{up: true, run: 1, disk: firstRegister()}, now: noon.Add(-ago), nodes: &before, c: e.config(w, 1), early: true}
+	t := &stepper{e: e, w: w, m: mind{self: w, up: true, run: 1, disk: firstRegister()}, now: noon.Add(-ago), nodes: &before, c: e.config(w, 1), early: true}
 	t.m.state = group.New(t.c, t.m.disk.Clone(), t.now)
 	t.lookAround()
 	t.now = noon

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -121,31 +120,4 @@ func (n *nodes) obey(i int, a *warden.Action) {
 		x.role, x.upstream, x.promotedBy = warden.RoleReplica, int8(nodeIndex(a.Target)), 0
 	}
 	n.stream()
-}
-
-// places keeps every standing of the nodes once. Safe for concurrent use.
-type places struct {
-	mu     sync.RWMutex
-	ids    map[nodes]uint32
-	values []*nodes
-}
-
-func (p *places) get(id uint32) *nodes {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return p.values[id]
-}
-
-func (e *engine) putNodes(n *nodes) uint32 {
-	p := e.places
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if id, ok := p.ids[*n]; ok {
-		return id
-	}
-	kept := *n
-	id := uint32(len(p.values))
-	p.ids[kept] = id
-	p.values = append(p.values, &kept)
-	return id
 }

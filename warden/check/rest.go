@@ -37,6 +37,9 @@ func past(v reflect.Value) {
 // long is for instants that are long past.
 func long(v reflect.Value) { v.SetInt(int64(noon.Add(-10 * warden.Minute))) }
 
+// whole is for the lease of a leader: it ends when the scope says so.
+func whole(v reflect.Value) { v.SetInt(int64(noon.Add(warden.Second))) }
+
 // leave is for what settle sets by hand.
 func leave(reflect.Value) {}
 
@@ -114,6 +117,8 @@ var rules = map[string]rule{
 	"monitor.Node.SeenAt":            leave,  // see snap
 	"monitor.Node.RoleSince":         leave,  // see snap
 	"monitor.State.Agreeing":         forget, // shown
+	"election.Leadership.LeaseUntil": whole,  // so waits may be as long as they like
+	"failover.State.cancel":          forget, // shown
 	"failover.Retry.Failures":        forget, // only lengthens waits
 }
 
@@ -135,6 +140,7 @@ var (
 
 	standAtOf   = part[warden.Instant, election.State]("standAt")
 	wantOf      = part[election.Want, election.State]("want")
+	pollAtOf    = part[warden.Instant, failover.State]("pollAt")
 	learnedOf   = part[warden.Instant, group.State]("learnedAt")
 	witnessedOf = part[warden.Duration, monitor.State]("witnessed")
 	lifeMarkOf  = part[warden.Duration, monitor.Node]("lifeMark")
@@ -157,6 +163,9 @@ func (z *settler) settle(s *group.State, now warden.Instant) {
 	}
 	if at := standAtOf(el); *at != 0 {
 		*at = noon.Add(turn)
+	}
+	if at := pollAtOf(*failoverOf(s)); *at > 1 && *at <= now {
+		*at = now // due
 	}
 	z.snap(s, now)
 	witnessed := witnessedOf(mon)

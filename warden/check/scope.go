@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spineldb/warden/warden"
@@ -18,6 +19,8 @@ type Scope struct {
 	Epochs     warden.Epoch
 	Candidates []warden.WardenID
 	Quorum     int
+	// Relay: the first candidate stands in the first epoch alone, and so on.
+	Relay bool
 	// Blind are the Wardens for which the first primary is down.
 	Blind []warden.WardenID
 	// Alive: the first primary serves whoever is not blind.
@@ -28,24 +31,23 @@ type Scope struct {
 	// Refused, orders that a node refuses; Waits, how often a leader's time goes
 	// by although it has something to do.
 	Crashes, Unknown, Refused, Waits uint8
-	// Until bounds the length of a run, 0: nothing does.
+	// Depth bounds the length of a run, 0: nothing does.
 	Depth int
 	// Orders: the failover goes on after the first agreement; else nothing is
 	// delivered to the nodes, and only the register is looked at.
 	Orders bool
 }
 
-func (s *Scope) blind(w int8) bool { return w >= 0 && has(s.Blind, wardenIDs[w]) }
+func (s *Scope) blind(w int8) bool { return w >= 0 && slices.Contains(s.Blind, wardenIDs[w]) }
 
-func (s *Scope) candidate(w int8) bool { return has(s.Candidates, wardenIDs[w]) }
+func (s *Scope) candidate(w int8) bool { return slices.Contains(s.Candidates, wardenIDs[w]) }
 
-func has(list []warden.WardenID, id warden.WardenID) bool {
-	for _, x := range list {
-		if x == id {
-			return true
-		}
+// allows reports whether a Warden may stand in an epoch.
+func (s *Scope) allows(w int8, e warden.Epoch) bool {
+	if s.Relay {
+		return int(e) == firstEpoch+1+slices.Index(s.Candidates, wardenIDs[w])
 	}
-	return false
+	return e <= firstEpoch+s.Epochs
 }
 
 var all = wardenIDs[:]

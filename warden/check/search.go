@@ -85,7 +85,7 @@ func (r *rows) at(i int) []uint32 {
 func newEngine(o *Options) *engine {
 	e := &engine{scope: &o.Scope, sabotage: o.Sabotage, only: o.Only, minds: newTable[mind](), items: newTable[item](),
 		topics: newTable[warden.Topology](), ledgers: newTable[ledger](), deeds: newTable[[]deed](),
-		places: &places{ids: map[nodes]uint32{}}}
+		places: newTable[nodes]()}
 	if e.sabotage == nil {
 		e.sabotage = &Sabotage{}
 	}

@@ -36,3 +36,19 @@ func (t *table[T]) len() int {
 	defer t.mu.RUnlock()
 	return len(t.values)
 }
+
+// view reads a table without waiting for others: what it has seen of it once
+// stays as it was. Not safe for concurrent use.
+type view[T any] struct {
+	of     *table[T]
+	values []*T
+}
+
+func (v *view[T]) get(id uint32) *T {
+	if int(id) >= len(v.values) {
+		v.of.mu.RLock()
+		v.values = v.of.values
+		v.of.mu.RUnlock()
+	}
+	return v.values[id]
+}

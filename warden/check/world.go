@@ -1,6 +1,7 @@
 package check
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/spineldb/warden/warden"
@@ -16,8 +17,13 @@ type engine struct {
 	items    *table[item]
 	topics   *table[warden.Topology]
 	ledgers  *table[ledger]
-	places   *places
+	places   *table[nodes]
 	deeds    *table[[]deed]
+}
+
+func (e *engine) putNodes(n *nodes) uint32 {
+	kept := *n
+	return e.places.put(printOf(encode(nil, reflect.ValueOf(&kept).Elem())), &kept)
 }
 
 // budget is how much may still go wrong.
@@ -98,59 +104,71 @@ func uncode(c uint64) (move, eventKind) {
 	return move{moveKind(c & 255), int8(c >> 16 & 255), uint32(c >> 24)}, eventKind(c >> 8 & 255)
 }
 
-type stepKey struct {
-	mind, nodes uint32
-	kind        eventKind
-	w           int8
-	item        uint32
-}
-
-type bookKey struct {
-	ledger, deeds uint32
-	w             int8
-}
-
 type bookResult struct {
 	ledger uint32
 	broken *Violation
 }
 
+// arrival is what comes of an order at its node, but for what is checked.
+type arrival struct {
+	possible bool
+	obeyed   bool
+	shutOut  bool // by a newer leader, and obeyed all the same
+	nodes    uint32
+	answer   uint32
+}
+
 // walker goes through worlds; each has tables of its own of what it has
-// computed before, so that two of them need not wait for one another.
+// computed before, so that two of them need not wait for one another. The keys
+// of the tables are numbers put together (key).
 type walker struct {
-	e     *engine
-	z     *settler
-	steps map[stepKey]*result
-	books map[bookKey]bookResult
-	dead  map[spentKey]bool
-	emit  func(code uint64, s *world, broken *Violation)
-	next  world
+	e        *engine
+	z        *settler
+	minds    view[mind]
+	items    view[item]
+	ledgers  view[ledger]
+	places   view[nodes]
+	steps    map[uint64]*result
+	books    map[uint64]bookResult
+	recalls  map[uint64]*Violation
+	dead     map[uint64]bool
+	arrivals map[uint64]arrival
+	judged   map[uint64]*Violation
+	emit     func(code uint64, s *world, broken *Violation)
+	next     world
 }
 
 func newWalker(e *engine) *walker {
-	return &walker{e: e, z: newSettler(), steps: map[stepKey]*result{}, books: map[bookKey]bookResult{}, dead: map[spentKey]bool{}}
+	return &walker{e: e, z: newSettler(), minds: view[mind]{of: e.minds}, items: view[item]{of: e.items}, ledgers: view[ledger]{of: e.ledgers},
+		places: view[nodes]{of: e.places}, steps: map[uint64]*result{}, books: map[uint64]bookResult{}, recalls: map[uint64]*Violation{},
+		dead: map[uint64]bool{}, arrivals: map[uint64]arrival{}, judged: map[uint64]*Violation{}}
+}
+
+// key puts three numbers together.
+func key(a, b, c uint32) uint64 {
+	if a >= 1<<22 || b >= 1<<22 || c >= 1<<20 {
+		panic("check: the scope is too large for the tables: take a smaller one")
+	}
+	return uint64(a)<<42 | uint64(b)<<20 | uint64(c)
 }
 
 // step is what an event makes of a mind, computed once.
 func (k *walker) step(w int8, id, nodesID uint32, ev event) *result {
-	key := stepKey{mind: id, kind: ev.kind, w: w, item: ev.item}
-	r, ok := k.steps[key]
+	what := ev.item<<3 | uint32(ev.kind)
+	short := key(id, 0, what)
+	r, ok := k.steps[short]
 	if ok && !r.looked {
 		return r
 	}
-	key.nodes = nodesID + 1
-	if r, ok = k.steps[key]; ok {
+	long := key(id, nodesID+1, what)
+	if r, ok = k.steps[long]; ok {
 		return r
 	}
-	fresh := k.e.compute(k.z, w, k.e.minds.get(id), ev, k.e.places.get(nodesID), nil)
-	r = &fresh
-	if r.looked {
-		k.steps[key] = r
-		key.nodes = 0
-	} else {
-		key.nodes = 0
+	fresh := k.e.compute(k.z, w, k.minds.get(id), ev, k.places.get(nodesID), nil)
+	if r = &fresh; r.looked {
+		k.steps[long] = r
 	}
-	k.steps[key] = r
+	k.steps[short] = r
 	return r
 }
 
@@ -159,22 +177,33 @@ func (k *walker) enter(w int8, ledgerID uint32, r *result, nodesID uint32) bookR
 	if r.number == 0 {
 		return bookResult{ledger: ledgerID}
 	}
-	key := bookKey{ledgerID, r.number, w}
-	have, ok := k.books[key]
+	at := key(ledgerID, r.number, uint32(w))
+	have, ok := k.books[at]
 	if !ok {
-		b := &book{ledger: *k.e.ledgers.get(ledgerID), e: k.e}
+		b := &book{ledger: *k.ledgers.get(ledgerID), e: k.e}
 		b.entries = slices.Clone(b.entries)
 		b.enter(w, r.deeds)
 		l := b.ledger
 		have = bookResult{k.e.putLedger(&l), b.broken}
-		k.books[key] = have
+		k.books[at] = have
 	}
 	if have.broken == nil && have.ledger != ledgerID {
-		b := &book{ledger: *k.e.ledgers.get(have.ledger), e: k.e}
-		b.remembers(k.e.places.get(nodesID))
-		have.broken = b.broken
+		have.broken = k.recall(have.ledger, nodesID)
 	}
 	return have
+}
+
+// recall checks that no promotion is forgotten.
+func (k *walker) recall(ledgerID, nodesID uint32) *Violation {
+	at := key(ledgerID, nodesID, 0)
+	broken, ok := k.recalls[at]
+	if !ok {
+		b := &book{ledger: *k.ledgers.get(ledgerID), e: k.e}
+		b.remembers(k.places.get(nodesID))
+		broken = b.broken
+		k.recalls[at] = broken
+	}
+	return broken
 }
 
 // walk calls emit for every world that follows on s.
@@ -186,7 +215,7 @@ func (k *walker) walk(s *world) {
 		if at > 0 && s.items[at-1] == id {
 			continue // two of a kind
 		}
-		switch x := k.e.items.get(id); x.kind {
+		switch x := k.items.get(id); x.kind {
 		case isMessage:
 			if !k.up(s, x.to) {
 				continue
@@ -202,12 +231,12 @@ func (k *walker) walk(s *world) {
 	}
 }
 
-func (k *walker) up(s *world, w int8) bool { return k.e.minds.get(s.minds[w]).up }
+func (k *walker) up(s *world, w int8) bool { return k.minds.get(s.minds[w]).up }
 
 // timers are the things that happen to a Warden by themselves.
 func (k *walker) timers(s *world, w int8) {
 	happen := func(kind eventKind) { k.happen(s, w, event{kind: kind}, move{kind: moveEvent, w: w}) }
-	m := k.e.minds.get(s.minds[w])
+	m := k.minds.get(s.minds[w])
 	if !m.up {
 		happen(starts)
 		return
@@ -260,12 +289,12 @@ func (k *walker) happen(s *world, w int8, ev event, m move) {
 			k.put(n, d.item)
 		}
 	}
-	k.finish(n, m.code(ev.kind), b.broken)
+	k.finish(n, w, false, m.code(ev.kind), b.broken)
 }
 
 // put puts something on its way; a sabotage may alter or add to it.
 func (k *walker) put(n *world, id uint32) {
-	x := k.e.items.get(id)
+	x := k.items.get(id)
 	if x.kind == isOrder && !k.e.scope.Orders {
 		return
 	}
@@ -283,11 +312,13 @@ func without(items []uint32, id uint32) []uint32 {
 	return slices.Delete(items, i, i+1)
 }
 
-// finish brings a world into its one form and emits it.
-func (k *walker) finish(n *world, code uint64, broken *Violation) {
+// finish brings a world into its one form and emits it. Only what has to do
+// with the Warden w, or the nodes, can have become spent.
+func (k *walker) finish(n *world, w int8, nodesToo bool, code uint64, broken *Violation) {
 	keep := n.items[:0]
 	for _, id := range n.items {
-		if !k.spent(n, id) {
+		x := k.items.get(id)
+		if concerned := x.from == w || x.to == w || nodesToo && x.kind != isMessage; !concerned || !k.spent(n, id) {
 			keep = append(keep, id)
 		}
 	}
@@ -304,28 +335,25 @@ func (k *walker) finish(n *world, code uint64, broken *Violation) {
 // sender may give up, or stand in a newer epoch, without being told. The answer
 // to an order is spent when nobody waits for it.
 func (k *walker) spent(n *world, id uint32) bool {
-	x := k.e.items.get(id)
+	x := k.items.get(id)
 	switch x.kind {
 	case isOrder:
 		i := nodeIndex(x.action.Node)
-		c := k.e.places.get(n.nodes)[i].claim
+		c := k.places.get(n.nodes)[i].claim
 		shut := c.epoch > x.action.Epoch || c.epoch == x.action.Epoch && c.owner != x.from ||
 			x.over.serial != 0 && c != x.over
 		return shut && !k.e.sabotage.Deaf && !k.listens(n, x.from, x.run, x.action.ID)
 	case isAnswer:
 		return !k.listens(n, x.to, x.run, x.answer.ID)
 	}
-	key := spentKey{n.minds[x.to], n.minds[x.from], id}
-	spent, ok := k.dead[key]
+	at := key(n.minds[x.to], n.minds[x.from], id)
+	spent, ok := k.dead[at]
 	if !ok {
 		spent = k.idle(n, x, id)
-		k.dead[key] = spent
+		k.dead[at] = spent
 	}
 	return spent
 }
-
-// spentKey is all on which it depends whether a message is spent.
-type spentKey struct{ to, from, item uint32 }
 
 // idle reports whether nothing comes of a message now: it changes nothing, and
 // nothing comes of what is answered.
@@ -342,7 +370,7 @@ func (k *walker) idle(n *world, x *item, id uint32) bool {
 		if d.kind != sends {
 			return false
 		}
-		y := k.e.items.get(d.item)
+		y := k.items.get(d.item)
 		if question := y.message.Ask != nil || y.message.Propose != nil; question || y.to != x.from || !k.idle(n, y, d.item) {
 			return false
 		}
@@ -352,31 +380,127 @@ func (k *walker) idle(n *world, x *item, id uint32) bool {
 
 // listens reports whether a run of a Warden waits for the end of an action.
 func (k *walker) listens(n *world, w int8, run warden.Run, id uint64) bool {
-	m := k.e.minds.get(n.minds[w])
+	m := k.minds.get(n.minds[w])
 	return m.up && m.run == run && (*failoverOf(&m.state)).NodeOf(id) != ""
 }
 
 // order is what may become of an order on its way.
 func (k *walker) order(s *world, x *item, id uint32) {
 	listens := k.listens(s, x.from, x.run, x.action.ID)
-	n := k.e.places.get(s.nodes)
-	i := nodeIndex(x.action.Node)
-	if !k.e.reaches(x.from, n, i) {
-		k.reply(s, x, id, move{moveObey, x.from, id}, k.ended(x, warden.Refused, "connection refused", silent), s.nodes, nil)
+	k.arrive(s, x, id, moveObey)
+	if !k.e.reaches(x.from, k.places.get(s.nodes), nodeIndex(x.action.Node)) || !listens {
 		return
 	}
-	k.arrive(s, x, id, moveObey)
-	if listens && s.left.unknown > 0 {
+	if s.left.unknown > 0 {
 		k.arrive(s, x, id, moveForget)
-		k.reply(s, x, id, move{moveGiveUp, x.from, id}, k.ended(x, warden.Unknown, "no answer", nil), s.nodes, nil)
+		k.arrive(s, x, id, moveGiveUp)
 	}
-	if listens && s.left.refused > 0 {
-		k.reply(s, x, id, move{moveRefuse, x.from, id}, k.ended(x, warden.Refused, "it does not want to", nil), s.nodes, nil)
+	if s.left.refused > 0 {
+		k.arrive(s, x, id, moveRefuse)
 	}
 }
 
+// arrive is one way in which an order ends: it reaches its node, or not.
+func (k *walker) arrive(s *world, x *item, id uint32, kind moveKind) {
+	at := key(s.nodes, id, uint32(kind))
+	a, ok := k.arrivals[at]
+	if !ok {
+		a = k.end(s.nodes, x, kind)
+		k.arrivals[at] = a
+	}
+	if !a.possible {
+		return
+	}
+	var broken *Violation
+	if a.obeyed {
+		broken = k.judge(s, x, id, a)
+	}
+	n := &k.next
+	items := append(n.items[:0], s.items...)
+	*n = *s
+	n.items = items
+	switch kind {
+	case moveGiveUp, moveForget:
+		n.left.unknown--
+	case moveRefuse:
+		n.left.refused--
+	}
+	if kind != moveGiveUp { // what was given up stays on its way
+		n.items = without(n.items, id)
+	}
+	n.nodes = a.nodes
+	n.items = append(n.items, a.answer)
+	k.finish(n, x.from, n.nodes != s.nodes, move{kind, x.from, id}.code(0), broken)
+}
+
+// judge checks an order that a node obeys.
+func (k *walker) judge(s *world, x *item, id uint32, a arrival) *Violation {
+	at := key(s.ledger, id, s.nodes)
+	broken, ok := k.judged[at]
+	if !ok {
+		b := &book{ledger: *k.ledgers.get(s.ledger), e: k.e}
+		b.obeys(k.places.get(s.nodes), nodeIndex(x.action.Node), x, a.shutOut)
+		b.remembers(k.places.get(a.nodes))
+		broken = b.broken
+		k.judged[at] = broken
+	}
+	return broken
+}
+
+// end is how an order ends: shut out or obeyed, and what its giver is told.
+func (k *walker) end(nodesID uint32, x *item, kind moveKind) arrival {
+	n := *k.places.get(nodesID)
+	i := nodeIndex(x.action.Node)
+	a := arrival{possible: true, nodes: nodesID}
+	reply := func(y *item) arrival {
+		a.answer = k.e.putItem(y)
+		return a
+	}
+	switch {
+	case !k.e.reaches(x.from, &n, i):
+		return reply(ended(x, warden.Refused, "connection refused", silent))
+	case kind == moveGiveUp:
+		return reply(ended(x, warden.Unknown, "no answer", nil))
+	case kind == moveRefuse:
+		return reply(ended(x, warden.Refused, "it does not want to", nil))
+	}
+	deaf := k.e.sabotage.Deaf
+	session := x.over
+	if session.serial == 0 {
+		if session, a.possible = n.take(i, x.action.Epoch, x.from, x.run, deaf); !a.possible {
+			a.possible = kind == moveObey
+			y := ended(x, warden.Refused, "a newer leader has claimed it", nil)
+			y.answer.Result.Superseded = true
+			return reply(y)
+		}
+	} else if n[i].claim != session && !deaf {
+		a.possible = kind == moveObey
+		y := ended(x, warden.Unknown, "connection ended", nil)
+		y.lost = true
+		return reply(y)
+	}
+	if x.action.Kind != warden.ActClaim {
+		a.obeyed, a.shutOut = true, n[i].claim.epoch > x.action.Epoch
+		n.obey(i, &x.action)
+	}
+	a.nodes = k.e.putNodes(&n)
+	if kind == moveForget {
+		y := ended(x, warden.Unknown, "no answer", nil)
+		y.lost = true
+		return reply(y)
+	}
+	y := ended(x, warden.Done, "", nil)
+	if y.opened = session; x.action.Kind == warden.ActClaim || x.action.Kind == warden.ActPromote {
+		y.answer.Observation = n.observe(i)
+		if o := k.e.sabotage.Observe; o != nil {
+			o(&n[i], &y.answer.Observation)
+		}
+	}
+	return reply(y)
+}
+
 // ended is the answer to an order.
-func (k *walker) ended(x *item, how warden.Outcome, why string, seen *warden.Observation) *item {
+func ended(x *item, how warden.Outcome, why string, seen *warden.Observation) *item {
 	y := &item{kind: isAnswer, from: -1, to: x.from, run: x.run, action: warden.Action{Kind: x.action.Kind, Node: x.action.Node, Target: x.action.Target}}
 	y.answer = group.ActionDone{ID: x.action.ID, Result: warden.Result{Outcome: how, Why: why}}
 	if seen != nil {
@@ -385,73 +509,4 @@ func (k *walker) ended(x *item, how warden.Outcome, why string, seen *warden.Obs
 		y.answer.Observation = *silent
 	}
 	return y
-}
-
-// arrive is an order that reaches its node: it is shut out, or obeyed.
-func (k *walker) arrive(s *world, x *item, id uint32, kind moveKind) {
-	before := k.e.places.get(s.nodes)
-	n := *before
-	i := nodeIndex(x.action.Node)
-	deaf := k.e.sabotage.Deaf
-	session := x.over
-	m := move{kind, x.from, id}
-	if session.serial == 0 {
-		c, ok := n.take(i, x.action.Epoch, x.from, x.run, deaf)
-		if !ok {
-			y := k.ended(x, warden.Refused, "a newer leader has claimed it", nil)
-			y.answer.Result.Superseded = true
-			if kind == moveObey {
-				k.reply(s, x, id, m, y, s.nodes, nil)
-			}
-			return
-		}
-		session = c
-	} else if n[i].claim != session && !deaf {
-		if kind == moveObey {
-			y := k.ended(x, warden.Unknown, "connection ended", nil)
-			y.lost = true
-			k.reply(s, x, id, m, y, s.nodes, nil)
-		}
-		return
-	}
-	var broken *Violation
-	if x.action.Kind != warden.ActClaim {
-		b := &book{ledger: *k.e.ledgers.get(s.ledger), e: k.e}
-		b.obeys(&n, i, x, n[i].claim.epoch > x.action.Epoch)
-		n.obey(i, &x.action)
-		b.remembers(&n)
-		broken = b.broken
-	}
-	y := k.ended(x, warden.Done, "", nil)
-	if kind == moveForget {
-		y = k.ended(x, warden.Unknown, "no answer", nil)
-		y.lost = true
-	} else if y.opened = session; x.action.Kind == warden.ActClaim || x.action.Kind == warden.ActPromote {
-		y.answer.Observation = n.observe(i)
-		if o := k.e.sabotage.Observe; o != nil {
-			o(&n[i], &y.answer.Observation)
-		}
-	}
-	k.reply(s, x, id, m, y, k.e.putNodes(&n), broken)
-}
-
-// reply takes an order from the way and puts its answer there. An order that
-// was given up stays on its way.
-func (k *walker) reply(s *world, x *item, id uint32, m move, y *item, nodesID uint32, broken *Violation) {
-	n := &k.next
-	items := append(n.items[:0], s.items...)
-	*n = *s
-	n.items = items
-	switch m.kind {
-	case moveGiveUp, moveForget:
-		n.left.unknown--
-	case moveRefuse:
-		n.left.refused--
-	}
-	if m.kind != moveGiveUp {
-		n.items = without(n.items, id)
-	}
-	n.nodes = nodesID
-	n.items = append(n.items, k.e.putItem(y))
-	k.finish(n, m.code(0), broken)
 }
