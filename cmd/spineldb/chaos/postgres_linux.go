@@ -366,6 +366,22 @@ func (e *postgresEngine) contents(ctx context.Context, r *round, s server) (ther
 	return there, rows[len(rows)-1], nil
 }
 
+// again performs an operation, on a new connection if the last one is gone.
+func (c *postgresClient) again(ctx context.Context, op history.Op) bool {
+	if c.session == nil {
+		c.connect(ctx)
+	}
+	if c.session == nil {
+		return false
+	}
+	if c.perform(op) == history.Acknowledged {
+		return true
+	}
+	c.session.Close()
+	c.session = nil
+	return false
+}
+
 func (e *postgresEngine) judge(ctx context.Context, r *round, primary server, there map[string]bool, tenure string) (judgement, error) {
 	notes := twice(r.servers)
 	if !e.quorum() && !e.options.demand {
@@ -375,14 +391,13 @@ func (e *postgresEngine) judge(ctx context.Context, r *round, primary server, th
 	}
 	c := r.judge(primary)
 	defer func() { c.session.Close() }()
-	if c.connect(ctx); c.session == nil {
-		return judgement{}, errors.New("read the registers at the end: no connection")
-	}
-	// What is there at the end belongs to the history.
+	// What is there at the end belongs to the history. A read without an answer
+	// says nothing, so it is asked again.
 	for n := range keys {
 		for _, op := range []history.Op{{Key: fmt.Sprintf("register-%d", n+1), Kind: history.Get}, {Key: fmt.Sprintf("set-%d", n+1), Kind: history.Members}} {
-			if op.Client = c.number; c.perform(op) != history.Acknowledged {
-				return judgement{}, fmt.Errorf("read %s at the end: it is not answered", op.Key)
+			op.Client = c.number
+			if err := poll(patience, func() bool { return c.again(ctx, op) }); err != nil {
+				return judgement{}, fmt.Errorf("read %s at the end: %w", op.Key, err)
 			}
 		}
 	}
