@@ -46,6 +46,9 @@ type options struct {
 	loadBinary      string
 	groups          []int // of steady
 	measured        time.Duration
+	sizes           []int // of quorum, simulated
+	processes       []int // of quorum, on loopback
+	calmFor         time.Duration
 	lasting         time.Duration // of soak
 	sampled         time.Duration
 	nodesBinary     string
@@ -115,6 +118,7 @@ var chapters = []chapter{
 	{"clients", (*bench).clients},
 	{"steady", (*bench).steady},
 	{"mass", (*bench).mass},
+	{"quorum", (*bench).quorum},
 }
 
 func parse(args []string, errs io.Writer) (string, options, error) {
@@ -140,6 +144,9 @@ func parse(args []string, errs io.Writer) (string, options, error) {
 	systems := f.String("systems", "", "of PostgreSQL: some of quorum,async,patroni,patroni/5s; empty: all")
 	groups := f.String("groups", "1,20,100,500", "numbers of groups of the benchmark steady")
 	f.DurationVar(&o.measured, "measure", time.Minute, "how long the benchmark steady measures each monitor")
+	sizes := f.String("wardens", "3,5,7,25,101", "numbers of Wardens of the benchmark quorum, simulated")
+	processes := f.String("processes", "3,5,7,25", "numbers of Wardens of the benchmark quorum, on loopback")
+	f.DurationVar(&o.calmFor, "calm", 20*time.Second, "how long the benchmark quorum counts in calm")
 	f.DurationVar(&o.lasting, "for", time.Hour, "how long soak goes on")
 	f.DurationVar(&o.sampled, "sample", 30*time.Second, "time between two samples of soak")
 	f.StringVar(&o.nodesBinary, "simnodes", "", "the simnodes program")
@@ -156,6 +163,12 @@ func parse(args []string, errs io.Writer) (string, options, error) {
 	var err error
 	if o.groups, err = numbers(*groups); err != nil {
 		return "", o, fmt.Errorf("-groups %q: %w", *groups, err)
+	}
+	if o.sizes, err = numbers(*sizes); err != nil {
+		return "", o, fmt.Errorf("-wardens %q: %w", *sizes, err)
+	}
+	if o.processes, err = numbers(*processes); err != nil {
+		return "", o, fmt.Errorf("-processes %q: %w", *processes, err)
 	}
 	if *systems != "" {
 		o.systems = strings.Split(*systems, ",")

@@ -65,3 +65,18 @@ func resources(pid int) (usage, error) {
 	}
 	return u, nil
 }
+
+// writtenBytes is what a process has written since its start, to sockets and
+// files, but for datagrams.
+func writtenBytes(pid int) (float64, error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/io")
+	if err != nil {
+		return 0, fmt.Errorf("read bytes written: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "wchar:"); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("read bytes written of %d: there are none", pid)
+}

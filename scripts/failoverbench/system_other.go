@@ -20,3 +20,6 @@ func cpuTime(int) (time.Duration, error) { return 0, errors.ErrUnsupported }
 
 // resources are not known here.
 func resources(int) (usage, error) { return usage{}, errors.ErrUnsupported }
+
+// writtenBytes are not known here.
+func writtenBytes(int) (float64, error) { return 0, errors.ErrUnsupported }
