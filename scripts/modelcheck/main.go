@@ -21,7 +21,7 @@ func main() {
 }
 
 // defaults together cover what docs/verification.md promises of a run.
-const defaults = "votes,failover,relay,refused,witness,foreign"
+const defaults = "votes,failover,relay,heir,refused,witness,foreign"
 
 func run(args []string) error {
 	flags := flag.NewFlagSet("check-model", flag.ContinueOnError)

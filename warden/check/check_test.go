@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 )
@@ -48,6 +49,51 @@ func TestRules(t *testing.T) {
 	for name := range rules {
 		if !have[name] {
 			t.Errorf("there is a rule for %s, and no such field", name)
+		}
+	}
+}
+
+// TestSwap shows that the minds treat two Wardens alike: what follows on a world
+// in which they have changed places is what follows on the world, with the two
+// having changed places.
+func TestSwap(t *testing.T) {
+	for _, name := range []string{"failover", "crash", "votes"} {
+		s, _ := Find(name)
+		e := newEngine(&Options{Scope: s})
+		k := newWalker(e)
+		if k.swap == nil {
+			t.Fatalf("%s: no two Wardens are alike", name)
+		}
+		after := func(s *world, swapped bool) map[string]world {
+			out := map[string]world{}
+			k.emit = func(_ uint32, n *world, _ *Violation) {
+				m := n.copy()
+				if swapped {
+					k.swap.world(n, &m)
+				}
+				out[fmt.Sprint(m.pack(nil))] = m.copy()
+			}
+			k.walk(s)
+			return out
+		}
+		met := map[string]bool{}
+		worlds := []world{e.first(k.z)}
+		for i := 0; i < len(worlds) && len(worlds) < 2000; i++ {
+			var other world
+			k.swap.world(&worlds[i], &other)
+			straight, round := after(&worlds[i], false), after(&other, true)
+			for row, w := range straight {
+				if _, ok := round[row]; !ok {
+					t.Fatalf("%s: world %d has a step that it has not with two Wardens swapped", name, i)
+				}
+				if !met[row] {
+					met[row] = true
+					worlds = append(worlds, w)
+				}
+			}
+			if len(straight) != len(round) {
+				t.Fatalf("%s: world %d has %d steps, and %d with two Wardens swapped", name, i, len(straight), len(round))
+			}
 		}
 	}
 }

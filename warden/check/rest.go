@@ -225,6 +225,7 @@ func (z *settler) snap(s *group.State, now warden.Instant) {
 // and forgets answers to a proposal that nobody will ask for any more.
 func arrange(s *group.State) {
 	el := electionOf(s)
+	sortBy(opened(reflect.ValueOf(monitorOf(s)).Elem(), "heard"), "from")
 	if st := el.Stand; st != nil {
 		sortBy(grantsOf(st), "from")
 	}

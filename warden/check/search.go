@@ -45,7 +45,7 @@ type Result struct {
 // origin says how a state was reached.
 type origin struct {
 	parent uint32
-	code   uint64
+	code   uint32
 }
 
 // search is one running search.
@@ -105,7 +105,7 @@ func Run(o Options) Result {
 		walkers[i] = newWalker(s.e)
 	}
 	first := s.e.first(walkers[0].z)
-	row := first.pack(nil)
+	row, _ := walkers[0].swap.first(&first, first.pack(nil))
 	s.seen.add(printRow(row))
 	s.front = &rows{}
 	s.front.add(row)
@@ -161,15 +161,16 @@ func (s *search) level(walkers []*walker, base uint32) []*rows {
 			var row []uint32
 			var parent uint32
 			taken := uint64(0)
-			k.emit = func(code uint64, n *world, broken *Violation) {
+			k.emit = func(code uint32, n *world, broken *Violation) {
 				taken++
 				if broken != nil {
 					s.fail(broken, origin{parent, code})
 					return
 				}
 				row = n.pack(row[:0])
-				if s.seen.add(printRow(row)) {
-					mine.add(row)
+				first, _ := k.swap.first(n, row)
+				if s.seen.add(printRow(first)) {
+					mine.add(first)
 					mine.origin = append(mine.origin, origin{parent, code})
 				}
 			}

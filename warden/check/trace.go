@@ -10,29 +10,54 @@ import (
 
 // trace tells how the state in which a promise broke came to be.
 func (s *search) trace() []string {
-	codes := []uint64{s.brokeAt.code}
+	codes := []uint32{s.brokeAt.code}
 	for at := s.brokeAt.parent; at != 0; at = s.from[at].parent {
 		codes = append(codes, s.from[at].code)
 	}
 	slices.Reverse(codes)
 	k := newWalker(s.e)
-	n := s.e.first(k.z)
 	lines := s.e.opening()
+	// The states that were kept are those in which two Wardens may have changed
+	// places; beside them goes the story in which nobody ever does.
+	kept, changed := s.e.first(k.z), false
+	real := kept.copy()
+	if _, swapped := k.swap.first(&kept, kept.pack(nil)); swapped {
+		k.swap.world(&real, &kept)
+		changed = true
+	}
 	for i, c := range codes {
-		lines = append(lines, s.e.story(k, &n, c, i+1)...)
-		follows := false
-		var after world
-		k.emit = func(code uint64, next *world, _ *Violation) {
-			if code == c && !follows {
-				follows = true
-				after = *next
-				after.items = slices.Clone(next.items)
-			}
+		told := c
+		if changed {
+			told = k.swap.code(c)
 		}
-		k.walk(&n)
-		n = after
+		lines = append(lines, s.e.story(k, &real, told, i+1)...)
+		real = k.follow(&real, told)
+		kept = k.follow(&kept, c)
+		if _, swapped := k.swap.first(&kept, kept.pack(nil)); swapped {
+			was := kept.copy()
+			k.swap.world(&was, &kept)
+			changed = !changed
+		}
 	}
 	return append(lines, "!       "+s.broken.Error())
+}
+
+// follow is the world that a move leads to.
+func (k *walker) follow(s *world, code uint32) world {
+	var after world
+	k.emit = func(c uint32, next *world, _ *Violation) {
+		if c == code {
+			after = next.copy()
+		}
+	}
+	k.walk(s)
+	return after
+}
+
+func (s *world) copy() world {
+	c := *s
+	c.items = slices.Clone(s.items)
+	return c
 }
 
 // opening says how a world begins.
@@ -57,7 +82,7 @@ func (e *engine) opening() []string {
 }
 
 // story tells one step: what happens to whom, and what that one does.
-func (e *engine) story(k *walker, n *world, code uint64, number int) []string {
+func (e *engine) story(k *walker, n *world, code uint32, number int) []string {
 	m, kind := uncode(code)
 	ev := event{kind: kind, item: m.item}
 	who, what := string(wardenIDs[max(m.w, 0)]), ""

@@ -96,12 +96,12 @@ const (
 )
 
 // code is a move as a number, for the record of a search.
-func (m move) code(ev eventKind) uint64 {
-	return uint64(m.kind) | uint64(ev)<<8 | uint64(uint8(m.w))<<16 | uint64(m.item)<<24
+func (m move) code(ev eventKind) uint32 {
+	return uint32(m.kind) | uint32(ev)<<3 | uint32(m.w)<<6 | m.item<<8
 }
 
-func uncode(c uint64) (move, eventKind) {
-	return move{moveKind(c & 255), int8(c >> 16 & 255), uint32(c >> 24)}, eventKind(c >> 8 & 255)
+func uncode(c uint32) (move, eventKind) {
+	return move{moveKind(c & 7), int8(c >> 6 & 3), c >> 8}, eventKind(c >> 3 & 7)
 }
 
 type bookResult struct {
@@ -134,12 +134,13 @@ type walker struct {
 	dead     map[uint64]bool
 	arrivals map[uint64]arrival
 	judged   map[uint64]*Violation
-	emit     func(code uint64, s *world, broken *Violation)
+	swap     *swapper // nil: no two Wardens are alike
+	emit     func(code uint32, s *world, broken *Violation)
 	next     world
 }
 
 func newWalker(e *engine) *walker {
-	return &walker{e: e, z: newSettler(), minds: view[mind]{of: e.minds}, items: view[item]{of: e.items}, ledgers: view[ledger]{of: e.ledgers},
+	return &walker{e: e, z: newSettler(), swap: newSwapper(e), minds: view[mind]{of: e.minds}, items: view[item]{of: e.items}, ledgers: view[ledger]{of: e.ledgers},
 		places: view[nodes]{of: e.places}, steps: map[uint64]*result{}, books: map[uint64]bookResult{}, recalls: map[uint64]*Violation{},
 		dead: map[uint64]bool{}, arrivals: map[uint64]arrival{}, judged: map[uint64]*Violation{}}
 }
@@ -314,7 +315,7 @@ func without(items []uint32, id uint32) []uint32 {
 
 // finish brings a world into its one form and emits it. Only what has to do
 // with the Warden w, or the nodes, can have become spent.
-func (k *walker) finish(n *world, w int8, nodesToo bool, code uint64, broken *Violation) {
+func (k *walker) finish(n *world, w int8, nodesToo bool, code uint32, broken *Violation) {
 	keep := n.items[:0]
 	for _, id := range n.items {
 		x := k.items.get(id)
