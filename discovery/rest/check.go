@@ -43,7 +43,7 @@ func (s *Server) check(q *request) *answer {
 	if a != nil {
 		return a
 	}
-	conditional := len(given) > 2
+	conditional := false
 	for name := range given {
 		conditional = conditional || name != "group" && name != "node"
 	}
@@ -116,17 +116,17 @@ func (s *Server) ownHealth(q *request, given map[string]string) *answer {
 			return refuse(http.StatusBadRequest, "usage", fmt.Sprintf("parameter %s is about a node: add node=HOST:PORT, or leave it out", clip(name)))
 		}
 	}
-	names := s.dir.Groups()
+	names, life := s.dir.Groups(), listLife
 	if _, named := given["group"]; named || q.group != "" {
 		c, a := s.inGroup(q, given)
 		if a != nil {
 			return a
 		}
-		names = []warden.GroupName{c.view.Name}
+		names, life = []warden.GroupName{c.view.Name}, sceneLife
 	}
 	body := OwnHealth{Check: q.name, Groups: len(names)}
 	for _, name := range names {
-		c, known := s.scene(name)
+		c, known := s.sceneWithin(name, life)
 		if !known {
 			continue // removed just now
 		}
@@ -141,7 +141,7 @@ func (s *Server) ownHealth(q *request, given map[string]string) *answer {
 	}
 	a := render(status, body)
 	if len(names) == 1 {
-		if c, known := s.scene(names[0]); known {
+		if c, known := s.sceneWithin(names[0], life); known {
 			a.about(&c.view, c.view.HeardAgo)
 		}
 	}

@@ -20,8 +20,8 @@
 //
 // # Bounds
 //
-// Answers are made from a snapshot of the group that is at most 20 ms old and of
-// the present primary. Headers, bodies, connections and times are bounded. A
+// Answers are made from a view of the group that is at most 20 ms old and of the
+// present primary, what is about all groups from views of the last second. Headers, bodies, connections and times are bounded. A
 // reader of events who does not take them is cut, and resumes with the number of
 // the last one it has.
 package rest

@@ -8,9 +8,14 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// sceneLife is how long a view of a group answers checks. Making one costs more
-// than a thousand answers.
-const sceneLife = 20 * time.Millisecond
+const (
+	// sceneLife is how long a view of a group answers checks. Making one costs as
+	// much as several answers.
+	sceneLife = 20 * time.Millisecond
+	// listLife is the same for what is about all groups, of which there may be
+	// hundreds.
+	listLife = time.Second
+)
 
 // scene is a group as it was seen at one moment. It never changes, but for the
 // answers that were made from it already.
@@ -36,7 +41,10 @@ type stage struct {
 }
 
 // scene is a group as it is now, or false where there is none.
-func (s *Server) scene(group warden.GroupName) (*scene, bool) {
+func (s *Server) scene(group warden.GroupName) (*scene, bool) { return s.sceneWithin(group, sceneLife) }
+
+// sceneWithin is a group as it was at most so long ago.
+func (s *Server) sceneWithin(group warden.GroupName, life time.Duration) (*scene, bool) {
 	primary, known := s.dir.Primary(group)
 	if !known {
 		s.scenes.Delete(group)
@@ -47,12 +55,12 @@ func (s *Server) scene(group warden.GroupName) (*scene, bool) {
 		at, _ = s.scenes.LoadOrStore(group, &stage{})
 	}
 	st := at.(*stage)
-	if have := st.now.Load(); have.fits(primary) {
+	if have := st.now.Load(); have.fits(primary, life) {
 		return have, true
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if have := st.now.Load(); have.fits(primary) {
+	if have := st.now.Load(); have.fits(primary, life) {
 		return have, true // somebody else made it meanwhile
 	}
 	made := time.Now()
@@ -67,8 +75,8 @@ func (s *Server) scene(group warden.GroupName) (*scene, bool) {
 
 // fits reports whether a scene still answers. One of another primary does not,
 // however young it is.
-func (c *scene) fits(primary warden.NodeID) bool {
-	return c != nil && c.view.Primary == primary && time.Since(c.made) < sceneLife
+func (c *scene) fits(primary warden.NodeID, life time.Duration) bool {
+	return c != nil && c.view.Primary == primary && time.Since(c.made) < life
 }
 
 // node finds a node of the group.

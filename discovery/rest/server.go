@@ -1,15 +1,18 @@
 package rest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,12 +102,26 @@ func New(o Options) (*Server, error) {
 		Handler:           http.HandlerFunc(s.serve),
 		ReadHeaderTimeout: o.RequestTimeout, ReadTimeout: o.RequestTimeout, WriteTimeout: o.RequestTimeout, IdleTimeout: o.IdleTimeout,
 		MaxHeaderBytes: maxHeader,
-		ErrorLog:       slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:       stdlog.New(complaints{o.Logger}, "", 0),
 		BaseContext:    func(net.Listener) context.Context { return ctx },
 	}
 	// Streams and orders would keep a shutdown waiting.
 	s.http.RegisterOnShutdown(cancel)
 	return s, nil
+}
+
+// complaints are what net/http has to say. Most of it is about clients, who can
+// make it say that as often as they like; a panic is our own mistake.
+type complaints struct{ log *slog.Logger }
+
+// Write logs one complaint.
+func (c complaints) Write(text []byte) (int, error) {
+	level := slog.LevelDebug
+	if bytes.HasPrefix(text, []byte("http: panic")) {
+		level = slog.LevelError
+	}
+	c.log.Log(context.Background(), level, strings.TrimSpace(string(text)))
+	return len(text), nil
 }
 
 const (

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,6 +242,44 @@ func TestScenes(t *testing.T) {
 			t.Error("the view of a group that is gone is kept")
 		}
 	})
+}
+
+// Goal: a mistake of ours is logged as an error, and ends one connection only;
+// those of clients are not.
+func TestPanicIsLogged(t *testing.T) {
+	var log lockedText
+	s := open(t, func(o *Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+		o.Extra = map[string]http.Handler{"/broken": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a mistake") })}
+	})
+	if r, err := s.client.Get(s.base + "/broken"); err == nil {
+		r.Body.Close()
+		t.Error("a broken page answers")
+	}
+	if r := s.get("/liveness"); r.status != 200 {
+		t.Errorf("after a panic: %d", r.status)
+	}
+	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "a mistake") {
+		t.Errorf("logged: %s", text)
+	}
+}
+
+// lockedText is what is logged.
+type lockedText struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Builder.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Builder.String()
 }
 
 // Goal: bad options are refused at once.

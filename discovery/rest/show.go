@@ -36,7 +36,7 @@ func (s *Server) listGroups(q *request) *answer {
 	}
 	all := []GroupBrief{}
 	for _, name := range s.dir.Groups() {
-		if c, known := s.scene(name); known {
+		if c, known := s.sceneWithin(name, listLife); known {
 			all = append(all, GroupBrief{name, c.view.Primary, c.view.Topology.Epoch, c.view.Agreed})
 		}
 	}
