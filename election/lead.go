@@ -49,6 +49,7 @@ func (s *State) leading(c Config, sight Sight, now warden.Instant, f *Effects) {
 		l.round++
 		l.roundAt, l.roundAcks = now, []warden.WardenID{c.Self}
 		s.HoldUntil = now.Add(voterHold)
+		f.Send = slices.Grow(f.Send, len(l.voters()))
 		for _, id := range l.voters() {
 			f.send(c, s, id, warden.Message{Birth: l.birth(), Renew: &warden.Renew{Epoch: l.Epoch, Round: l.round, Reason: l.Want.Reason}})
 		}
@@ -138,6 +139,7 @@ func listMayChange(l *Leadership, t warden.Topology) bool {
 func (s *State) resend(c Config, now warden.Instant, f *Effects) {
 	l := s.ownLead()
 	l.resentAt = now
+	f.Send = slices.Grow(f.Send, len(l.proposal.Wardens))
 	for _, id := range l.proposal.Wardens {
 		if !slices.ContainsFunc(l.acks, func(a ack) bool { return a.from == id && a.ok }) {
 			f.send(c, s, id, warden.Message{Birth: l.proposal.Birth, Propose: &warden.Proposal{Topology: l.proposal}})
@@ -212,11 +214,14 @@ func (s *State) required(c Config, list []warden.WardenID) int {
 
 // tell sends a chosen topology to all Wardens known (step 3, learn).
 func (s *State) tell(c Config, t warden.Topology, f *Effects) {
-	to := slices.Clone(t.Wardens)
+	to := append(make([]warden.WardenID, 0, len(t.Wardens)+len(s.Peers)), t.Wardens...)
 	for _, p := range s.Peers {
 		to = append(to, p.ID)
 	}
-	for _, id := range sortedUnion(nil, to...) {
+	slices.Sort(to)
+	to = slices.Compact(to)
+	f.Send = slices.Grow(f.Send, len(to))
+	for _, id := range to {
 		f.send(c, s, id, warden.Message{Birth: t.Birth, Learn: &warden.Learn{Topology: t}})
 	}
 }

@@ -43,7 +43,7 @@ func rank(list []warden.WardenID, self warden.WardenID, e warden.Epoch) int {
 
 // sortedUnion is a and the ids, sorted, each once.
 func sortedUnion(a []warden.WardenID, ids ...warden.WardenID) []warden.WardenID {
-	out := append(slices.Clone(a), ids...)
+	out := append(append(make([]warden.WardenID, 0, len(a)+len(ids)), a...), ids...)
 	slices.Sort(out)
 	return slices.Compact(out)
 }

@@ -326,6 +326,7 @@ func (p *step) elect(ee election.Event, fe failover.Event) {
 // electionDone takes in the effects of a step of the election mind, before
 // which had was the chosen topology.
 func (p *step) electionDone(had *warden.Topology, f election.Effects) (chosen bool) {
+	p.f.Send = slices.Grow(p.f.Send, len(f.Send))
 	for _, e := range f.Send {
 		p.f.Send = append(p.f.Send, Envelope{To: e.To, Message: e.Message})
 	}

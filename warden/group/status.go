@@ -46,6 +46,7 @@ func (p *step) status(greet []warden.WardenID) {
 	}
 	st := s.told
 	st.Hears = s.el.Hears(p.electionConfig(), p.now)
+	p.f.Send = slices.Grow(p.f.Send, len(to))
 	for _, id := range to {
 		p.f.Send = append(p.f.Send, Envelope{To: id, Message: warden.Message{Group: p.c.Group, From: p.c.Self, Run: p.c.Run,
 			Birth: s.el.Reg.Chosen.Birth, Status: &st}})
@@ -61,8 +62,9 @@ func (p *step) told(opinions []warden.Opinion) bool {
 
 // everybody are all Wardens worth telling, sorted, without this one.
 func (p *step) everybody() []warden.WardenID {
-	out := slices.Clone(p.s.peers)
-	out = append(out, p.s.el.Reg.Newest().Wardens...)
+	wardens := p.s.el.Reg.Newest().Wardens
+	out := append(make([]warden.WardenID, 0, len(p.s.peers)+len(wardens)+len(p.s.el.Peers)), p.s.peers...)
+	out = append(out, wardens...)
 	for _, q := range p.s.el.Peers {
 		out = append(out, q.ID)
 	}

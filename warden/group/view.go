@@ -19,15 +19,14 @@ func age(now, at warden.Instant) warden.Duration {
 // Epoch is the epoch of the agreed topology; 0 before the first agreement.
 func Epoch(s *State) warden.Epoch { return s.el.Reg.Chosen.Epoch }
 
-// View is everything that can be shown of the group, at the instant now. It
-// changes nothing.
-func View(c Config, s State, now warden.Instant) warden.GroupView {
-	s.unshare()
-	p := step{c: &c, s: &s, now: now}
+// Outline is what a View begins with: all but nodes, other Wardens, and Explain.
+// It changes nothing.
+func Outline(c *Config, s *State, now warden.Instant) warden.GroupView {
+	p := step{c: c, s: s, now: now}
 	ec := p.electionConfig()
-	t := s.el.Reg.Chosen
+	t := &s.el.Reg.Chosen
 	v := warden.GroupView{
-		Name: c.Group, At: now, Primary: served(&c, &s), Provisional: t.IsZero(), Topology: t,
+		Name: c.Group, At: now, Primary: served(c, s), Provisional: t.IsZero(), Topology: *t,
 		HeardAgo: s.el.HeardAgo(ec, now), StaleAfter: election.StaleAfter(ec), MovedAgo: age(now, s.lastMove), Quorum: c.Quorum, DownAfter: c.DownAfter, FailoverTimeout: c.FailoverTimeout,
 		ParallelSyncs: c.ParallelSyncs, Promise: s.el.Reg.Promise, Grantee: s.el.Reg.Grantee, Leading: s.el.Lead != nil,
 		Leader: s.el.Leader(ec, now), Tilt: s.mon.Tilt, Mute: s.el.Mute, Paused: t.Settings.Paused,
@@ -40,6 +39,15 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 		v.Failover, v.LeadsFor = sentinelState(s.fo.Stage), l.Want.Reason
 		v.Forced = l.Want.Reason == warden.ReasonForced || l.Want.Reason == warden.ReasonSwitchover
 	}
+	return v
+}
+
+// View is everything that can be shown of the group, at the instant now. It
+// changes nothing.
+func View(c Config, s State, now warden.Instant) warden.GroupView {
+	s.unshare()
+	p := step{c: &c, s: &s, now: now}
+	v := Outline(&c, &s, now)
 	v.Nodes = slices.Grow(v.Nodes, len(s.mon.Nodes))
 	for _, n := range s.mon.Nodes {
 		v.Nodes = append(v.Nodes, p.nodeView(n, v.Primary))
@@ -53,7 +61,7 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 		}
 		return 1
 	})
-	v.Peers = p.peerViews(ec)
+	v.Peers = p.peerViews(p.electionConfig())
 	v.Explain = Explain(c, s, now)
 	return v
 }

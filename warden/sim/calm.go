@@ -206,7 +206,7 @@ func (w *World) takePrimary(r *Report) {
 // crashLeader kills a Warden that leads now.
 func (w *World) crashLeader() {
 	for _, p := range w.processes {
-		if p.up && viewMind(p.config, *p.state, p.clock()).Leading {
+		if p.up && outlineMind(&p.config, p.state, p.clock()).Leading {
 			p.crash("while it leads")
 			return
 		}

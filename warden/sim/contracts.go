@@ -236,7 +236,10 @@ func (c *contracts) stepped(p *process) {
 	}
 	p.seen.served = id
 	w := c.world
-	v := viewMind(p.config, *p.state, p.clock())
+	v := outlineMind(&p.config, p.state, p.clock())
+	if w.steps%8 == 0 { // the whole of it now and then: it must not fail either
+		v = viewMind(p.config, *p.state, p.clock())
+	}
 	switch {
 	case v.Primary != id:
 		w.fail("S9", "%s serves %s and shows %s", p.name, short(id), short(v.Primary))

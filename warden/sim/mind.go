@@ -7,6 +7,7 @@ var (
 	newMind     = group.New
 	stepMind    = group.Advance
 	viewMind    = group.View
+	outlineMind = group.Outline
 	primaryMind = group.Primary
 	watchMind   = group.Watch
 	gazeMind    = group.GazeOf
