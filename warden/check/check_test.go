@@ -78,7 +78,7 @@ func TestSwap(t *testing.T) {
 		}
 		met := map[string]bool{}
 		worlds := []world{e.first(k.z)}
-		for i := 0; i < len(worlds) && len(worlds) < 2000; i++ {
+		for i := 0; i < len(worlds) && len(worlds) < 800; i++ {
 			var other world
 			k.swap.world(&worlds[i], &other)
 			straight, round := after(&worlds[i], false), after(&other, true)
