@@ -209,6 +209,11 @@ func (a *Adapter) prepareSlot(ctx context.Context, node, primary warden.NodeID) 
 	w, err := a.dial(ctx, primary, dialing{name: markPrefix + "slots", writes: true})
 	if err == nil {
 		defer w.close()
+		// One that has lost WAL, or was given up as idle (18), lets nobody in any more.
+		_, err = w.ask(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+			WHERE slot_name = $1 AND NOT active AND wal_status = 'lost'`, slot)
+	}
+	if err == nil {
 		_, err = w.ask(ctx, `SELECT pg_create_physical_replication_slot($1, true)
 			WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)`, slot)
 	}
@@ -217,7 +222,7 @@ func (a *Adapter) prepareSlot(ctx context.Context, node, primary warden.NodeID) 
 	}
 	_, err = w.ask(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
 		WHERE NOT active AND slot_type = 'physical' AND starts_with(slot_name, $1) AND slot_name <> $2 AND NOT pg_is_in_recovery()
-		AND pg_wal_lsn_diff(pg_current_wal_flush_lsn(), restart_lsn) > $3::bigint`, slotPrefix, slot, strconv.FormatInt(a.opts.SlotRetain, 10))
+		AND (wal_status = 'lost' OR pg_wal_lsn_diff(pg_current_wal_flush_lsn(), restart_lsn) > $3::bigint)`, slotPrefix, slot, strconv.FormatInt(a.opts.SlotRetain, 10))
 	if err != nil {
 		notes = append(notes, "slot-kept: "+warden.DetailOf(err))
 	}

@@ -106,6 +106,12 @@ func (s *session) leaveTimers(ctx context.Context, limit warden.Duration) error 
 		if err != nil {
 			return err
 		}
+		// Those of these that the version has would end the session too soon.
+		if _, err := w.ask(ctx, `SELECT set_config(name, '0', false) FROM pg_settings
+			WHERE name IN ('client_connection_check_interval', 'transaction_timeout')`); err != nil {
+			w.close()
+			return fmt.Errorf("prepare a timer: %w", err)
+		}
 		if err := w.leave(statements...); err != nil {
 			return fmt.Errorf("leave a timer: %w", err)
 		}

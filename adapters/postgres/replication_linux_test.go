@@ -270,6 +270,39 @@ func TestClaimEndsHold(t *testing.T) {
 	}
 }
 
+// Goal: a hold ends by itself, also where the server looks all the time whether its
+// clients are still there.
+func TestHoldEndsByItself(t *testing.T) {
+	p := start(t, shape{lines: []string{"client_connection_check_interval = '10ms'"}})
+	session := claimed(t, p, 1)
+	if res := session.Hold(soon(t), 500*warden.Millisecond); res.Outcome != warden.Done {
+		t.Fatalf("hold: %+v", res)
+	}
+	session.Close()
+	adaptertest.Await(t, "writes are taken again", func() bool { return p.Write(t.Context(), 1) == nil })
+}
+
+// Goal: a slot that has lost WAL lets nobody in any more, so another takes its place,
+// and one that nobody uses is dropped.
+func TestLostSlots(t *testing.T) {
+	p := start(t, shape{lines: []string{"max_slot_wal_keep_size = '1MB'", "wal_keep_size = 0", "max_wal_size = '32MB'", "min_wal_size = '32MB'"}})
+	slot := slotName("127.0.0.1:1")
+	p.must("SELECT pg_create_physical_replication_slot('" + slot + "', true), pg_create_physical_replication_slot('warden_unused', true)")
+	const status = "SELECT string_agg(slot_name || ' ' || wal_status, ',' ORDER BY slot_name) FROM pg_replication_slots"
+	adaptertest.Await(t, "both slots are lost", func() bool {
+		p.must("SELECT pg_logical_emit_message(false, 'test', 'x')")
+		p.must("SELECT pg_switch_wal()")
+		p.must("CHECKPOINT")
+		return p.must(status) == slot+" lost,warden_unused lost"
+	})
+	if got, notes := New(options()).prepareSlot(soon(t), "127.0.0.1:1", p.node); got != slot || len(notes) > 0 {
+		t.Errorf("slot %q, notes %q", got, notes)
+	}
+	if got := p.must(status); got != slot+" reserved" {
+		t.Errorf("slots: %s", got)
+	}
+}
+
 // Goal: a standby takes a hello as a quiet no-op, and hears them at once when
 // it is promoted.
 func TestHelloAfterPromotion(t *testing.T) {

@@ -69,7 +69,7 @@ func (s *section) kind(m *Master) {
 	s.durability(m)
 	m.MaxLag = int64(s.whole("maximum_lag_on_failover", defaultMaxLag, 0, math.MaxInt32, "it is a number of bytes; 0 is any number"))
 	if !s.flag("check_timeline", true) && !s.failed["check_timeline"] {
-		s.wrong("check_timeline", "is false, which is not supported yet: a standby of another line of data is never promoted; remove it")
+		s.wrong("check_timeline", "is false, which is not supported: a standby of another line of data is never promoted; remove it")
 	}
 	m.RejoinCommand = s.command("rejoin_command")
 	m.RejoinTimeout = s.span("rejoin_timeout", m.CommandTimeout, minCommandTimeout)

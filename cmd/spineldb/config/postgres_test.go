@@ -114,7 +114,7 @@ var wrongPostgres = []struct {
 	{"values", postgresMinimal + "sslmode = 'on'\ndurability = 'sync'\ndbname = ''\nmaximum_lag_on_failover = -1\ncheck_timeline = false\n", []string{
 		`w.toml:7: ... sslmode: is "on": choose one of disable, allow, prefer, require, verify-ca, verify-full`,
 		`w.toml:8: ... durability: is "sync": choose "async"`, "w.toml:9: ... dbname: is empty", "w.toml:10: ... must be at least 0",
-		"w.toml:11: ... check_timeline: is false, which is not supported yet"}},
+		"w.toml:11: ... check_timeline: is false, which is not supported: "}},
 	{"certificates", postgresMinimal + "sslcert = 'x'\nsslrootcert = 'system'\n", []string{
 		"w.toml:7: ... sslcert: read x: file does not exist", "w.toml:7: ... sslcert: is set without its key",
 		"w.toml:8: ... verify-full"}},
