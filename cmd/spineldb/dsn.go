@@ -74,6 +74,9 @@ func (p *program) dsn(c *cli.Context) error {
 	if proxy := haproxyOf(e, warden.NodeID(port).Port()); proxy != "" {
 		e.Strings = append(e.Strings, connectionString{"HAProxy, beside a Warden with [http]", proxy})
 	}
+	if t.TLS != nil && e.Kind == "redis" {
+		e.Strings = append(e.Strings, connectionString{"the Wardens were asked by TLS", "give the library its options of TLS for the Sentinels, too"})
+	}
 	if t.json {
 		return p.printJSON(e)
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,6 +118,14 @@ func TestDSNOfRedis(t *testing.T) {
 	if slices.ContainsFunc(e.Strings, func(s connectionString) bool { return strings.HasPrefix(s.For, "HAProxy") }) {
 		t.Error("HAProxy is given a node in brackets, which it takes for no name of a server")
 	}
+}
+
+// Goal: who asked the Wardens by TLS is reminded that clients have to, as well.
+func TestDSNByTLS(t *testing.T) {
+	ours := makeIdentity(t, "warden", net.IPv4(127, 0, 0, 1))
+	f := startSecretFake(t, &tls.Config{Certificates: []tls.Certificate{ours.pair}})
+	f.change(func() { f.status.Groups = []warden.GroupView{software(healthyView(idA, map[string]string{}), "redis 7.0.15")} })
+	runCommand(t, "dsn", "--server", f.addr, "--tls-ca", ours.cert).has(t, exit.Done, "# the Wardens were asked by TLS\n", "redis-sentinel://"+f.addr)
 }
 
 // Goal: HAProxy takes the part of a configuration that is printed for it.

@@ -31,6 +31,9 @@ var ends = map[string]string{
 	"-leader-lost":                   resultUnfinished,
 	// What comes next was led by another Warden.
 	"+config-update-from": resultUnfinished,
+	// The end of those that moved nothing, such as a recovery.
+	"+failover-end":             resultDone,
+	"+failover-end-for-timeout": resultDone,
 }
 
 // step is a part of an attempt, from one event to the next one.
@@ -80,7 +83,14 @@ func (a *attempts) forget(name warden.GroupName) {
 
 // take follows the attempts by their events.
 func (a *attempts) take(m *Metrics, e warden.Event) {
-	now := m.directory.Now()
+	now, why := m.directory.Now(), warden.Reason("")
+	if e.Name == "+elected-leader" {
+		// Not under the lock: the directory has locks of its own, under which
+		// others may announce.
+		if v, ok := m.directory.Group(e.Group); ok {
+			why = v.LeadsFor
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.all == nil {
@@ -91,72 +101,63 @@ func (a *attempts) take(m *Metrics, e warden.Event) {
 		t = &attempt{}
 		a.all[e.Group] = t
 	}
-	end := func(result string) {
-		if t.began != 0 && !t.done {
-			m.changes.WithLabelValues(string(e.Group), string(t.reason), result).Inc()
-		}
-		t.began, t.mark, t.done = 0, "", false
-	}
 	switch e.Name {
 	case "+odown":
 		t.odown = now
-		if t.began == 0 {
-			t.mark, t.markAt = e.Name, now
-		}
-		return
 	case "-odown":
 		t.odown = 0
-		return
 	case "+try-failover":
-		if t.began != 0 {
-			end(resultUnfinished)
+		t.end(m, e.Group, resultUnfinished) // of one that ended without a word
+		t.begin(now)
+	}
+	if t.began != 0 { // else it is somebody else's, or no move of the primary
+		if why != "" {
+			t.reason = why
 		}
-		if t.odown != 0 {
-			t.mark, t.markAt = "+odown", t.odown
+		t.pass(m, e, now)
+	}
+	if e.Name == "+switch-master" {
+		t.odown = 0 // of the primary before
+	}
+}
+
+// begin: this Warden stands.
+func (t *attempt) begin(now warden.Instant) {
+	*t = attempt{odown: t.odown, began: now, reason: unknownReason}
+	if t.odown != 0 {
+		t.mark, t.markAt, t.reason = "+odown", t.odown, warden.ReasonFailover
+	}
+}
+
+// end counts an attempt that runs, and was not counted yet.
+func (t *attempt) end(m *Metrics, group warden.GroupName, result string) {
+	if t.began != 0 && !t.done {
+		m.changes.WithLabelValues(string(group), string(t.reason), result).Inc()
+	}
+	t.began, t.done = 0, false
+}
+
+// pass measures the step that an event ends, begins the next one, and counts the
+// attempt when that is over.
+func (t *attempt) pass(m *Metrics, e warden.Event, now warden.Instant) {
+	for _, s := range steps {
+		if s.to == e.Name && s.from == t.mark {
+			m.steps.WithLabelValues(s.name).Observe(seconds(now.Sub(t.markAt)))
 		}
-		t.began, t.reason = now, guess(t)
-	case "+elected-leader":
-		if v, ok := m.directory.Group(e.Group); ok && v.LeadsFor != "" {
-			t.reason = v.LeadsFor
+		if s.to == e.Name {
+			t.mark, t.markAt = e.Name, now
 		}
 	}
-	if t.began == 0 {
-		return // somebody else's, or no move of the primary
-	}
-	t.pass(m, e.Name, now)
-	if result, over := ends[e.Name]; over {
-		end(result)
-	}
-	if e.Name == "+switch-master" && !t.done {
+	switch result, over := ends[e.Name]; {
+	case over:
+		t.end(m, e.Group, result)
+	case e.Name == "+switch-master" && !t.done:
 		from := t.began
 		if t.odown != 0 {
 			from = t.odown
 		}
 		m.steps.WithLabelValues(totalStep).Observe(seconds(now.Sub(from)))
 		m.changes.WithLabelValues(string(e.Group), string(t.reason), resultDone).Inc()
-		t.done, t.odown = true, 0
+		t.done = true // what follows is measured and not counted again
 	}
-	if e.Name == "+failover-end" || e.Name == "+failover-end-for-timeout" {
-		end(resultUnfinished)
-	}
-}
-
-// pass measures the step that an event ends, and begins the next one.
-func (t *attempt) pass(m *Metrics, name string, now warden.Instant) {
-	for _, s := range steps {
-		if s.to == name && s.from == t.mark {
-			m.steps.WithLabelValues(s.name).Observe(seconds(now.Sub(t.markAt)))
-		}
-		if s.to == name {
-			t.mark, t.markAt = name, now
-		}
-	}
-}
-
-// guess is why this Warden stands, as long as it was not elected for it.
-func guess(t *attempt) warden.Reason {
-	if t.odown != 0 {
-		return warden.ReasonFailover
-	}
-	return unknownReason
 }

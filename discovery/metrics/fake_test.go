@@ -19,6 +19,8 @@ type fakeDirectory struct {
 	now    warden.Instant
 	groups []warden.GroupView
 	tilt   bool
+	// asked is called by Group, without any lock of the fake.
+	asked func()
 }
 
 func (d *fakeDirectory) set(change func(*fakeDirectory)) {
@@ -54,6 +56,9 @@ func (d *fakeDirectory) Primary(name warden.GroupName) (warden.NodeID, bool) {
 }
 
 func (d *fakeDirectory) Group(name warden.GroupName) (warden.GroupView, bool) {
+	if d.asked != nil {
+		d.asked()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, g := range d.groups {

@@ -153,6 +153,7 @@ func TestResultsOfAttempts(t *testing.T) {
 		"silently over":        {[]string{"+try-failover", "+elected-leader", "+try-failover"}, `reason="switchover",result="unfinished"`},
 		"no end of following":  {[]string{"+try-failover", "+elected-leader", "+switch-master", "-leader-lost"}, `reason="switchover",result="done"`},
 		"somebody else's":      {[]string{"+config-update-from", "+switch-master", "+failover-end"}, ""},
+		"recovered":            {[]string{"+try-failover", "+elected-leader", "+failover-end", "-leader-lost"}, `reason="switchover",result="done"`},
 		"no move of a primary": {[]string{"+elected-leader", "+slave-reconf-sent", "-leader-lost"}, ""},
 	} {
 		v := sample("g")
@@ -172,6 +173,49 @@ func TestResultsOfAttempts(t *testing.T) {
 			t.Errorf("%s: counted %q, want %q", name, found, want)
 		}
 	}
+}
+
+// Goal: a primary that was down long ago, and was replaced by another leader, is
+// not counted among what an operator orders later.
+func TestOldNewsIsNotMeasured(t *testing.T) {
+	b := newBench(t, sample("g"))
+	b.Observe(warden.Event{Group: "g", Name: "+odown"})
+	b.Observe(warden.Event{Group: "g", Name: "+config-update-from"})
+	b.Observe(warden.Event{Group: "g", Name: "+switch-master"})
+	b.set(func(d *fakeDirectory) {
+		d.now = d.now.Add(1000 * warden.Second)
+		d.groups[0].LeadsFor = warden.ReasonSwitchover
+	})
+	for _, e := range []string{"+try-failover", "+elected-leader", "+switch-master"} {
+		b.Observe(warden.Event{Group: "g", Name: e})
+	}
+	b.want(map[string]float64{
+		`warden_failover_step_seconds_count{step="turn"}`:                     none,
+		`warden_failover_step_seconds_sum{step="total"}`:                      0,
+		`warden_failovers_total{group="g",reason="switchover",result="done"}`: 1,
+	})
+}
+
+// Goal: the directory is asked without holding anything, since it has locks under
+// which others announce.
+func TestDirectoryIsAskedWithoutLocks(t *testing.T) {
+	b := newBench(t, sample("g"))
+	b.Observe(warden.Event{Group: "g", Name: "+try-failover"})
+	b.asked = func() {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			b.Observe(warden.Event{Group: "g", Name: "+sdown"})
+			b.Observe(warden.Event{Group: "other", Name: "+switch-master"})
+		}()
+		select {
+		case <-done:
+		case <-time.After(20 * time.Second):
+			t.Error("an event waits for the answer of the directory")
+		}
+	}
+	b.Observe(warden.Event{Group: "g", Name: "+elected-leader"})
+	b.text()
 }
 
 // Goal: looks and commits are counted by result, and only answers are timed.

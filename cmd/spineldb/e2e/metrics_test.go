@@ -80,6 +80,14 @@ func TestDrillForetellsTheFailover(t *testing.T) {
 	if fresh.addr != foretold {
 		t.Errorf("%s was promoted, but the drills said %s", fresh.addr, foretold)
 	}
+	l.countOneFailover(old, fresh)
+}
+
+// countOneFailover waits until the figures of all Wardens together tell of one
+// failover, and compares them.
+func (l *lab) countOneFailover(old, fresh *node) {
+	t := l.t
+	t.Helper()
 	count := func(metric string, words ...string) (sum float64) {
 		for _, w := range l.wardens {
 			sum += w.figure(metric, words...)
