@@ -124,7 +124,9 @@ func TestDSNOfRedis(t *testing.T) {
 func TestDSNByTLS(t *testing.T) {
 	ours := makeIdentity(t, "warden", net.IPv4(127, 0, 0, 1))
 	f := startSecretFake(t, &tls.Config{Certificates: []tls.Certificate{ours.pair}})
-	f.change(func() { f.status.Groups = []warden.GroupView{software(healthyView(idA, map[string]string{}), "redis 7.0.15")} })
+	f.change(func() {
+		f.status.Groups = []warden.GroupView{software(healthyView(idA, map[string]string{}), "redis 7.0.15")}
+	})
 	runCommand(t, "dsn", "--server", f.addr, "--tls-ca", ours.cert).has(t, exit.Done, "# the Wardens were asked by TLS\n", "redis-sentinel://"+f.addr)
 }
 
