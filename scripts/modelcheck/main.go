@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ func main() {
 const defaults = "votes,failover,relay,heir,refused,witness,foreign"
 
 func run(args []string) error {
+	debug.SetGCPercent(30) // memory is what limits a walk
 	flags := flag.NewFlagSet("check-model", flag.ContinueOnError)
 	names := flags.String("scope", defaults, "the scopes to walk through, separated by commas; or all")
 	list := flags.Bool("list", false, "name the scopes and end")

@@ -20,7 +20,7 @@ import (
 //	S4  whenever a topology becomes chosen: all chosen ones lie on one line of
 //	    descent, and none forgets a node that was promoted.
 //	S5  at every order given: a majority of the listed Wardens has voted for
-//	    its giver in this epoch, or accepted a topology of its.
+//	    this run of its giver in this epoch, or accepted a topology of its.
 //	S6  at every vote for a failover, and whenever somebody stands for one: the
 //	    Warden itself finds the primary down. (Its clock is not modelled.)
 //	S7  at every promotion that a node obeys: it holds the group's data.
@@ -242,14 +242,16 @@ func (b *book) sent(w int8, d *deed) {
 
 // ordered checks S5 when an order is given.
 func (b *book) ordered(w int8, d *deed) {
+	x := b.e.items.get(d.item)
 	by := uint8(1) << w
 	for i := range b.votes {
-		if d.epoch <= mostEpochs && b.votes[i][d.epoch].to == w+1 {
+		if d.epoch <= mostEpochs && b.votes[i][d.epoch] == (vote{w + 1, x.run}) {
 			by |= 1 << i
 		}
 	}
 	for i := range b.entries {
-		if o := &b.entries[i]; o.version.Epoch == d.epoch && b.topology(o.topic).Leader == wardenIDs[w] {
+		o := &b.entries[i]
+		if t := b.topology(o.topic); t.Epoch == d.epoch && t.Leader == wardenIDs[w] && t.LeaderRun == x.run {
 			by |= o.by
 		}
 	}
@@ -258,7 +260,6 @@ func (b *book) ordered(w int8, d *deed) {
 		n += int(by >> i & 1)
 	}
 	if n < wardenCount/2+1 {
-		x := b.e.items.get(d.item)
 		b.fail("S5", "%s orders %s of %s in epoch %d with %d of %d Wardens behind it", wardenIDs[w], x.action.Kind, x.action.Node.Host(), d.epoch, n, wardenCount)
 	}
 }

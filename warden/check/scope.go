@@ -31,6 +31,8 @@ type Scope struct {
 	// Refused, orders that a node refuses; Waits, how often a leader's time goes
 	// by although it has something to do.
 	Crashes, Unknown, Refused, Waits uint8
+	// Final: whoever dies stays dead.
+	Final bool
 	// Depth bounds the length of a run, 0: nothing does.
 	Depth int
 	// Orders: the failover goes on after the first agreement; else nothing is

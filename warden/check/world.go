@@ -229,7 +229,9 @@ func (k *walker) timers(s *world, w int8) {
 	happen := func(kind eventKind) { k.happen(s, w, event{kind: kind}, move{kind: moveEvent, w: w}) }
 	m := k.minds.get(s.minds[w])
 	if !m.up {
-		happen(starts)
+		if !k.e.scope.Final {
+			happen(starts)
+		}
 		return
 	}
 	el := electionOf(&m.state)
