@@ -396,7 +396,7 @@ func (e *postgresEngine) judge(ctx context.Context, r *round, primary server, th
 	for n := range keys {
 		for _, op := range []history.Op{{Key: fmt.Sprintf("register-%d", n+1), Kind: history.Get}, {Key: fmt.Sprintf("set-%d", n+1), Kind: history.Members}} {
 			op.Client = c.number
-			if err := poll(patience, func() bool { return c.again(ctx, op) }); err != nil {
+			if err := poll(patience, func() bool { return c.again(ctx, op) || ctx.Err() != nil }); err != nil {
 				return judgement{}, fmt.Errorf("read %s at the end: %w", op.Key, err)
 			}
 		}

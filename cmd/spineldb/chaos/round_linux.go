@@ -142,9 +142,9 @@ func (r *round) judgeAll(ctx context.Context, primary server, o *outcome) error 
 	if err := poll(patience, func() (ok bool) {
 		var err error
 		there, tenure, err = r.engine.contents(ctx, r, primary)
-		return err == nil
-	}); err != nil {
-		return fmt.Errorf("read what the primary has: %w", err)
+		return err == nil || ctx.Err() != nil
+	}); err != nil || ctx.Err() != nil {
+		return fmt.Errorf("read what the primary has: %w", errors.Join(err, ctx.Err()))
 	}
 	var err error
 	defer func() {
@@ -164,7 +164,7 @@ func (r *round) judgeAll(ctx context.Context, primary server, o *outcome) error 
 			a, _, errA := r.engine.contents(ctx, r, primary)
 			b, _, errB := r.engine.contents(ctx, r, s)
 			more, less = lacks(a, b), lacks(b, a)
-			return errA == nil && errB == nil && more == 0 && less == 0
+			return errA == nil && errB == nil && more == 0 && less == 0 || ctx.Err() != nil
 		}) != nil {
 			o.wrong = append(o.wrong, fmt.Sprintf("%s follows %s and has other data: %d tokens more, %d less", s.Name(), primary.Name(), more, less))
 		}
