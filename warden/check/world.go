@@ -352,7 +352,7 @@ func (k *walker) spent(n *world, id uint32) bool {
 // nothing comes of what is answered.
 func (k *walker) idle(n *world, x *item, id uint32) bool {
 	if !k.up(n, x.to) {
-		return false
+		return k.e.scope.Final // it may be heard after a restart
 	}
 	r := k.step(x.to, n.minds[x.to], n.nodes, event{hears, id})
 	if !r.possible || r.next != n.minds[x.to] {
