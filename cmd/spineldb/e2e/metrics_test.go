@@ -118,3 +118,41 @@ func (l *lab) countOneFailover(old, fresh *node) {
 		}
 	}
 }
+
+// Goal: with quorum durability a drill says that what was acknowledged is kept,
+// and names one of the standbys. Which one is not held to the failover: both
+// may have everything. When no standby is left it finds nobody.
+func TestDrillOfPostgres(t *testing.T) {
+	t.Parallel()
+	pl := startDurable(t)
+	old := pl.servers[0]
+	drill := func(w *ward) warden.Drill {
+		var a warden.Answer
+		if err := w.ask(&a, "WARDEN", "DRILL", groupName); err != nil || a.Drill == nil {
+			t.Fatalf("drill on %s: %v, %+v", w.name, err, a)
+		}
+		return *a.Drill
+	}
+	var foretold warden.NodeID
+	for _, w := range pl.wardens {
+		d := drill(w)
+		if !d.Possible || !d.Keeps || d.Primary != old.Addr || d.Candidate == "" || d.Candidate == old.Addr {
+			t.Errorf("drill on %s: %+v", w.name, d)
+		}
+		foretold = d.Candidate
+	}
+	old.kill()
+	fresh := pl.awaitOther(old, pl.wardens...)
+	t.Logf("%s was promoted, the last drill said %s", fresh.Addr, foretold)
+	for _, w := range pl.wardens {
+		// One standby is left, of a set that was made for two.
+		await(t, "a drill on "+w.name+" knows the new primary", func() bool { return drill(w).Primary == fresh.Addr })
+	}
+	pl.except(old, fresh)[0].kill()
+	for _, w := range pl.wardens {
+		await(t, "a drill on "+w.name+" finds nobody to promote", func() bool {
+			d := drill(w)
+			return !d.Possible && !d.Keeps && len(d.Obstacles) > 0
+		})
+	}
+}
