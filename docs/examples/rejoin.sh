@@ -141,6 +141,17 @@ standby=$(ask 'SELECT pg_is_in_recovery()' 2>&1) || die "$primary cannot be aske
 
 ctl=(owner "$bin/pg_ctl" -D "$data" -s -w)
 running() { owner "$bin/pg_ctl" -D "$data" status > /dev/null 2>&1; }
+
+# A leader that lost its lead finishes its rejoin, and the next one, who has not
+# seen the standby yet, asks for another. Before version 16 pg_rewind does not know
+# that it has just wound the same data back.
+lately=$data.rejoin.done
+if running && [[ -f $data/standby.signal && -f $lately && $(< "$lately") == "$primary" && $(find "$lately" -mmin -1) ]]; then
+    say "$node was made a standby of $primary a moment ago"
+    exit 0
+fi
+owner rm -f "$lately"
+
 if [[ $stop ]]; then
     bash -c "$stop" 9>&-
 elif running; then
@@ -237,4 +248,5 @@ else
         die "the server of $node does not start: see $log"
 fi
 owner rm -rf "$saved"
+owner tee "$lately" <<< "$primary" > /dev/null
 say "$node is a standby of $primary"

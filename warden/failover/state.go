@@ -139,7 +139,7 @@ type Sighting struct {
 	Down     bool
 	Refusing bool
 	Belongs  bool // of the group's lineage
-	// Halfway: a rejoin command failed on it, so that it may be down for that.
+	// Halfway: a rejoin may have stopped half-way on it, so that it is down for that.
 	Halfway bool
 	// NoSlot: it streams without a slot, and an order would give it one.
 	NoSlot bool

@@ -46,8 +46,11 @@ func Explain(c Config, s State, now warden.Instant) []string {
 	for _, id := range s.foreign {
 		say("%s holds data of another lineage and is left alone: empty it, or name it in nodes.", id)
 	}
-	for _, id := range s.stranded {
-		say("%s needs a rejoin: no order can bring it behind %s (%s).", id, t.Primary, p.rejoining(id))
+	for _, n := range s.mon.Nodes {
+		// Who leads runs the command before it comes to say that it is needed.
+		if slices.Contains(s.stranded, n.ID) || n.Down && s.fo.Rejoined(n.ID) != nil {
+			say("%s needs a rejoin: no order can bring it behind %s (%s).", n.ID, t.Primary, p.rejoining(n.ID))
+		}
 	}
 	switch {
 	case len(t.Sync) == 2:
@@ -79,8 +82,6 @@ func (p *step) rejoining(id warden.NodeID) string {
 	switch {
 	case !p.c.RejoinCommand:
 		return "pg_rewind or pg_basebackup, or a rejoin_command"
-	case x == nil && n != nil && n.Down:
-		return "the rejoin_command is run when it is up again"
 	case x == nil:
 		return "the rejoin_command is run by the leader"
 	}

@@ -22,6 +22,7 @@ const (
 	flapWindow   = 10 * warden.Minute
 	flapCount    = 3
 	adoptAfter   = 300 * warden.Millisecond
+	halfwayAfter = 10 * warden.Second
 	forEver      = warden.Duration(1) << 62
 	cascade      = 6 // proposals that may be chosen within one Step
 )

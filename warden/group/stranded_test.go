@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spineldb/warden/monitor"
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/failover"
 )
@@ -45,6 +46,7 @@ func TestFailedRejoinIsExplained(t *testing.T) {
 	agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
 		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
 	s := New(c, warden.Register{Promise: 1, Accepted: agreed, Chosen: agreed, Nodes: []warden.NodeID{"a:1", "b:1"}}, h.now)
+	s, _ = Step(c, s, Tick{}, h.now) // now there are nodes
 	s.stranded = []warden.NodeID{"b:1"}
 	says := func(want string) {
 		t.Helper()
@@ -65,4 +67,34 @@ func TestFailedRejoinIsExplained(t *testing.T) {
 	}
 	c.RejoinCommand = false
 	says("(pg_rewind or pg_basebackup, or a rejoin_command)")
+}
+
+// Goal: a node that needs a rejoin and stays down is taken for one where a rejoin
+// stopped half-way, by Wardens that did not run it; the one that did counts its tries.
+func TestStrandedAndDown(t *testing.T) {
+	h := newHouse(t, 1, nil)
+	c := h.config[0]
+	s := New(c, warden.Register{}, h.now)
+	p := step{c: &c, s: &s, now: h.now}
+	n := &monitor.Node{ID: "b:1", Down: true, DownAt: h.now.Add(-halfwayAfter)}
+	if p.halfway(n) {
+		t.Error("it does not need a rejoin")
+	}
+	s.stranded = []warden.NodeID{"b:1"}
+	if !p.halfway(n) {
+		t.Error("it needs a rejoin and has been down for long enough")
+	}
+	n.DownAt++
+	if p.halfway(n) {
+		t.Error("it may only be restarted")
+	}
+	n.DownAt--
+	for failures, want := range map[int]bool{1: true, 20: false} {
+		fo := failover.New()
+		fo.Retry = []failover.Retry{{Node: "b:1", Failures: failures, Rejoin: true}}
+		s.fo = &fo
+		if p.halfway(n) != want {
+			t.Errorf("after %d failed tries: %v, want %v", failures, !want, want)
+		}
+	}
 }

@@ -172,11 +172,21 @@ func (p *step) sightings() []failover.Sighting {
 	out := make([]failover.Sighting, 0, len(p.s.mon.Nodes))
 	for _, n := range p.s.mon.Nodes {
 		out = append(out, failover.Sighting{ID: n.ID, Seen: n.Seen, SeenAt: n.SeenAt, Good: n.Health == warden.HealthGood,
-			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen), Halfway: p.s.fo.Halfway(n.ID),
+			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen), Halfway: p.halfway(n),
 			NoSlot: p.s.fo.WantsSlot(fc, &p.s.el.Reg.Chosen, n.ID, n.Seen, p.now)})
 	}
 	p.seen = out
 	return out
+}
+
+// halfway reports whether a rejoin may have stopped half-way on a node: the command
+// failed here, or the node needs a rejoin and went down, and whoever ran the
+// command then may be gone.
+func (p *step) halfway(n *monitor.Node) bool {
+	if p.s.fo.Rejoined(n.ID) != nil {
+		return p.s.fo.Halfway(n.ID)
+	}
+	return n.Down && p.now.Sub(n.DownAt) >= halfwayAfter && slices.Contains(p.s.stranded, n.ID)
 }
 
 func (p *step) scene(chosen bool) failover.Scene {
@@ -319,7 +329,7 @@ func (p *step) suspicious(t *warden.Topology) bool {
 	for _, n := range p.s.mon.Nodes {
 		switch {
 		case n.Down || n.Health != warden.HealthGood:
-			if p.c.RejoinCommand && slices.Contains(p.s.stranded, n.ID) && p.s.fo.Halfway(n.ID) {
+			if p.c.RejoinCommand && p.halfway(n) {
 				return true
 			}
 		case n.ID == t.Primary && n.Seen.ReadOnly:

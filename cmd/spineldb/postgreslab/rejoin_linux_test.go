@@ -64,6 +64,13 @@ func rejoin(t *testing.T, old, fresh *Server, argv []string, env ...string) {
 func TestRejoin(t *testing.T) {
 	l, old, fresh := loser(t)
 	rejoin(t, old, fresh, l.Rejoin(exampleScript))
+	// Asked once more by a leader that has not seen the standby yet, it does nothing.
+	pid := old.Pid()
+	cmd := exec.CommandContext(t.Context(), exampleScript, l.Rejoin(exampleScript)[1:]...)
+	cmd.Env = append(os.Environ(), "WARDEN_NODE="+string(old.Addr), "WARDEN_NEW_PRIMARY="+string(fresh.Addr))
+	if out, err := cmd.CombinedOutput(); err != nil || old.Pid() != pid {
+		t.Errorf("asked twice: %v: %s; process %d, before %d", err, out, old.Pid(), pid)
+	}
 }
 
 // fakeSSH does what ssh does with its words: options, a host, and the rest as one
