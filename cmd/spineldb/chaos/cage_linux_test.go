@@ -25,9 +25,9 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	// In the place of Wardens there are programs that never agree, and one stops
-	// itself: who stands still hears no other signal.
+	// itself, again and again: who stands still hears no other signal.
 	idle := filepath.Join(tools, "idle")
-	script := "#!/bin/sh\ncase $2 in *warden-1/*) kill -STOP $$ ;; esac\nexec tail -f \"$2\"\n"
+	script := "#!/bin/sh\ncase $2 in *warden-1/*) while :; do kill -STOP $$; done ;; esac\nexec tail -f \"$2\"\n"
 	if err := os.WriteFile(idle, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
