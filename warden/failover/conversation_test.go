@@ -27,7 +27,7 @@ const (
 //	          lineage=, before=, empty, no-follow, slow (a look takes 2 s),
 //	          gains= (bytes per ms while it follows a node that has more);
 //	          of PostgreSQL: member=, no-sync, from=, fenced, forked=, no-slot,
-//	          no-slot-ever
+//	          no-slot-ever, unsealed (its seal is taken off, and none holds)
 //	lead      the reason it was elected for, about=, to=, epoch=, list=, warden=,
 //	          lost=; downs= of answered= answers say down with each accept
 //	downs     the answers change: now=, answered=
@@ -60,6 +60,7 @@ type server struct {
 	slow   bool
 	gains  int64
 	noSlot bool // it gets none
+	leaky  bool // a seal does not hold
 	held   bool
 	seen   warden.Observation // by the monitor
 	seenAt warden.Instant

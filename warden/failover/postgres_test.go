@@ -56,6 +56,8 @@ func (s *stageplay) pgNode(w *transcript.Words, n *server) {
 	transcript.Word(w, "member", &o.Member)
 	o.NoSync = w.Has("no-sync")
 	n.noSlot = w.Has("no-slot-ever")
+	n.leaky = w.Has("unsealed")
+	o.Sealed = o.Sealed && !n.leaky
 	o.NoSlot = n.noSlot || w.Has("no-slot")
 	transcript.Word(w, "from", &o.From)
 	if w.Has("fenced") {
@@ -108,7 +110,7 @@ func (s *stageplay) happenPostgres(a warden.Action, n *server) bool {
 		}
 		s.streamFrom(n, a)
 	case warden.ActSeal:
-		n.o.Upstream, n.o.LinkUp, n.o.Sealed = "", false, true
+		n.o.Upstream, n.o.LinkUp, n.o.Sealed = "", false, !n.leaky
 	case warden.ActWait:
 		n.o.Waits = a.Rules[len(a.Rules)-1].String()
 	case warden.ActRejoin:

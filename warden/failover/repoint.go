@@ -57,12 +57,9 @@ func Diverged(p, n *warden.Observation) bool {
 	return len(n.Forks) > 0 && !slices.Equal(n.Forks, p.Forks[:at])
 }
 
-// Faults are the nodes that are not behind the agreed primary, as far as they
-// were seen since the instant given.
+// Faults are the nodes that are not behind the agreed primary of a finished
+// topology, as far as they were seen since the instant given.
 func Faults(c *Config, t *warden.Topology, nodes []Sighting, since warden.Instant) []Fault {
-	if t.Phase != warden.PhaseDone { // guard: S3
-		return nil
-	}
 	r := run{c: c, sc: &Scene{Nodes: nodes, Base: *t}}
 	p := r.sc.node(t.Primary)
 	if p == nil || !p.Good || p.Down || p.Seen.Role != warden.RolePrimary || p.SeenAt < since { // guard: S3

@@ -265,7 +265,7 @@ func (p *step) majorityHeard() bool {
 func (p *step) wantChange(t *warden.Topology) election.Want {
 	s := p.s
 	switch {
-	case s.mon.Tilt: // guard: S6
+	case s.mon.Tilt:
 		return election.Want{}
 	case s.mon.Odown:
 		if s.lastMove != 0 && p.now.Sub(s.lastMove) < p.c.FailoverCooldown && t.Phase == warden.PhaseDone {
