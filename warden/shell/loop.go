@@ -14,9 +14,14 @@ import (
 // tickMax is the longest time between two Steps of a group: after so long
 // without any other event comes a Tick. The mind notices by a Step that comes
 // far too late that this process stood still (TILT). It is a little less than
-// the silence that the mind counts at most for one pause, so that none is lost.
+// the silence that the mind counts at most for one pause, so that none is lost,
+// and leaves two thirds of the time after which a late Step means TILT.
 func tickMax(c *group.Config) warden.Duration {
-	return monitor.Stride(c.DownAfter) - 10*warden.Millisecond
+	tilt := c.TiltTrigger
+	if tilt <= 0 {
+		tilt = monitor.TiltTrigger(c.DownAfter)
+	}
+	return min(monitor.Stride(c.DownAfter)-10*warden.Millisecond, tilt/3)
 }
 
 // tickGrid is what ticks of all groups come together on, at most so much too
@@ -147,8 +152,11 @@ func (l *loop) run(ctx context.Context) {
 
 // due is when the next Tick has to come.
 func (l *loop) due() warden.Instant {
-	due := l.stepped.Add(tickMax(l.config))
-	due -= due % warden.Instant(tickGrid)
+	most := tickMax(l.config)
+	due := l.stepped.Add(most)
+	if most >= 5*tickGrid {
+		due -= due % warden.Instant(tickGrid)
+	}
 	if l.wake != 0 && l.wake < due {
 		due = l.wake
 	}

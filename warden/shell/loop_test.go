@@ -106,6 +106,20 @@ func TestStoreFailureKeepsOldState(t *testing.T) {
 	})
 }
 
+// Goal: ticks are seldom where down_after is long, and always come before
+// silence is lost or TILT begins.
+func TestTickMax(t *testing.T) {
+	for down, want := range map[warden.Duration]warden.Duration{
+		100 * warden.Millisecond: 100 * warden.Millisecond, // TILT after 300 ms
+		2 * warden.Second:        240 * warden.Millisecond, // 250 ms count at most
+		30 * warden.Second:       2 * warden.Second / 3,    // TILT after 2 s
+	} {
+		if got := tickMax(&group.Config{DownAfter: down}); got != want {
+			t.Errorf("down_after %s: %s, want %s", down, got, want)
+		}
+	}
+}
+
 // Goal: ticks come in time for monitor.Stride, earlier when the mind asks, never in a spin.
 func TestWake(t *testing.T) {
 	tests := []struct {
@@ -114,9 +128,9 @@ func TestWake(t *testing.T) {
 		over time.Duration
 		want [2]int // ticks, from and to
 	}{
-		{"no wish", 0, time.Second, [2]int{4, 6}},
+		{"no wish", 0, time.Second, [2]int{10, 11}},
 		{"soon", 10 * warden.Millisecond, time.Second, [2]int{99, 101}},
-		{"too late", 5 * warden.Second, time.Second, [2]int{4, 6}},
+		{"too late", 5 * warden.Second, time.Second, [2]int{10, 11}},
 		{"in the past", -warden.Second, 100 * time.Millisecond, [2]int{99, 101}},
 	}
 	for _, test := range tests {

@@ -28,9 +28,10 @@ const (
 	lookGap = 20 * warden.Millisecond
 	// looksMost is how many looks a second the minds may want before all of
 	// them are made less often, down to one in slowest: when hundreds of groups
-	// fail together, votes need the processor more than looks do.
+	// fail together, votes need the processor more than looks do. A replica's
+	// veto lives a little longer than slowest, so none is lost by it.
 	looksMost = 1500
-	slowest   = warden.Second
+	slowest   = 300 * warden.Millisecond
 	// defaultEvery and defaultDeadline stand in for zeros of the mind.
 	defaultEvery    = warden.Second
 	defaultDeadline = warden.Second
