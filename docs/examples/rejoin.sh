@@ -181,6 +181,14 @@ save_configuration() {
 # rewind winds the data back to where the two lines of data parted.
 rewind() {
     [[ -f $data/PG_VERSION && ! -e $data.rejoin.broken ]] || return 1
+    # Two that were promoted at the same position bear one timeline, and pg_rewind
+    # takes the one for the other.
+    local line
+    line=$(ask "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)") || return 1
+    if [[ ! -f $data/standby.signal ]] && owner test -e "$data/pg_wal/$line.history"; then
+        say "$node was a primary on the timeline of $primary too: its data cannot be wound back"
+        return 1
+    fi
     # Right after a promotion the primary's control file still names the line of
     # before, and pg_rewind would find nothing to do.
     ask CHECKPOINT > /dev/null 2>&1 || say "no right to CHECKPOINT on $primary: waiting for its own"

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -102,4 +103,38 @@ func TestRejoinOverSSH(t *testing.T) {
 	if _, err := os.Stat(escaped); !os.IsNotExist(err) {
 		t.Errorf("an option was run as a command: %v", err)
 	}
+}
+
+// Goal: two standbys were promoted at the same position, so both are on one timeline
+// and pg_rewind would find nothing to do. The loser is copied anew.
+func TestRejoinOfATwin(t *testing.T) {
+	l, add := open(t)
+	first := add("a", "")
+	b, c := add("b", first.Addr), add("c", first.Addr)
+	if err := first.Stop(t.Context()); err != nil { // both have everything then
+		t.Fatal(err)
+	}
+	for i, s := range []*Server{b, c} {
+		if _, err := s.Query(t.Context(), "SELECT pg_promote()"); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "it writes on its own", func() bool {
+			_, err := s.Query(t.Context(), fmt.Sprintf("INSERT INTO records VALUES (%d)", i))
+			return err == nil
+		})
+	}
+	argv := l.Rejoin(exampleScript)
+	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "WARDEN_NODE="+string(c.Addr), "WARDEN_NEW_PRIMARY="+string(b.Addr))
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "was a primary on the timeline of") {
+		t.Fatalf("%v: %s\n%s", err, out, c.Tail(20))
+	}
+	if _, err := b.Query(t.Context(), "INSERT INTO records VALUES (2)"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it has what the primary has", func() bool {
+		rows, err := c.Query(t.Context(), "SELECT string_agg(id::text, ',' ORDER BY id) FROM records")
+		return err == nil && len(rows) == 1 && rows[0] == "0,2"
+	})
 }
