@@ -15,7 +15,8 @@
 // that name such values (world.go), and a step of a mind that was taken once
 // is looked up afterwards. Two memories that differ only in what no decision
 // depends on are one: rest.go says which fields those are, and why; whatever
-// it does not name, a field that is new in the core among it, counts.
+// it does not name, a field that is new in the core among it, counts. Two
+// Wardens that the scope treats alike may change places (swap.go).
 //
 // Clocks are not related to one another. Each Warden has its own, which stands
 // still while messages come and go and leaps when one of its timers fires. So

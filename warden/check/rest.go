@@ -11,8 +11,8 @@ import (
 	"github.com/spineldb/warden/warden/group"
 )
 
-// rule gives one field its one form. now is the Warden's clock, which becomes
-// noon: whatever a rule writes is meant as of noon.
+// rule gives one field its one form. The Warden's clock becomes noon, so what a
+// rule writes is meant as of noon.
 type rule func(v reflect.Value)
 
 // forget is for what is only shown, or measures what the model leaves out.
@@ -52,7 +52,7 @@ func leave(reflect.Value) {}
 // monitor measures is an input of the model: who is down for whom is said by
 // the scope.
 var rules = map[string]rule{
-	"monitor.State.lastStep":         recent,
+	"monitor.State.lastStep":         recent, // of TILT, which is off
 	"monitor.State.witnessed":        leave,
 	"monitor.State.own":              forget, // of one step
 	"monitor.State.OdownAt":          forget, // shown
@@ -70,7 +70,7 @@ var rules = map[string]rule{
 	"monitor.Node.ServedAt":          past,   // bounds the age of data; its age is constant
 	"monitor.Node.DownAt":            past,   // likewise
 	"monitor.Node.LostSince":         past,   // hard evidence counts at once
-	"election.State.lastStep":        recent, //
+	"election.State.lastStep":        recent, // of clocks that jump
 	"election.State.calmSince":       past,   // of the first agreement
 	"election.State.failed":          forget, // only lengthens waits
 	"election.State.Denials":         forget, // shown
@@ -79,23 +79,23 @@ var rules = map[string]rule{
 	"election.State.HoldUntil":       forget, // a lease held for a leader only makes it deny votes
 	"election.State.quietTil":        forget, // only lengthens waits
 	"election.State.standAt":         leave,  // timer
-	"election.Peer.At":               recent, //
+	"election.Peer.At":               recent, // the others are heard all the time
 	"election.Peer.Since":            past,   // shown
 	"election.Peer.Run":              forget, // shown
 	"election.Candidacy.Since":       recent, // the attempt ends when the scope says so
 	"election.Candidacy.askedAt":     recent, // asking again is a repeated message
 	"election.Candidacy.denials":     forget, // shown
 	"election.Leadership.Since":      recent, // shown
-	"election.Leadership.proposedAt": recent,
+	"election.Leadership.proposedAt": recent, // lengthens the lease
 	"election.Leadership.resentAt":   recent, // sending again is a repeated message
 	"election.Leadership.roundAt":    recent, // renewals only lengthen the lease
-	"group.State.statusAt":           recent, // statuses are not carried, see mind.take
-	"group.State.told":               forget, //
+	"group.State.statusAt":           recent, // statuses are not carried, see messageItem
+	"group.State.told":               forget, // likewise
 	"group.State.failovers":          forget, // of a warning
 	"group.State.lastMove":           forget, // of failover_cooldown, which is off
 	"group.State.wouldSaid":          forget, // of an announcement
 	"group.State.syncAt":             forget, // of PostgreSQL
-	"group.State.lastStep":           recent, //
+	"group.State.lastStep":           recent, // of clocks that jump
 	"group.State.watch":              forget, // derived
 	"group.State.watchKey":           forget, // derived
 	"group.pause.span":               forget, // only lengthens waits
@@ -104,7 +104,7 @@ var rules = map[string]rule{
 	"failover.State.Last":            forget, // shown
 	"failover.State.Moved":           forget, // shown
 	"failover.Look.Asked":            forget, // of PostgreSQL
-	"failover.pending.at":            recent, //
+	"failover.pending.at":            recent, // orders end when the scope says so
 	"election.State.HoldFor":         forget, // of that lease
 	"election.State.holdRun":         forget, // of that lease
 	"group.State.led":                forget, // closes connections that are used no more

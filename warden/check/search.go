@@ -66,7 +66,6 @@ type rows struct {
 	words  []uint32
 	ends   []uint32
 	origin []origin // of new ones
-	chunks []rows
 }
 
 func (r *rows) add(row []uint32) {
