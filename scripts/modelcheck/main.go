@@ -22,7 +22,7 @@ func main() {
 }
 
 // defaults together cover what docs/verification.md promises of a run.
-const defaults = "votes,failover,heir,refused,witness,foreign"
+const defaults = "votes,failover,heir,unknown,refused,witness,foreign"
 
 func run(args []string) error {
 	debug.SetGCPercent(30) // memory is what limits a walk
