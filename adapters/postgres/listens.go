@@ -35,7 +35,7 @@ func (r receiver) listens(node warden.NodeID, known []warden.NodeID) warden.Node
 	if id, err := warden.ParseNode(r.Name); err == nil {
 		return id
 	}
-	if r.Name == "pg_receivewal" || r.Name == "pg_basebackup" {
+	if r.Name == "pg_receivewal" || r.Name == "pg_basebackup" || strings.HasPrefix(r.Slot, "pg_basebackup_") {
 		return "" // they receive, but nothing listens there
 	}
 	for _, says := range []func(warden.NodeID) bool{

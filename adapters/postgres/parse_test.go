@@ -236,6 +236,7 @@ func TestListens(t *testing.T) {
 		"the primary itself":      {receiver{Name: "walreceiver", Addr: "10.0.0.1"}, ""},
 		"over a socket":           {receiver{Name: "walreceiver"}, ""},
 		"no server":               {receiver{Name: "pg_receivewal", Addr: "10.0.0.2"}, ""},
+		"a copy under way":        {receiver{Name: "x", Slot: "pg_basebackup_4711", Addr: "10.0.0.2"}, ""},
 		"slot":                    {receiver{Name: "x", Slot: slotName("10.0.0.4:6001"), Addr: "10.9.9.9"}, "10.0.0.4:6001"},
 		"slot before name":        {receiver{Name: member("10.0.0.4:6000"), Slot: slotName("10.0.0.4:6001")}, "10.0.0.4:6001"},
 		"slot of nobody we know":  {receiver{Name: "x", Slot: "warden_x", Addr: "10.0.0.2"}, "10.0.0.2:5432"},
