@@ -222,13 +222,13 @@ func (w *pgWriter) changesHands(from, to *pgNode) {
 	t.Helper()
 	refused := w.Errors()["25006"]
 	honest := l.honestAnswers(from)
-	at, out := l.switchTo(to)
+	at, out, orders := l.switchTo(to)
 	w.goesOn()
 	honest()
 	gap := w.gap(at)
 	t.Logf("%s; longest pause of the client %s (bar %s); errors so far %v", out, milliseconds(gap), milliseconds(switchoverBar), w.Errors())
-	// One for the open session, and one if it asked just before.
-	if n := w.Errors()["25006"] - refused; n > 2 {
+	// For each order one in the open session, and one if it asked just before.
+	if n := w.Errors()["25006"] - refused; n > 2*orders {
 		t.Errorf("the client was sent to a primary that takes no writes: SQLSTATE 25006 %d times", n)
 	}
 	if gap > switchoverBar+slack {
@@ -237,17 +237,18 @@ func (w *pgWriter) changesHands(from, to *pgNode) {
 }
 
 // switchTo orders a switchover, and once more where it was refused: on a busy
-// machine a look may take too long. It returns when the last order was given, and
-// the answer.
-func (pl *pgLab) switchTo(to *pgNode) (at time.Time, out string) {
+// machine a look may take too long. It returns when the last order was given, the
+// answer, and how many orders it took.
+func (pl *pgLab) switchTo(to *pgNode) (at time.Time, out string, orders int) {
 	pl.t.Helper()
 	await(pl.t, "the switchover to "+to.name+" is done", func() bool {
 		at = time.Now()
+		orders++
 		var err error
 		if out, err = pl.wardens[0].command(pl.ctx(patience), "switchover", groupName, "--to", string(to.Addr)); err != nil {
 			pl.t.Logf("switchover to %s: %v, %s", to.name, err, out)
 		}
 		return err == nil
 	})
-	return at, strings.TrimSpace(out)
+	return at, strings.TrimSpace(out), orders
 }
