@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -58,8 +61,17 @@ type Adapter struct{ opts Options }
 
 var _ warden.Adapter = (*Adapter)(nil)
 
+// quiet stops go-redis from writing to standard error by itself: its pool
+// reports every lost connection there, and we report them as observations.
+var quiet = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
 // New makes an adapter. It opens nothing.
 func New(o Options) *Adapter {
+	quiet()
 	return &Adapter{opts: o.withDefaults()}
 }
 

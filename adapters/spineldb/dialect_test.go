@@ -237,12 +237,12 @@ func TestHealthOfAnswers(t *testing.T) {
 		{"noauth", map[string]string{"PING": "-NOAUTH Authentication required.\r\n", "INFO": "-NOAUTH x\r\n"}, warden.HealthDenied},
 		{"noperm for info", map[string]string{"INFO": "-NOPERM no permissions to run the 'info' command\r\n", "ROLE": "-NOPERM x\r\n"}, warden.HealthDenied},
 		{"not pong", map[string]string{"PING": "+HELLO\r\n"}, warden.HealthError},
-		{"another protocol", map[string]string{"PING": "HTTP/1.1 400 Bad Request\r\n\r\n"}, warden.HealthError},
+		{"another protocol", map[string]string{"HELLO": "HTTP/1.1 400 Bad Request\r\n\r\n"}, warden.HealthError},
 		{"no database", map[string]string{"INFO": bulk("# Server\r\nredis_mode:sentinel\r\n"), "ROLE": "*2\r\n$8\r\nsentinel\r\n*0\r\n"}, warden.HealthError},
 		{"hangs up", map[string]string{"PING": "hang up"}, warden.HealthRefused},
-		{"hangs up half-way", map[string]string{"INFO": "hang up"}, warden.HealthRefused},
-		{"full", map[string]string{"PING": "-ERR max number of clients reached\r\n", "INFO": "hang up"}, warden.HealthBusy},
-		{"protected", map[string]string{"PING": "-DENIED Redis is running in protected mode\r\n", "INFO": "hang up"}, warden.HealthDenied},
+		{"hangs up at once", map[string]string{"HELLO": "hang up"}, warden.HealthRefused},
+		{"full", map[string]string{"HELLO": "-ERR max number of clients reached\r\n", "PING": "hang up"}, warden.HealthBusy},
+		{"protected", map[string]string{"HELLO": "-DENIED Redis is running in protected mode\r\n", "PING": "hang up"}, warden.HealthDenied},
 		{"silent", map[string]string{"PING": ""}, warden.HealthSilent},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,21 +11,24 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/spineldb/warden/warden"
 )
 
 // maxDetail bounds the error texts of servers that we keep, in bytes.
 const maxDetail = 200
 
-// replyError is an error reply.
+// replyError is an error reply that was read outside go-redis.
 type replyError string
 
 func (e replyError) Error() string { return string(e) }
+func (replyError) RedisError()     {}
 
 // isReply reports whether err was sent by the server, as an error reply.
 func isReply(err error) bool {
-	var reply replyError
-	return errors.As(err, &reply)
+	var reply redis.Error
+	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
 }
 
 // healthOfReply sorts an error reply by what it proves of the server. The
@@ -53,15 +56,16 @@ func healthOfReply(text string) warden.Health {
 
 // healthOf sorts any error of a look.
 func healthOf(err error) warden.Health {
-	var reply replyError
+	var reply redis.Error
 	var network net.Error
 	var cert *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case err == nil:
 		return warden.HealthGood
-	case errors.As(err, &reply):
-		return healthOfReply(string(reply))
+	case isReply(err):
+		errors.As(err, &reply)
+		return healthOfReply(reply.Error())
 	case errors.As(err, &cert), errors.As(err, &unknown):
 		// The server is there; it is our configuration that does not fit.
 		return warden.HealthDenied

@@ -31,34 +31,9 @@ type link struct {
 
 	watch *seat
 	speak *seat
-	// said is what was published last.
-	said atomic.Pointer[said]
 
 	localMu sync.Mutex
 	local   string
-}
-
-// said is a hello and how it was published.
-type said struct {
-	of   warden.Hello
-	asks [][]any
-}
-
-// saying is what to publish for a hello: mostly what was published before.
-func (l *link) saying(h warden.Hello) (*said, error) {
-	if last := l.said.Load(); last != nil && last.of == h {
-		return last, nil
-	}
-	text, err := warden.EncodeHello(h)
-	if err != nil {
-		return nil, err
-	}
-	s := &said{of: h, asks: [][]any{{"PUBLISH", warden.HelloChannel, text}}}
-	if h.Neighbour != "" {
-		s.asks = append(s.asks, []any{"PUBLISH", sentinelChannel, h.Neighbour})
-	}
-	l.said.Store(s)
-	return s, nil
 }
 
 // seat holds one kept connection. Whoever has taken the seat may use and
@@ -66,8 +41,6 @@ func (l *link) saying(h warden.Hello) (*said, error) {
 type seat struct {
 	turn chan struct{}
 	wire *wire
-	// cut is wire.cut, for the end of the link: it does not wait for its turn.
-	cut atomic.Pointer[func()]
 }
 
 func newSeat() *seat {
@@ -85,43 +58,12 @@ func (s *seat) take(ctx context.Context) error {
 	}
 }
 
-// put seats a connection. The seat must be taken.
-func (s *seat) put(w *wire) {
-	s.wire = w
-	s.cut.Store(&w.cut)
-}
-
 func (s *seat) leave() { s.turn <- struct{}{} }
 
 // drop closes the connection on the seat. The seat must be taken.
 func (s *seat) drop() {
 	s.wire.close()
 	s.wire = nil
-	s.cut.Store(nil)
-}
-
-// limit gives ctx a deadline if it has none.
-func (l *link) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, l.adapter.opts.Timeout)
-}
-
-// open dials a connection and seats it. The seat must be taken.
-func (l *link) open(ctx context.Context, s *seat, name string) error {
-	ctx, done := l.begin(ctx)
-	defer done()
-	w, err := l.adapter.dial(ctx, l.node, name)
-	if err != nil {
-		return err
-	}
-	s.put(w)
-	if l.ctx.Err() != nil {
-		s.drop() // Close came before the connection could be seen
-		return errClosed
-	}
-	return nil
 }
 
 // begin joins the caller's ctx with the life of the link.
@@ -133,7 +75,7 @@ func (l *link) begin(ctx context.Context) (context.Context, context.CancelFunc) 
 
 // Look asks the node how it is. See warden.Link.
 func (l *link) Look(ctx context.Context) warden.Observation {
-	ctx, done := l.limit(ctx)
+	ctx, done := l.begin(ctx)
 	defer done()
 	if err := l.watch.take(ctx); err != nil {
 		return failed(err)
@@ -160,10 +102,12 @@ func (l *link) Look(ctx context.Context) warden.Observation {
 // An error leaves the seat empty.
 func (l *link) lookOnce(ctx context.Context) (o warden.Observation, err error) {
 	if l.watch.wire == nil {
-		if err := l.open(ctx, l.watch, ""); err != nil {
+		w, err := l.adapter.dial(ctx, l.node, "")
+		if err != nil {
 			return o, err
 		}
-		l.tellLocal(l.watch.wire.local())
+		l.watch.wire = w
+		l.tellLocal(w.local())
 	}
 	o, err = l.watch.wire.look(ctx, l.wanted())
 	if err != nil {
@@ -203,7 +147,7 @@ func (l *link) ended(err error) {
 func (l *link) Knock(ctx context.Context) error {
 	ctx, done := l.begin(ctx)
 	defer done()
-	w, err := l.adapter.dialFor(ctx, l.node, "", -1)
+	w, err := l.adapter.dial(ctx, l.node, "")
 	if err != nil {
 		return fmt.Errorf("knock: %w", err)
 	}
@@ -263,12 +207,15 @@ func (l *link) Mark(claim warden.Claim) {
 // Publish introduces this Warden on the node. See warden.Link. It uses a connection of its own,
 // because a paused server keeps PUBLISH waiting.
 func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
-	s, err := l.saying(hello)
+	text, err := warden.EncodeHello(hello)
 	if err != nil {
 		return err
 	}
-	asks := s.asks
-	ctx, done := l.limit(ctx)
+	asks := [][]any{{"PUBLISH", warden.HelloChannel, text}}
+	if hello.Neighbour != "" {
+		asks = append(asks, []any{"PUBLISH", sentinelChannel, hello.Neighbour})
+	}
+	ctx, done := l.begin(ctx)
 	defer done()
 	if err := l.speak.take(ctx); err != nil {
 		return fmt.Errorf("publish hello on %s: %w", l.node, err)
@@ -294,9 +241,11 @@ func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
 func (l *link) publishOnce(ctx context.Context, asks [][]any) error {
 	name := l.wanted()
 	if l.speak.wire == nil {
-		if err := l.open(ctx, l.speak, name); err != nil {
+		w, err := l.adapter.dial(ctx, l.node, name)
+		if err != nil {
 			return err
 		}
+		l.speak.wire = w
 	}
 	w := l.speak.wire
 	all := asks
@@ -323,10 +272,7 @@ func (l *link) publishOnce(ctx context.Context, asks [][]any) error {
 func (l *link) Close() {
 	l.cancel()
 	for _, s := range []*seat{l.watch, l.speak} {
-		if cut := s.cut.Load(); cut != nil {
-			(*cut)()
-		}
-		<-s.turn // whoever sits there has just been cut off
+		<-s.turn // whoever sits there has just been cancelled
 		s.drop()
 		s.leave()
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/spineldb/warden/warden"
 )
 
@@ -77,73 +79,19 @@ func (l *link) listenOnce() (stood bool, err error) {
 		return false, err
 	}
 	defer w.close()
-	// What waits for messages watches no context; closing ends it.
-	stop := context.AfterFunc(life, w.cut)
+	// Reads of go-redis do not watch their context; closing ends them.
+	stop := context.AfterFunc(life, func() { w.tap.Close() })
 	defer stop()
-	if _, err := w.ask(begin); err != nil {
-		return false, err
-	}
-	e := &ear{wire: w, in: reader{from: w.tap, room: make([]byte, earRoom)}, limit: l.adapter.opts.Timeout}
-	refusal, err := l.subscribe(e)
+	sub := w.client.Subscribe(begin) // nothing yet
+	defer sub.Close()
+	refusal, err := l.subscribe(begin, sub)
 	if err == nil && len(refusal) == len(channels) {
 		err = refusal[channels[0]]
 	}
 	if err != nil {
-		return false, err
+		return false, w.explain(err)
 	}
-	return true, l.hear(e, refusal)
-}
-
-// earRoom is what a listening connection has for one message, in bytes. It
-// grows when one is longer.
-const earRoom = 512
-
-// ear is a connection that is subscribed, or about to be.
-type ear struct {
-	wire  *wire
-	in    reader
-	limit time.Duration // of a write
-	known []known
-}
-
-// known is a hello that was heard lately, and what it says.
-type known struct {
-	payload string
-	hello   warden.Hello
-}
-
-// knownHellos is how many are remembered: most groups have fewer Wardens.
-const knownHellos = 8
-
-// say sends a command without waiting for the answer.
-func (e *ear) say(words ...any) error {
-	if err := e.wire.tap.SetWriteDeadline(time.Now().Add(e.limit)); err != nil {
-		return err
-	}
-	_, err := e.wire.tap.Write(appendCommand(nil, e.wire.tap.words, words))
-	return err
-}
-
-// news is what came over a subscribed connection: its kind ("message",
-// "subscribe", empty for answers to PING and the like), and what goes with it.
-type news struct{ kind, channel, payload string }
-
-// next waits for what comes next. An error reply is the error.
-func (e *ear) next(within time.Duration) (news, error) {
-	if err := e.wire.tap.SetReadDeadline(time.Now().Add(within)); err != nil {
-		return news{}, err
-	}
-	r, err := e.in.reply()
-	if err == nil {
-		err = r.err
-	}
-	var n news
-	if parts, ok := r.val.([]any); ok && len(parts) == 3 {
-		n.kind, _ = parts[0].(string)
-		n.channel, _ = parts[1].(string)
-		n.payload, _ = parts[2].(string) // of a subscription it is a number
-	}
-	return n, err
+	return true, l.hear(sub, refusal)
 }
 
 // channels are those that are listened to. Each is asked for by itself: a
@@ -151,24 +99,24 @@ func (e *ear) next(within time.Duration) (news, error) {
 var channels = []string{warden.HelloChannel, sentinelChannel}
 
 // subscribe asks for the channels and tells which of them were refused and how.
-func (l *link) subscribe(e *ear) (map[string]error, error) {
+func (l *link) subscribe(ctx context.Context, sub *redis.PubSub) (map[string]error, error) {
 	refusal := map[string]error{}
 	for _, channel := range channels {
-		if err := e.say("SUBSCRIBE", channel); err != nil {
+		if err := sub.Subscribe(ctx, channel); err != nil {
 			return nil, err
 		}
 		for answered := false; !answered; {
-			n, err := e.next(e.limit)
-			switch {
+			message, err := sub.ReceiveTimeout(ctx, l.adapter.opts.Timeout)
+			switch _, stands := message.(*redis.Subscription); {
 			case isReply(err):
 				l.adapter.opts.Logger.Debug("listen.refused", "node", l.node, "channel", channel, "why", warden.DetailOf(err))
 				refusal[channel], answered = err, true
 			case err != nil:
 				return nil, err
-			case n.kind == "subscribe":
+			case stands:
 				answered = true
 			default: // a message on the channel before
-				l.take(e, n)
+				l.take(message)
 			}
 		}
 	}
@@ -176,57 +124,40 @@ func (l *link) subscribe(e *ear) (map[string]error, error) {
 }
 
 // take hands on what was heard.
-func (l *link) take(e *ear, n news) {
+func (l *link) take(message any) {
+	m, ok := message.(*redis.Message)
 	switch {
-	case n.kind != "message":
-	case n.channel == warden.HelloChannel && l.events.Hello != nil:
-		if hello, ok := e.read(n.payload); ok {
+	case !ok:
+	case m.Channel == warden.HelloChannel && l.events.Hello != nil:
+		if hello, err := warden.ParseHello(m.Payload); err == nil {
 			l.events.Hello(hello)
 		}
-	case n.channel == sentinelChannel && l.events.Neighbour != nil && len(n.payload) <= warden.MaxHello:
-		l.events.Neighbour(n.payload)
+	case m.Channel == sentinelChannel && l.events.Neighbour != nil && len(m.Payload) <= warden.MaxHello:
+		l.events.Neighbour(m.Payload)
 	}
-}
-
-// read reads a hello. Wardens say the same again and again.
-func (e *ear) read(payload string) (warden.Hello, bool) {
-	for _, k := range e.known {
-		if k.payload == payload {
-			return k.hello, true
-		}
-	}
-	hello, err := warden.ParseHello(payload)
-	if err != nil {
-		return hello, false
-	}
-	if len(e.known) == knownHellos {
-		e.known = e.known[:copy(e.known, e.known[1:])]
-	}
-	e.known = append(e.known, known{payload, hello})
-	return hello, true
 }
 
 // hear reads messages until the connection ends. A channel that was refused is
 // asked for again now and then: the operator may have allowed it.
-func (l *link) hear(e *ear, refusal map[string]error) error {
+func (l *link) hear(sub *redis.PubSub, refusal map[string]error) error {
 	asked := false // a PING is on its way
 	again := time.Now().Add(listenDenied)
 	for {
 		if len(refusal) > 0 && time.Now().After(again) {
 			again = time.Now().Add(listenDenied)
 			for channel := range refusal {
-				if err := e.say("SUBSCRIBE", channel); err != nil {
+				if err := l.ask(func(ctx context.Context) error { return sub.Subscribe(ctx, channel) }); err != nil {
 					return err
 				}
 			}
 		}
-		n, err := e.next(listenQuiet)
+		message, err := sub.ReceiveTimeout(l.ctx, listenQuiet)
 		var timeout net.Error
 		switch {
 		case err == nil, isReply(err): // refused again
 			asked = false
 		case errors.As(err, &timeout) && timeout.Timeout() && !asked:
-			if err := e.say("PING"); err != nil {
+			if err := l.ask(func(ctx context.Context) error { return sub.Ping(ctx) }); err != nil {
 				return err
 			}
 			asked = true
@@ -236,9 +167,16 @@ func (l *link) hear(e *ear, refusal map[string]error) error {
 		default:
 			return err
 		}
-		if n.kind == "subscribe" {
-			delete(refusal, n.channel)
+		if s, ok := message.(*redis.Subscription); ok {
+			delete(refusal, s.Channel)
 		}
-		l.take(e, n)
+		l.take(message)
 	}
+}
+
+// ask sends something on the listening connection, within the usual time.
+func (l *link) ask(send func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(l.ctx, l.adapter.opts.Timeout)
+	defer cancel()
+	return send(ctx)
 }

@@ -1,6 +1,7 @@
 package spineldb
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func TestRenamedCommands(t *testing.T) {
 		t.Errorf("unblock: %v", err)
 	}
 	long := neighbourHello()
-	long.Client = strings.Repeat("a", warden.MaxHello/2) + ":1" // more than is read at once
+	long.Client = strings.Repeat("a", warden.MaxHello/2) + ":1" // more than one buffer of go-redis
 	adaptertest.Await(t, "both hellos are heard", func() bool {
 		if err := link.Publish(soon(t), long); err != nil {
 			t.Fatalf("publish: %v", err)
@@ -64,7 +65,7 @@ func TestRenamedCommands(t *testing.T) {
 	}
 }
 
-// Goal: where we have to log in the old way, AUTH's other name is used.
+// Goal: where go-redis has to log in the old way, AUTH's other name is used.
 func TestRenamedAuth(t *testing.T) {
 	f := startFake(t, func(f *fake, id int, command string) string {
 		if command == "LETMEIN right" {
@@ -79,18 +80,36 @@ func TestRenamedAuth(t *testing.T) {
 	}
 }
 
-// Goal: the first word of each command is replaced and not a byte else.
+// Goal: the first word of each command is replaced and not a byte else, and
+// what is no command is left alone.
 func TestRename(t *testing.T) {
 	words := map[string]string{"PING": "knock-knock", "AUTH": "a"}
-	for want, command := range map[string][]any{
-		"*1\r\n$11\r\nknock-knock\r\n":                       {"ping"},
-		"*2\r\n$1\r\na\r\n$4\r\nPING\r\n":                    {"Auth", "PING"},
-		"*2\r\n$11\r\nknock-knock\r\n$8\r\n*1\r\n$4\r\n\r\n": {"PING", "*1\r\n$4\r\n"},
-		"*3\r\n$4\r\nINFO\r\n$1\r\n7\r\n$2\r\n-1\r\n":        {"INFO", 7, int64(-1)},
-		"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n":                     {"ECHO", ""},
+	for in, want := range map[string]string{
+		"*1\r\n$4\r\nping\r\n": "*1\r\n$11\r\nknock-knock\r\n",
+		"*1\r\n$4\r\nINFO\r\n*2\r\n$4\r\nAuth\r\n$4\r\nPING\r\n": "*1\r\n$4\r\nINFO\r\n*2\r\n$1\r\na\r\n$4\r\nPING\r\n",
+		"*2\r\n$4\r\nPING\r\n$8\r\n*1\r\n$4\r\n\r\n":             "*2\r\n$11\r\nknock-knock\r\n$8\r\n*1\r\n$4\r\n\r\n",
+		"*1\r\n$4\r\nPING":     "*1\r\n$4\r\nPING",
+		"*2\r\n$4\r\nPING\r\n": "*2\r\n$4\r\nPING\r\n",
+		"PING\r\n":             "PING\r\n",
+		"*1\r\n$-1\r\n":        "*1\r\n$-1\r\n",
+		"*0\r\n":               "*0\r\n",
+		"":                     "",
 	} {
-		if got := string(appendCommand(nil, words, command)); got != want {
-			t.Errorf("%v became %q, want %q", command, got, want)
+		if got := string(rename([]byte(in), words)); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
 		}
 	}
+}
+
+// Goal: whatever is written, what was renamed once is not renamed again.
+func FuzzRename(f *testing.F) {
+	f.Add([]byte("*1\r\n$4\r\nPING\r\n"))
+	f.Add([]byte("*2\r\n$4\r\nAUTH\r\n$1\r\nx\r\n*1\r\n$4\r\nPING\r\n"))
+	f.Add([]byte("*9223372036854775807\r\n$0\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		once := rename(in, map[string]string{"PING": "Q"})
+		if again := rename(once, map[string]string{"PING": "Q"}); !bytes.Equal(again, once) {
+			t.Fatalf("%q became %q and then %q", in, once, again)
+		}
+	})
 }

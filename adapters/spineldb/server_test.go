@@ -89,7 +89,7 @@ func harness(host string) adaptertest.Harness {
 		Loading:  startLoading,
 		Full:     startFull,
 		CanPause: true,
-		Frames:   []string{"adapters/spineldb.(*"},
+		Frames:   []string{"adapters/spineldb.(*", "go-redis/v9.(*PubSub)"},
 	}
 }
 

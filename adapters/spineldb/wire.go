@@ -7,49 +7,79 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
 	"github.com/spineldb/warden/warden"
 )
+
+// bufferSize is the size of the read and the write buffer of a connection.
+// There are many connections and the messages are small.
+const bufferSize = 4 << 10
 
 // errLost ends every use of a wire whose connection is gone. A wire is never
 // dialled again: whoever holds it decides whether to open another one.
 var errLost = errors.New("connection was lost")
 
-// wire is exactly one TCP connection. A connection that is lost is not replaced
-// behind our back: an order that was meant for one connection must not arrive
-// on the next.
+// wire is exactly one TCP connection with a go-redis client on it. A
+// connection that is lost is not replaced behind our back: an order that was
+// meant for one connection must not arrive on the next.
 // One goroutine asks at a time; close may be called by any.
 type wire struct {
-	opts *Options
-	tap  *tap
-	// name is what CLIENT SETNAME last set on this connection, or is to be set
-	// when it is first used.
+	client *redis.Client
+	tap    *tap
+	// name is what CLIENT SETNAME last set on this connection.
 	name string
-	// up: we have logged in. Until then an error reply means that the login
-	// failed, and the connection is of no use.
-	up bool
+	// up: go-redis has logged in. Until then an error reply means that the
+	// login failed, and the connection is of no use.
+	up atomic.Bool
 	// ready: the connection has answered a question at least once.
 	ready bool
 	able  abilities
-	// cut closes the connection.
-	cut func()
 }
 
 // tap watches the raw connection: how much was written (could an order have
-// left?), and whether we have closed it.
+// left?), and how the server greeted us (a server that is full says so and
+// hangs up).
 type tap struct {
 	net.Conn
 	words  map[string]string // see Options.Renames
 	wrote  atomic.Int64
+	mu     sync.Mutex
+	heard  bool
+	greet  string
 	closed atomic.Bool
 }
 
 func (t *tap) Write(p []byte) (int, error) {
 	// Counted before the write: once it is tried, the bytes may have left.
 	t.wrote.Add(int64(len(p)))
-	return t.Conn.Write(p)
+	if len(t.words) == 0 {
+		return t.Conn.Write(p)
+	}
+	if _, err := t.Conn.Write(rename(p, t.words)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if n > 0 {
+		t.mu.Lock()
+		if !t.heard {
+			t.heard = true
+			if p[0] == '-' {
+				t.greet, _, _ = strings.Cut(string(p[1:min(n, 200)]), "\r\n")
+			}
+		}
+		t.mu.Unlock()
+	}
+	return n, err
 }
 
 func (t *tap) Close() error {
@@ -57,14 +87,11 @@ func (t *tap) Close() error {
 	return t.Conn.Close()
 }
 
-// word is a command's name on the server, in lower case unless it is another.
-// Operators may give commands other names (rename-command), as Sentinel's
-// option of that name lets it know; appendCommand uses them.
-func (t *tap) word(usual string) string {
-	if to, ok := t.words[strings.ToUpper(usual)]; ok {
-		return to
-	}
-	return strings.ToLower(usual)
+// greeting is the error with which the server began the connection, if any.
+func (t *tap) greeting() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.greet
 }
 
 // reply is one command's answer: a value or the error the server sent.
@@ -79,19 +106,10 @@ func (r reply) text() string {
 	return s
 }
 
-// keepAlive is when the system begins to ask whether a resting connection's
-// other end is still there.
-const keepAlive = 15 * time.Second
-
-// dial opens a connection to node that is to be kept. The name is given to it
-// when it is first used (empty: none), which is also when we log in.
+// dial opens a connection to node. The name is given to it as soon as it
+// stands (empty: none). Logging in happens with the first ask.
 func (a *Adapter) dial(ctx context.Context, node warden.NodeID, name string) (*wire, error) {
-	return a.dialFor(ctx, node, name, keepAlive)
-}
-
-// dialFor is dial with another time for keep-alives; negative: none.
-func (a *Adapter) dialFor(ctx context.Context, node warden.NodeID, name string, alive time.Duration) (*wire, error) {
-	dialer := net.Dialer{Timeout: a.opts.DialTimeout, KeepAlive: alive}
+	dialer := net.Dialer{Timeout: a.opts.DialTimeout, KeepAlive: 15 * time.Second}
 	if a.opts.Source != nil {
 		dialer.LocalAddr = &net.TCPAddr{IP: a.opts.Source}
 	}
@@ -105,9 +123,31 @@ func (a *Adapter) dialFor(ctx context.Context, node warden.NodeID, name string, 
 			return nil, fmt.Errorf("dial %s: %w", node, err)
 		}
 	}
-	w := &wire{opts: &a.opts, tap: &tap{Conn: conn, words: a.opts.Renames}, name: name}
-	w.cut = func() { _ = w.tap.Close() }
+	w := &wire{tap: &tap{Conn: conn, words: a.opts.Renames}, name: name}
+	o := a.clientOptions(node)
+	var taken atomic.Bool
+	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
+		if taken.Swap(true) {
+			return nil, errLost
+		}
+		return w.tap, nil
+	}
+	o.OnConnect = w.onConnect
+	w.client = redis.NewClient(o)
 	return w, nil
+}
+
+// onConnect runs when go-redis has logged in. The name is not given by
+// Options.ClientName: where a server refuses that, go-redis refuses the server,
+// and a node without a mark is better than no node.
+func (w *wire) onConnect(ctx context.Context, c *redis.Conn) error {
+	if w.name != "" {
+		if err := c.ClientSetName(ctx, w.name).Err(); err != nil && !isReply(err) {
+			return err
+		}
+	}
+	w.up.Store(true)
+	return nil
 }
 
 func secure(ctx context.Context, conn net.Conn, config *tls.Config, node warden.NodeID) (net.Conn, error) {
@@ -123,6 +163,39 @@ func secure(ctx context.Context, conn net.Conn, config *tls.Config, node warden.
 	return t, nil
 }
 
+// clientOptions switches everything off that go-redis does by itself: retries,
+// pools, idle checks, introductions, protocol upgrades.
+func (a *Adapter) clientOptions(node warden.NodeID) *redis.Options {
+	size := bufferSize
+	if len(a.opts.Renames) > 0 {
+		// Commands are written whole, so that their first words can be told.
+		size = 2*warden.MaxHello + bufferSize
+	}
+	return &redis.Options{
+		Addr:     string(node),
+		Protocol: 2,
+		Username: a.opts.User,
+		Password: a.opts.Password,
+
+		MaxRetries:            -1,
+		DialerRetries:         1,
+		DialTimeout:           a.opts.DialTimeout,
+		ReadTimeout:           -1, // none: every context has a deadline,
+		WriteTimeout:          -1, // and it alone counts
+		ContextTimeoutEnabled: true,
+
+		PoolSize:         1,
+		MaxActiveConns:   1,
+		PipelinePoolSize: -1,
+		ConnMaxIdleTime:  -1,
+		ReadBufferSize:   bufferSize,
+		WriteBufferSize:  size,
+		DisableIdentity:  true,
+
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
 // ask sends the commands in one write and reads every reply. The error is one
 // of transport: what the server answered is in the replies. When ctx ends
 // first the connection is closed, because replies that come later would be
@@ -134,104 +207,49 @@ func (w *wire) ask(ctx context.Context, commands ...[]any) ([]reply, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, w.cut)
-	replies, err := w.enterAndAsk(commands)
+	stop := context.AfterFunc(ctx, func() { w.tap.Close() })
+	pipe := w.client.Pipeline()
+	asked := make([]*redis.Cmd, len(commands))
+	for i, c := range commands {
+		asked[i] = pipe.Do(ctx, c...)
+	}
+	_, err := pipe.Exec(ctx)
 	if !stop() {
 		return nil, fmt.Errorf("wait for the answer: %w", context.Cause(ctx))
 	}
-	if err != nil {
-		w.cut()
-		return nil, err
-	}
-	w.ready = w.ready || len(replies) > 0
-	return replies, nil
-}
-
-// enterAndAsk logs in where that was not done yet, and asks.
-func (w *wire) enterAndAsk(commands [][]any) ([]reply, error) {
-	if !w.up {
-		if err := w.logIn(); err != nil {
-			return nil, err
+	if !w.up.Load() {
+		// The login failed and nothing was asked. go-redis then leaves the
+		// commands without value and without error.
+		w.tap.Close()
+		if err == nil {
+			err = errLost
 		}
-		w.up = true
-		if w.name != "" {
-			// Where a server refuses the name, a node without a mark is better
-			// than no node.
-			if _, err := w.exchange([]any{"CLIENT", "SETNAME", w.name}); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if len(commands) == 0 {
-		return nil, nil
-	}
-	return w.exchange(commands...)
-}
-
-// logIn shows the password. HELLO comes first, because a server without a
-// password takes any; AUTH is for those that do not know it (before Redis 6).
-func (w *wire) logIn() error {
-	if w.opts.Password == "" {
-		return nil
-	}
-	user := w.opts.User
-	if user == "" {
-		user = "default"
-	}
-	replies, err := w.exchange([]any{"HELLO", "2", "AUTH", user, w.opts.Password})
-	if err != nil || replies[0].err == nil {
-		return err
-	}
-	auth := []any{"AUTH", w.opts.Password}
-	if w.opts.User != "" {
-		auth = []any{"AUTH", w.opts.User, w.opts.Password}
-	}
-	if replies, err = w.exchange(auth); err != nil {
-		return err
-	}
-	return replies[0].err
-}
-
-// exchange writes the commands and reads their replies.
-func (w *wire) exchange(commands ...[]any) ([]reply, error) {
-	r := borrow(w.tap)
-	defer r.giveBack()
-	out := r.room[:0]
-	for _, c := range commands {
-		out = appendCommand(out, w.tap.words, c)
-	}
-	if _, err := w.tap.Write(out); err != nil {
-		// A server that turns us away says why before it closes.
-		if first, failed := r.reply(); failed == nil && w.turnedAway(first) {
-			return nil, first.err
-		}
-		return nil, err
+		return nil, w.explain(err)
 	}
 	replies := make([]reply, len(commands))
-	for i := range replies {
-		var err error
-		if replies[i], err = r.reply(); err != nil {
-			return nil, err
+	for i, c := range asked {
+		val, err := c.Result()
+		if errors.Is(err, redis.Nil) {
+			val, err = nil, nil
 		}
-		if i == 0 && w.turnedAway(replies[0]) {
-			return nil, replies[0].err
+		if err != nil && !isReply(err) {
+			w.tap.Close()
+			return nil, w.explain(err)
 		}
+		replies[i] = reply{val, err}
 	}
-	if r.rest() {
-		// Whoever asks next would take it for an answer.
-		w.cut()
-	}
+	w.ready = true
 	return replies, nil
 }
 
-// turnedAway reports whether the first thing that a server says on a connection
-// is that it does not want it. It hangs up then.
-func (w *wire) turnedAway(first reply) bool {
-	if w.ready || first.err == nil {
-		return false
+// explain prefers what the server said before it hung up over how it hung up.
+func (w *wire) explain(err error) error {
+	if greet := w.tap.greeting(); greet != "" && !w.ready {
+		if h := healthOfReply(greet); h == warden.HealthBusy || h == warden.HealthDenied {
+			return replyError(greet)
+		}
 	}
-	text := first.err.Error()
-	return strings.HasPrefix(text, "DENIED ") || strings.Contains(text, "max number of clients")
+	return err
 }
 
 // ended reports whether the server has already closed the connection, without
@@ -263,9 +281,11 @@ func (w *wire) local() string {
 	return host
 }
 
-// close ends the connection.
+// close ends the connection and the client on it.
 func (w *wire) close() {
-	if w != nil {
-		w.cut()
+	if w == nil {
+		return
 	}
+	w.tap.Close()
+	_ = w.client.Close() // only repeats that the connection is closed
 }

@@ -124,7 +124,7 @@ type node struct {
 	listener    net.Listener // nil: stopped
 	life        int          // how often it was started
 	upstream    int          // the port it follows; 0: a primary
-	lineage     string // replication id, and the one before
+	lineage     string       // replication id, and the one before
 	before      string
 	position    int64
 	last        int64 // the newest client's id
