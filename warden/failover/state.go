@@ -75,6 +75,7 @@ const (
 	retryRejoinMost = warden.Minute
 	catchUpLimit    = 500 * warden.Millisecond // a Redis replica without its primary refuses to be copied from
 	stalledAfter    = 5 * warden.Second
+	downGrace       = 20 * warden.Millisecond // for a look at a node that is down
 	freshLimit      = 2 * warden.Second
 	maxReport       = 80
 	maxPromotions   = 3

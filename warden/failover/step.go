@@ -257,8 +257,9 @@ func (r *run) look() {
 	}
 }
 
-// looking waits for the looks. Nodes that are down anyway are waited for only
-// while nobody else can be promoted.
+// looking waits for the looks. Nodes that are down anyway are waited for only a
+// moment, or while nobody else can be promoted: one that was cut off itself finds
+// nodes down that answer again by now, and may have more than all others.
 func (r *run) looking() {
 	s := r.s
 	if r.now.Sub(s.StageAt) < lookLimit(r.c)+50*warden.Millisecond {
@@ -274,7 +275,7 @@ func (r *run) looking() {
 				late = true
 			}
 		}
-		if late && !some {
+		if late && (!some || r.now.Sub(s.StageAt) < downGrace) {
 			return
 		}
 	}

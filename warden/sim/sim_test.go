@@ -93,9 +93,12 @@ var keptSeeds = []uint64{6597, 6955, 21898, 32107, 32381, 32841}
 // keptQuorumSeeds did so in worlds of PostgreSQL with quorum durability.
 var keptQuorumSeeds = []uint64{128, 275, 301, 500, 3194, 3565, 11321, 11751, 12372}
 
+// keptDrawnSeeds did so in the world that the seed itself draws.
+var keptDrawnSeeds = []uint64{104455, 122547, 123062, 129201, 159957, 201253, 202596, 204752, 245354}
+
 // TestKeptSeeds runs them again.
 func TestKeptSeeds(t *testing.T) {
-	for kind, seeds := range map[Kind][]uint64{KindRedis: keptSeeds, KindQuorum: keptQuorumSeeds} {
+	for kind, seeds := range map[Kind][]uint64{KindDrawn: keptDrawnSeeds, KindRedis: keptSeeds, KindQuorum: keptQuorumSeeds} {
 		for _, seed := range seeds {
 			if r := RunSeed(Options{Seed: seed, Kind: kind}); r.Violation != nil {
 				t.Errorf("kind %d: %s", kind, explainFailure(seed, r.Violation))
