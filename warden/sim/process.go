@@ -46,7 +46,7 @@ type process struct {
 	id     warden.WardenID
 	config group.Config
 	disk   disk
-	// state is the mind; spare is room for the next one.
+	// state is the mind; spare is room for another one.
 	state, spare *group.State
 
 	up     bool
@@ -276,14 +276,19 @@ func (p *process) step(e group.Event) {
 		w.traceEvent(p, e)
 	}
 	w.steps++
-	*p.spare = *p.state
-	effects := stepMind(&p.config, p.spare, e, p.clock())
+	// The old state is kept only where the step may turn out not to have happened.
+	if p.disk.failing {
+		*p.spare = *p.state
+		p.state, p.spare = p.spare, p.state
+	}
+	effects := stepMind(&p.config, p.state, e, p.clock())
 	if w.sabotage.Effects != nil {
 		changed := effects // its address leaves, and would take effects to the heap
 		w.sabotage.Effects(p, e, &changed)
 		effects = changed
 	}
 	if effects.Persist != nil && p.disk.failing {
+		p.state, p.spare = p.spare, p.state
 		p.unwritten(e)
 		return
 	}
@@ -320,6 +325,7 @@ func (p *process) unwriting(e group.Event) bool {
 	if effects.Persist != nil {
 		return false
 	}
+	p.state, p.spare = p.spare, p.state
 	p.performEffects(effects)
 	return true
 }
@@ -347,8 +353,7 @@ func (p *process) dies(at stage) bool {
 	return true
 }
 
-// performEffects does what the step to the spare state wants, in the order of
-// the fields.
+// performEffects does what a step wants, in the order of the fields.
 func (p *process) performEffects(e group.Effects) {
 	w := p.world
 	if e.Persist != nil {
@@ -362,7 +367,6 @@ func (p *process) performEffects(e group.Effects) {
 			return
 		}
 	}
-	p.state, p.spare = p.spare, p.state
 	for i := range e.Send {
 		if i > 0 && p.dies(amidSend) {
 			return
