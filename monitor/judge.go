@@ -210,8 +210,9 @@ func (s *State) judgeReturn(c *Config, p *Node, before *warden.Observation, now 
 		if p.Lost != "" && p.lostHard && s.othersAhead(c, p, o.Position) {
 			return // still behind the replicas it came back to
 		}
-		// As a replica it may have come back with less and been chosen all the same.
-		came := before.Role == warden.RolePrimary && before.RunID != "" && before.RunID != o.RunID
+		// Before it was the agreed primary it may have come back with less and been
+		// chosen all the same.
+		came := p.ServedAt != 0 && before.RunID != "" && before.RunID != o.RunID
 		if came && o.Position < before.Position && s.othersAhead(c, p, o.Position) {
 			lost, hard = "came back with older data than its replicas have", true
 		}

@@ -104,7 +104,8 @@ type Node struct {
 	SeenAt warden.Instant
 	Health warden.Health
 	Detail string
-	// ServedAt is when it was last seen as a primary with the group's data.
+	// ServedAt is when it was last seen as a primary with the group's data, since
+	// it became the agreed primary.
 	ServedAt warden.Instant
 	// RoleSince is since when Seen.Role and Seen.Upstream are what they are.
 	RoleSince warden.Instant

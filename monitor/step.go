@@ -81,6 +81,7 @@ func (s *State) roster(c *Config, now warden.Instant) {
 			n.RoleSince = now
 			n.Lost, n.LostSince, n.lostHard = "", 0, false
 			if c.Primary != s.primary {
+				n.ServedAt = 0
 				n.Down, n.Crash, n.Refusing = false, false, false
 				n.lifeMark = s.witnessed
 			}
