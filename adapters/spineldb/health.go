@@ -16,9 +16,6 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// maxDetail bounds the error texts of servers that we keep, in bytes.
-const maxDetail = 200
-
 // replyError is an error reply that was read outside go-redis.
 type replyError string
 

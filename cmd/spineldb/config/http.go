@@ -28,13 +28,6 @@ type HTTP struct {
 	TLS TLS
 }
 
-// httpKeys are the keys of [http].
-func httpKeys() []string {
-	return []string{
-		"listen", "token", "token_file", "tls_cert_file", "tls_key_file", "tls_key_password", "tls_key_password_file", "tls_client_ca_file",
-	}
-}
-
 // loadHTTP reads the table [http].
 func (l *loader) loadHTTP(top *section) HTTP {
 	var table map[string]any

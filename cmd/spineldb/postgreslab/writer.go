@@ -50,10 +50,9 @@ type Writer struct {
 	stop    context.CancelFunc
 	done    chan struct{}
 
-	mu     sync.Mutex
-	acks   []Ack
-	unsure []int
-	errs   map[string]int
+	mu   sync.Mutex
+	acks []Ack
+	errs map[string]int
 }
 
 // Write starts a writer. It runs until Stop.
@@ -78,13 +77,6 @@ func (w *Writer) Acks() []Ack {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.acks[:len(w.acks):len(w.acks)]
-}
-
-// Unsure are the numbers that were sent and not answered.
-func (w *Writer) Unsure() []int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.unsure[:len(w.unsure):len(w.unsure)]
 }
 
 // Errors counts the errors by kind: a SQLSTATE, or "connection".
@@ -147,16 +139,12 @@ func (w *Writer) write(s *Session, n int) bool {
 	at := time.Now()
 	if err != nil {
 		w.count(err)
+		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case err == nil:
-		w.acks = append(w.acks, Ack{n, sent, at, s.Addr})
-	case State(err) == "" || State(err)[:2] == "57":
-		w.unsure = append(w.unsure, n)
-	}
-	return err == nil
+	w.acks = append(w.acks, Ack{n, sent, at, s.Addr})
+	return true
 }
 
 func (w *Writer) count(err error) {
