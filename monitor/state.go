@@ -66,17 +66,14 @@ func Stride(downAfter warden.Duration) warden.Duration {
 	return min(max(maxStride, downAfter/32), 3*maxStride)
 }
 
-// TiltTrigger is the gap between two steps that puts this Warden in TILT:
-// half of down_after, at least 300 ms, at most Sentinel's 2 s.
-func TiltTrigger(downAfter warden.Duration) warden.Duration {
-	return min(max(downAfter/2, 300*warden.Millisecond), 2*warden.Second)
-}
-
-func (c *Config) tiltTrigger() warden.Duration {
-	if c.TiltTrigger > 0 {
-		return c.TiltTrigger
+// TiltTrigger is the gap between two steps that puts a Warden in TILT: what is
+// set (Config.TiltTrigger), or else half of down_after, at least 300 ms, at most
+// Sentinel's 2 s.
+func TiltTrigger(set, downAfter warden.Duration) warden.Duration {
+	if set > 0 {
+		return set
 	}
-	return TiltTrigger(c.DownAfter)
+	return min(max(downAfter/2, 300*warden.Millisecond), 2*warden.Second)
 }
 
 func (c *Config) tiltPeriod() warden.Duration {

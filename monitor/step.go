@@ -112,7 +112,7 @@ func (s *State) passTime(c *Config, now warden.Instant, f *Effects) {
 	gap := now.Sub(s.lastStep)
 	before := s.lastStep
 	s.lastStep = now
-	if gap < 0 || gap > c.tiltTrigger() { // guard: S6
+	if gap < 0 || gap > TiltTrigger(c.TiltTrigger, c.DownAfter) { // guard: S6
 		if !s.Tilt {
 			f.note("+tilt", "", fmt.Sprintf("tick %s late", gap))
 		}

@@ -17,11 +17,7 @@ import (
 // the silence that the mind counts at most for one pause, so that none is lost,
 // and leaves two thirds of the time after which a late Step means TILT.
 func tickMax(c *group.Config) warden.Duration {
-	tilt := c.TiltTrigger
-	if tilt <= 0 {
-		tilt = monitor.TiltTrigger(c.DownAfter)
-	}
-	return min(monitor.Stride(c.DownAfter)-10*warden.Millisecond, tilt/3)
+	return min(monitor.Stride(c.DownAfter)-10*warden.Millisecond, monitor.TiltTrigger(c.TiltTrigger, c.DownAfter)/3)
 }
 
 // tickGrid is what ticks of all groups come together on, at most so much too
