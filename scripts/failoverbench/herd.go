@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,23 +95,11 @@ func (h *herd) startReal(groups, replicas int) error {
 		h.groups = append(h.groups, p)
 		for k, port := range p.ports {
 			name := fmt.Sprintf("%s-%d", p.name, k)
-			dir := filepath.Join(h.dir, name+".data")
-			if err := os.Mkdir(dir, 0o700); err != nil {
-				return fmt.Errorf("make directory: %w", err)
-			}
-			text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsave \"\"\nrepl-diskless-sync-delay 0\n", port, dir)
-			if k > 0 {
-				text += fmt.Sprintf("replicaof 127.0.0.1 %d\n", p.ports[0])
-			}
-			file := filepath.Join(dir, "redis.conf")
-			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-				return fmt.Errorf("write configuration: %w", err)
-			}
-			c, err := h.b.launch.run(h.dir, name, nil, h.b.serverBinary, file)
+			node, err := h.b.startNode(h.dir, name, port, p.ports[0])
 			if err != nil {
 				return err
 			}
-			h.real = append(h.real, &process{c, address(port), port})
+			h.real = append(h.real, node)
 		}
 	}
 	return nil
@@ -345,16 +332,6 @@ func primaryPorts(groups []pack) []int {
 		ports = append(ports, p.ports[0])
 	}
 	return ports
-}
-
-// portOf is the port of an address, 0 if it has none.
-func portOf(addr string) int {
-	_, text, err := net.SplitHostPort(addr)
-	if err != nil {
-		return 0
-	}
-	port, _ := strconv.Atoi(text) // 0 is no port
-	return port
 }
 
 // has reports whether a node on a port belongs to the group.

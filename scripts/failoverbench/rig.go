@@ -153,27 +153,36 @@ func (r *rig) until(ctx context.Context, ready func() error) error {
 
 func (r *rig) startNodes(ports []int) error {
 	for i, port := range ports {
-		name := "node" + strconv.Itoa(i)
-		dir := filepath.Join(r.dir, name+".data")
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return fmt.Errorf("make directory: %w", err)
-		}
-		text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsave \"\"\nrepl-diskless-sync-delay 0\n", port, dir)
-		if i > 0 {
-			text += fmt.Sprintf("replicaof 127.0.0.1 %d\n", ports[0])
-		}
-		// A file, because both systems have the nodes rewrite it.
-		file := filepath.Join(dir, "redis.conf")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			return fmt.Errorf("write configuration: %w", err)
-		}
-		c, err := r.b.launch.run(r.dir, name, nil, r.b.serverBinary, file)
+		node, err := r.b.startNode(r.dir, "node"+strconv.Itoa(i), port, ports[0])
 		if err != nil {
 			return err
 		}
-		r.nodes = append(r.nodes, &process{c, address(port), port})
+		r.nodes = append(r.nodes, node)
 	}
 	return nil
+}
+
+// startNode starts a redis-server with an empty directory. It follows the node
+// on primaryPort, unless that is itself.
+func (b *bench) startNode(dir, name string, port, primaryPort int) (*process, error) {
+	data := filepath.Join(dir, name+".data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory: %w", err)
+	}
+	text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsave \"\"\nrepl-diskless-sync-delay 0\n", port, data)
+	if port != primaryPort {
+		text += fmt.Sprintf("replicaof 127.0.0.1 %d\n", primaryPort)
+	}
+	// A file, because both systems have the nodes rewrite it.
+	file := filepath.Join(data, "redis.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	c, err := b.launch.run(dir, name, nil, b.serverBinary, file)
+	if err != nil {
+		return nil, err
+	}
+	return &process{c, address(port), port}, nil
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
