@@ -12,6 +12,7 @@ import (
 
 	"github.com/spineldb/warden/cmd/spineldb/certificate"
 	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/discovery/metrics"
 	"github.com/spineldb/warden/discovery/rest"
 	"github.com/spineldb/warden/warden"
@@ -40,7 +41,7 @@ func (d *daemon) serveHTTP(ctx context.Context, c config.HTTP) error {
 	}
 	web, err := rest.New(rest.Options{
 		Directory: shown{directory{d.shell, d}}, Log: d.kept, Process: string(d.store.Identity()[:8]) + "r" + strconv.FormatUint(uint64(d.store.Run()), 10),
-		Token: string(c.Token), Extra: d.pages(), Logger: d.log,
+		Token: string(c.Token), Extra: d.pages(), Nearest: wording.Nearest, Logger: d.log,
 	})
 	if err == nil {
 		err = web.Serve(l, secure)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -90,6 +91,24 @@ func TestServeHTTPByTLS(t *testing.T) {
 	d.renewCertificates()
 	if err := ask(next.pool, operator.pair); err != nil {
 		t.Errorf("after the certificate was renewed: %v", err)
+	}
+}
+
+// Goal: a wrong word in a request is answered with the guess of the command line.
+func TestHTTPGuesses(t *testing.T) {
+	d, c := startTestDaemon(t, nil), webConfig(t)
+	if err := d.serveHTTP(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{}}
+	t.Cleanup(client.CloseIdleConnections)
+	a, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/primray", c.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	if text, err := io.ReadAll(a.Body); err != nil || !strings.Contains(string(text), `did you mean \"primary\"?`) {
+		t.Errorf("%s, %v", text, err)
 	}
 }
 

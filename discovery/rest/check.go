@@ -32,7 +32,7 @@ type Check struct {
 // check answers for one node. /health and /readiness without one are about this
 // Warden, or about its knowledge of a group.
 func (s *Server) check(q *request) *answer {
-	given, err := parameters(q.URL.RawQuery, "group", "node", "lag", "tag_")
+	given, err := q.parameters("group", "node", "lag", "tag_")
 	if err != nil {
 		return refuse(http.StatusBadRequest, "usage", err.Error())
 	}
@@ -54,7 +54,7 @@ func (s *Server) check(q *request) *answer {
 		}
 	}
 	what := asked{scene: at.scene, node: at.node}
-	if err := what.readConditions(given); err != nil {
+	if err := what.readConditions(q, given); err != nil {
 		return refuse(http.StatusBadRequest, "usage", err.Error())
 	}
 	made := what.answer(q.name)
@@ -101,7 +101,7 @@ type OwnHealth struct {
 
 // liveness answers as long as this process does.
 func (s *Server) liveness(q *request) *answer {
-	if _, err := parameters(q.URL.RawQuery); err != nil {
+	if _, err := q.parameters(); err != nil {
 		return refuse(http.StatusBadRequest, "usage", err.Error())
 	}
 	return render(http.StatusOK, OwnHealth{Check: q.name, OK: true, Groups: len(s.dir.Groups())})

@@ -63,7 +63,7 @@ func (s *Server) Notify() { s.bell.ring() }
 
 // streamEvents answers GET /events.
 func (s *Server) streamEvents(q *request) *answer {
-	given, err := parameters(q.URL.RawQuery, "group", "since")
+	given, err := q.parameters("group", "since")
 	if err != nil {
 		return refuse(http.StatusBadRequest, "usage", err.Error())
 	}

@@ -129,6 +129,16 @@ func calm() warden.GroupView {
 	}
 }
 
+// guess stands for the guess that the command line makes as well: the wrong
+// words of these tests.
+func guess(word string, known []string) string {
+	meant := map[string]string{"too": "to", "To": "to", "failover_pause": "failover_paused", "primry": "primary", "nod": "node", "nosink": "nosync"}[word]
+	if slices.Contains(known, meant) {
+		return meant
+	}
+	return ""
+}
+
 // site is a server under test.
 type site struct {
 	t   *testing.T
@@ -142,7 +152,7 @@ type site struct {
 func open(t *testing.T, change ...func(*Options)) *site {
 	t.Helper()
 	s := &site{t: t, dir: &fakeDirectory{now: warden.Instant(3600 * warden.Second), views: []warden.GroupView{calm()}}}
-	o := Options{Directory: s.dir, Token: token, Log: func(int64, int) ([]Event, int64, int64) { return nil, 0, 0 }}
+	o := Options{Directory: s.dir, Token: token, Nearest: guess, Log: func(int64, int) ([]Event, int64, int64) { return nil, 0, 0 }}
 	for _, f := range change {
 		f(&o)
 	}

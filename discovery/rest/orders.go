@@ -56,7 +56,7 @@ func (q *request) body(out any, known ...string) *answer {
 	}
 	for name := range fields {
 		if !slices.Contains(known, name) {
-			return refuse(http.StatusBadRequest, "usage", unknown("field", name, known).Error())
+			return refuse(http.StatusBadRequest, "usage", q.unknown("field", name, known).Error())
 		}
 	}
 	if err := json.Unmarshal(text, out); err != nil {
@@ -112,7 +112,7 @@ func (s *Server) simpleOrder(q *request, wish warden.Wish) *answer {
 
 // order gives an order to the group that the body, the path or the query names.
 func (s *Server) order(q *request, group string, cmd warden.Command) *answer {
-	given, err := parameters(q.URL.RawQuery, "group")
+	given, err := q.parameters("group")
 	if err != nil {
 		return refuse(http.StatusBadRequest, "usage", err.Error())
 	}

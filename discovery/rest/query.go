@@ -39,13 +39,13 @@ func conditions(a *asked) string {
 	return ""
 }
 
-// parameters reads a query, in which each name may stand once. allowed are the
-// names there may be; tags are allowed where "tag_" is.
-func parameters(raw string, allowed ...string) (map[string]string, error) {
-	if raw == "" {
+// parameters reads the query of a request, in which each name may stand once.
+// allowed are the names there may be; tags are allowed where "tag_" is.
+func (q *request) parameters(allowed ...string) (map[string]string, error) {
+	if q.URL.RawQuery == "" {
 		return nil, nil
 	}
-	values, err := url.ParseQuery(raw)
+	values, err := url.ParseQuery(q.URL.RawQuery)
 	if err != nil {
 		return nil, fmt.Errorf("the query cannot be read: write name=value, joined by &")
 	}
@@ -54,7 +54,7 @@ func parameters(raw string, allowed ...string) (map[string]string, error) {
 		isTag := strings.HasPrefix(name, "tag_") && slices.Contains(allowed, "tag_")
 		switch {
 		case !isTag && !slices.Contains(allowed, name):
-			return nil, unknown("parameter", name, allowed)
+			return nil, q.unknown("parameter", name, allowed)
 		case len(all) > 1:
 			return nil, fmt.Errorf("parameter %s is given twice: keep one of the two", clip(name))
 		}
@@ -64,7 +64,7 @@ func parameters(raw string, allowed ...string) (map[string]string, error) {
 }
 
 // readConditions puts what a query demands of a node into a question.
-func (a *asked) readConditions(given map[string]string) (err error) {
+func (a *asked) readConditions(q *request, given map[string]string) (err error) {
 	a.lag = -1
 	if text, ok := given["lag"]; ok {
 		if a.lag, err = parseBytes(text); err != nil {
@@ -77,7 +77,7 @@ func (a *asked) readConditions(given map[string]string) (err error) {
 			continue
 		}
 		if !slices.Contains(tagNames(), name) {
-			return unknown("tag", name, tagNames())
+			return q.unknown("tag", name, tagNames())
 		}
 		if name == "replicatefrom" && value != "" {
 			node, err := warden.ParseNode(value)
@@ -120,8 +120,8 @@ func parseBytes(text string) (int64, error) {
 }
 
 // unknown says what was probably meant.
-func unknown(kind, name string, known []string) error {
-	if near := nearest(name, known); near != "" {
+func (q *request) unknown(kind, name string, known []string) error {
+	if near := q.nearest(name, known); near != "" {
 		return fmt.Errorf("unknown %s %q: did you mean %q?", kind, clip(name), near)
 	}
 	return fmt.Errorf("unknown %s %q: there are %s", kind, clip(name), strings.Join(known, ", "))
@@ -134,40 +134,4 @@ func clip(s string) string {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
-}
-
-// nearest is the known word that a wrong one was probably meant to be, "" when
-// none is near.
-func nearest(word string, known []string) string {
-	word = strings.ToLower(word)
-	if len(word) > 32 {
-		return ""
-	}
-	best, least := "", max(len(word)/3, 1)+1
-	for _, k := range known {
-		if d := distance(word, k); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters have to be added, removed or changed.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -63,6 +63,8 @@ type request struct {
 	// where it does not.
 	name        string
 	group, node string
+	// nearest is that of Options.
+	nearest func(word string, known []string) string
 }
 
 // serve answers one request.
@@ -78,14 +80,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) route(w http.ResponseWriter, r *http.Request) *answer {
-	q := &request{Request: r, w: w}
+	q := &request{Request: r, w: w, nearest: s.options.Nearest}
 	if why := q.readPath(); why != "" {
 		return refuse(http.StatusNotFound, "unknown-path", why)
 	}
 	at, ok := routes[q.name]
 	switch {
 	case !ok:
-		return refuse(http.StatusNotFound, "unknown-path", unknown("path", q.name, pathNames()).Error()+": GET /openapi.json tells what there is")
+		return refuse(http.StatusNotFound, "unknown-path", q.unknown("path", q.name, pathNames()).Error()+": GET /openapi.json tells what there is")
 	case q.group != "" && at.scope < ofGroup, q.node != "" && at.scope < ofNode:
 		return refuse(http.StatusNotFound, "unknown-path", "/"+q.name+" is not about that: ask for it at the top")
 	case !slices.Contains(at.methods, r.Method):

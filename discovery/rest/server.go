@@ -35,6 +35,9 @@ type Options struct {
 	Token string
 	// Extra are further things to GET, by path.
 	Extra map[string]http.Handler
+	// Nearest is the known word that an unknown one was probably meant to be, ""
+	// when none is near. Default: no guess.
+	Nearest func(word string, known []string) string
 	// Logger gets one line per order. Default: none.
 	Logger *slog.Logger
 	// MaxConnections are served at once. Default 1,000.
@@ -56,6 +59,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Process = cmp.Or(o.Process, "0")
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.Nearest == nil {
+		o.Nearest = func(string, []string) string { return "" }
+	}
 	o.MaxConnections = cmp.Or(o.MaxConnections, 1000)
 	o.MaxStreams = cmp.Or(o.MaxStreams, 100)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Second)

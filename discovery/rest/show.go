@@ -31,7 +31,7 @@ type NodeState struct {
 
 // listGroups answers GET /groups.
 func (s *Server) listGroups(q *request) *answer {
-	if _, err := parameters(q.URL.RawQuery); err != nil {
+	if _, err := q.parameters(); err != nil {
 		return refuse(http.StatusBadRequest, "usage", err.Error())
 	}
 	all := []GroupBrief{}
@@ -47,7 +47,7 @@ func (s *Server) listGroups(q *request) *answer {
 
 // showGroup answers GET /cluster.
 func (s *Server) showGroup(q *request) *answer {
-	given, err := parameters(q.URL.RawQuery, "group")
+	given, err := q.parameters("group")
 	if err != nil {
 		return refuse(http.StatusBadRequest, "usage", err.Error())
 	}
@@ -60,7 +60,7 @@ func (s *Server) showGroup(q *request) *answer {
 
 // showNode answers GET /node.
 func (s *Server) showNode(q *request) *answer {
-	given, err := parameters(q.URL.RawQuery, "group", "node")
+	given, err := q.parameters("group", "node")
 	if err != nil {
 		return refuse(http.StatusBadRequest, "usage", err.Error())
 	}
@@ -78,7 +78,7 @@ func (s *Server) showNode(q *request) *answer {
 var Document []byte
 
 func (s *Server) describe(q *request) *answer {
-	if _, err := parameters(q.URL.RawQuery); err != nil {
+	if _, err := q.parameters(); err != nil {
 		return refuse(http.StatusBadRequest, "usage", err.Error())
 	}
 	return &answer{status: http.StatusOK, body: Document}
