@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -29,19 +28,13 @@ func (p *program) drillCommand() *cli.Command {
 
 // drill is the action of `drill [GROUP]`.
 func (p *program) drill(c *cli.Context) error {
-	named, t, err := groupAndTarget(c)
-	if err != nil {
-		return err
-	}
-	r, s, group, err := t.reach(c.Context, named)
+	r, err := talkOf(c)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	ctx, cancel := context.WithTimeout(c.Context, t.Timeout)
-	defer cancel()
 	var a warden.Answer
-	if err := r.AskJSON(ctx, &a, "WARDEN", "DRILL", group); err != nil {
+	if err := r.AskJSON(c.Context, &a, "WARDEN", "DRILL", r.group); err != nil {
 		if remote.IsReply(err) {
 			return exit.With(exit.Refused, "ask %s: %s", r.Addr, remote.Why(err))
 		}
@@ -50,14 +43,14 @@ func (p *program) drill(c *cli.Context) error {
 	if a.Drill == nil {
 		return exit.With(exit.Refused, "%s gave no drill: %s", r.Addr, wording.Shown(a.Text))
 	}
-	if t.json {
+	if r.json {
 		err = p.printJSON(struct {
 			Server string          `json:"server"`
 			Warden warden.WardenID `json:"warden"`
 			*warden.Drill
-		}{r.Addr, s.Self.ID, a.Drill})
+		}{r.Addr, r.status.Self.ID, a.Drill})
 	} else {
-		_, err = fmt.Fprint(p.out, p.renderDrill(a.Drill, s.Self.ID))
+		_, err = fmt.Fprint(p.out, p.renderDrill(a.Drill, r.status.Self.ID))
 	}
 	if err == nil && !a.Drill.Possible {
 		err = exit.Silently(exit.Refused)

@@ -49,20 +49,16 @@ func (p *program) dsnCommand() *cli.Command {
 
 // dsn is the action of `dsn [GROUP]`.
 func (p *program) dsn(c *cli.Context) error {
-	named, t, err := groupAndTarget(c)
-	if err != nil {
-		return err
-	}
 	port, err := serverAddress("127.0.0.1:" + c.String("http-port"))
 	if err != nil {
 		return exit.WrongUsage("--http-port: %v", err)
 	}
-	r, s, group, err := t.reach(c.Context, named)
+	r, err := talkOf(c)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	e, err := endpointsOf(s, group, r.Addr)
+	e, err := endpointsOf(r.status, r.group, r.Addr)
 	if err != nil {
 		return err
 	}
@@ -74,10 +70,10 @@ func (p *program) dsn(c *cli.Context) error {
 	if proxy := haproxyOf(e, warden.NodeID(port).Port()); proxy != "" {
 		e.Strings = append(e.Strings, connectionString{"HAProxy, beside a Warden with [http]", proxy})
 	}
-	if t.TLS != nil && e.Kind == "redis" {
+	if r.TLS != nil && e.Kind == "redis" {
 		e.Strings = append(e.Strings, connectionString{"the Wardens were asked by TLS", "give the library its options of TLS for the Sentinels, too"})
 	}
-	if t.json {
+	if r.json {
 		return p.printJSON(e)
 	}
 	_, err = fmt.Fprint(p.out, p.renderStrings(e))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -184,31 +183,29 @@ func (p *program) order(c *cli.Context, group string, tail func(group string, s 
 	if err != nil {
 		return err
 	}
-	r, s, group, err := t.reach(c.Context, group)
+	r, err := t.reach(c.Context, group)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	rest, err := tail(group, s)
+	rest, err := tail(r.group, r.status)
 	if err != nil {
 		return err
 	}
 	// Unless the operator is in a hurry, wait until the Warden itself gives up.
 	if !c.IsSet("timeout") {
-		t.Timeout = max(t.Timeout, patience(s, group))
+		r.Timeout = max(r.Timeout, patience(r.status, r.group))
 	}
-	ctx, cancel := context.WithTimeout(c.Context, t.Timeout)
-	defer cancel()
-	text, err := r.Ask(ctx, append([]any{"WARDEN", word, group}, rest...)...)
+	text, err := r.Ask(c.Context, append([]any{"WARDEN", word, r.group}, rest...)...)
 	answer := readAnswer(text, err)
-	if t.json {
+	if r.json {
 		err = p.printJSON(struct {
 			Server string `json:"server"`
 			Group  string `json:"group"`
 			warden.Answer
-		}{r.Addr, group, answer})
+		}{r.Addr, r.group, answer})
 	} else {
-		err = p.tellAnswer(r.Addr, word, group, answer)
+		err = p.tellAnswer(r.Addr, word, r.group, answer)
 	}
 	if err != nil {
 		return err
@@ -275,18 +272,12 @@ func verdictError(v warden.Verdict) error {
 // ckquorum asks, as Redis Sentinel's command does, whether enough Wardens are
 // there to agree on a failover.
 func (p *program) ckquorum(c *cli.Context) error {
-	named, t, err := groupAndTarget(c)
-	if err != nil {
-		return err
-	}
-	r, _, group, err := t.reach(c.Context, named)
+	r, err := talkOf(c)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	ctx, cancel := context.WithTimeout(c.Context, t.Timeout)
-	defer cancel()
-	text, err := r.Ask(ctx, "SENTINEL", "CKQUORUM", group)
+	text, err := r.Ask(c.Context, "SENTINEL", "CKQUORUM", r.group)
 	if err != nil && !remote.IsReply(err) {
 		return exit.With(exit.Unreachable, "ask %s: %s", r.Addr, remote.Why(err))
 	}
@@ -294,10 +285,10 @@ func (p *program) ckquorum(c *cli.Context) error {
 	if !ok {
 		text = err.Error()
 	}
-	if t.json {
-		err = p.printJSON(map[string]any{"server": r.Addr, "group": group, "ok": ok, "text": text})
+	if r.json {
+		err = p.printJSON(map[string]any{"server": r.Addr, "group": r.group, "ok": ok, "text": text})
 	} else {
-		_, err = fmt.Fprintf(p.out, "%s: %s [%s]\n", group, wording.Shown(text), r.Addr)
+		_, err = fmt.Fprintf(p.out, "%s: %s [%s]\n", r.group, wording.Shown(text), r.Addr)
 	}
 	if err == nil && !ok {
 		err = exit.Silently(exit.Refused)

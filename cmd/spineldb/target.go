@@ -83,15 +83,49 @@ func groupAndTarget(c *cli.Context) (string, target, error) {
 	return group, t, err
 }
 
+// talk is a conversation with one Warden about one group. Close it.
+type talk struct {
+	*remote.Conn
+	// target is who was asked; its Timeout bounds each question.
+	target
+	status remote.Status
+	group  string
+}
+
+// talkOf begins the conversation that the arguments and flags of a command on
+// one group ask for.
+func talkOf(c *cli.Context) (*talk, error) {
+	named, t, err := groupAndTarget(c)
+	if err != nil {
+		return nil, err
+	}
+	return t.reach(c.Context, named)
+}
+
 // reach connects to one Warden, and finds with its help the group that is
-// meant by named. Close the connection.
-func (t target) reach(ctx context.Context, named string) (r *remote.Conn, s remote.Status, group string, err error) {
-	if r, err = t.First(ctx, &s, "WARDEN", "STATUS"); err != nil {
-		return nil, s, "", err
+// meant by named.
+func (t target) reach(ctx context.Context, named string) (_ *talk, err error) {
+	with := &talk{target: t}
+	if with.Conn, err = t.First(ctx, &with.status, "WARDEN", "STATUS"); err != nil {
+		return nil, err
 	}
-	if group, err = chooseGroup(s, named); err != nil {
-		r.Close()
-		return nil, s, "", err
+	if with.group, err = chooseGroup(with.status, named); err != nil {
+		with.Close()
+		return nil, err
 	}
-	return r, s, group, nil
+	return with, nil
+}
+
+// Ask is that of the connection, within the time limit.
+func (w *talk) Ask(ctx context.Context, args ...any) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+	defer cancel()
+	return w.Conn.Ask(ctx, args...)
+}
+
+// AskJSON is that of the connection, within the time limit.
+func (w *talk) AskJSON(ctx context.Context, out any, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+	defer cancel()
+	return w.Conn.AskJSON(ctx, out, args...)
 }
