@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/spineldb/warden/cmd/spineldb/duration"
 )
 
 // The systems.
@@ -121,16 +123,7 @@ func (r *rig) setUp(ctx context.Context) (err error) {
 }
 
 // pause waits, unless ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func pause(ctx context.Context, d time.Duration) error { return duration.Pause(ctx, d) }
 
 // until repeats a question until it is answered without an error, and gives up
 // when a process has ended.

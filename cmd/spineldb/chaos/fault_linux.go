@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/cmd/spineldb/chaos/network"
+	"github.com/spineldb/warden/cmd/spineldb/duration"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -44,7 +45,7 @@ func (r *round) storm(ctx context.Context) []report {
 	for i, f := range p {
 		out[i].fault = f
 		all.Go(func() {
-			if wait(ctx, f.At) == nil {
+			if duration.Pause(ctx, f.At) == nil {
 				r.play(ctx, &out[i])
 			}
 		})
@@ -117,7 +118,7 @@ func (r *round) playNetwork(ctx context.Context, x *report) {
 	}
 	end := r.record.touch(here...)
 	active := r.network.Inject(f)
-	_ = wait(ctx, x.For) // it is lifted in any case
+	_ = duration.Pause(ctx, x.For) // it is lifted in any case
 	tally := active.Lift()
 	end()
 	counted := map[kind]int64{kindCut: tally.Dropped, kindLoss: tally.Dropped, kindDelay: tally.Delayed, kindReorder: tally.Overtook, kindDuplicate: tally.Doubled}[x.Kind]
@@ -171,7 +172,7 @@ func (r *round) playProcess(ctx context.Context, x *report) {
 	defer r.record.touch(who...)()
 	if x.Kind == kindStop {
 		if x.evidence, x.problem = p.Pause(), "it did not stop"; x.done() {
-			_ = wait(ctx, x.For) // it goes on in any case
+			_ = duration.Pause(ctx, x.For) // it goes on in any case
 		}
 		p.Resume()
 		return
@@ -188,7 +189,7 @@ func (r *round) playProcess(ctx context.Context, x *report) {
 			x.evidence += ", " + took
 		}
 	}
-	if wait(ctx, x.For) == nil && !p.Running() {
+	if duration.Pause(ctx, x.For) == nil && !p.Running() {
 		if x.Kind == kindWipe {
 			r.awaitReplaced(ctx, who[0])
 		}
@@ -275,12 +276,12 @@ func (r *round) crashes(ctx context.Context, name string, f fault) (died bool) {
 	ctx, cancel := context.WithTimeout(ctx, f.For)
 	defer cancel()
 	for pid := w.pid(); w.pid() == pid; {
-		if wait(ctx, 20*time.Millisecond) != nil {
+		if duration.Pause(ctx, 20*time.Millisecond) != nil {
 			break
 		}
 	}
 	if died = w.exitCode() == crashCode; died {
-		_ = wait(ctx, time.Second) // it starts again in any case
+		_ = duration.Pause(ctx, time.Second) // it starts again in any case
 	}
 	if p, release = r.program(name); p != nil {
 		restart(conditions{})
@@ -304,7 +305,7 @@ func (r *round) fullDisk(ctx context.Context, w *ward, long time.Duration) (stri
 	if err := w.fill(); err != nil {
 		return "", err
 	}
-	_ = wait(ctx, long+2*time.Second) // room is made in any case
+	_ = duration.Pause(ctx, long+2*time.Second) // room is made in any case
 	err := w.unfill()
 	if n := w.since(mark, "no space left on device"); n > 0 {
 		return fmt.Sprintf("said %d times that no space is left", n), err
@@ -319,7 +320,7 @@ func slowSync(ctx context.Context, w *ward, delay, long time.Duration) (string, 
 	if err := w.Start(); err != nil {
 		return "", err
 	}
-	_ = wait(ctx, long+2*time.Second) // it ends in any case
+	_ = duration.Pause(ctx, long+2*time.Second) // it ends in any case
 	w.Kill()
 	w.conditions(conditions{})
 	err := w.Start()
@@ -368,7 +369,7 @@ func (r *round) playJoin(ctx context.Context, x *report) {
 		x.problem = err.Error()
 		return
 	}
-	_ = wait(ctx, x.For) // it ends in any case
+	_ = duration.Pause(ctx, x.For) // it ends in any case
 	all := r.everyWarden()
 	spare := all[len(all)-1]
 	v, err := spare.view(ctx)
@@ -406,7 +407,7 @@ func (r *round) playOrder(ctx context.Context, x *report) {
 	if x.Kind != kindPause || !x.done() {
 		return
 	}
-	_ = wait(ctx, x.For) // it is taken back in any case, at last by tidy
+	_ = duration.Pause(ctx, x.For) // it is taken back in any case, at last by tidy
 	for _, w := range r.living() {
 		if a, err := r.order(ctx, w, "RESUME", groupName); err == nil && a.Verdict == warden.VerdictDone {
 			return

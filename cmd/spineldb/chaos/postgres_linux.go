@@ -22,6 +22,7 @@ import (
 
 	"github.com/spineldb/warden/cmd/spineldb/chaos/history"
 	"github.com/spineldb/warden/cmd/spineldb/chaos/network"
+	"github.com/spineldb/warden/cmd/spineldb/duration"
 	"github.com/spineldb/warden/cmd/spineldb/postgreslab"
 	"github.com/spineldb/warden/warden"
 )
@@ -250,7 +251,7 @@ func (c *postgresClient) run(ctx context.Context, pace time.Duration, something 
 			c.session = nil
 			// What waits for standbys is left behind in the server and keeps its
 			// place there, so the next attempt takes its time.
-			_ = wait(ctx, clientPatience/2) // the end is seen above
+			_ = duration.Pause(ctx, clientPatience/2) // the end is seen above
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/cmd/spineldb/chaos/network"
+	"github.com/spineldb/warden/cmd/spineldb/duration"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -120,7 +121,7 @@ func (r *round) run(ctx context.Context) (o outcome, err error) {
 	o.byHand = r.byHand
 	r.record.settle()
 	// Some more, so that the new order is seen to work.
-	if wait(ctx, time.Second) != nil {
+	if duration.Pause(ctx, time.Second) != nil {
 		return o, ctx.Err()
 	}
 	stop()
@@ -198,18 +199,6 @@ func (r *round) at(addr warden.NodeID) server {
 		return nil
 	}
 	return r.servers[i]
-}
-
-// wait is a pause that ends early with the context.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // open starts everything and waits until it is agreed.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spineldb/warden/cmd/spineldb/duration"
 	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
@@ -166,35 +167,23 @@ func (p *play) until(ctx context.Context, limit time.Duration, otherwise string,
 	return nil
 }
 
-// wait lets a scene be seen.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 func (p *play) acts(ctx context.Context) error {
 	p.model.headline("all is well: a client writes to A, B and C follow")
 	p.model.say(time.Now(), "client", "asks the Wardens for the primary, and writes every 2ms", terminal.Plain)
-	if err := wait(ctx, p.scene(1500*time.Millisecond, 3*time.Second)); err != nil {
+	if err := duration.Pause(ctx, p.scene(1500*time.Millisecond, 3*time.Second)); err != nil {
 		return err
 	}
 	old, err := p.strike(ctx)
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, p.scene(time.Second, 2500*time.Millisecond)); err != nil {
+	if err := duration.Pause(ctx, p.scene(time.Second, 2500*time.Millisecond)); err != nil {
 		return err
 	}
 	if err := p.bringBack(ctx, old); err != nil {
 		return err
 	}
-	if err := wait(ctx, p.scene(500*time.Millisecond, 2*time.Second)); err != nil || !p.options.switchover {
+	if err := duration.Pause(ctx, p.scene(500*time.Millisecond, 2*time.Second)); err != nil || !p.options.switchover {
 		return err
 	}
 	return p.switchOver(ctx)
@@ -290,7 +279,7 @@ func (p *play) switchOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, p.scene(500*time.Millisecond, 2*time.Second)); err != nil {
+	if err := duration.Pause(ctx, p.scene(500*time.Millisecond, 2*time.Second)); err != nil {
 		return err
 	}
 	s := p.model.picture()
@@ -298,7 +287,7 @@ func (p *play) switchOver(ctx context.Context) error {
 	text := fmt.Sprintf("%s took over from %s; the longest wait between two writes was %s", p.planned.to, name, round(s.longest))
 	p.model.headline(text)
 	p.model.say(time.Now(), "", text, terminal.Good)
-	return wait(ctx, p.scene(0, time.Second))
+	return duration.Pause(ctx, p.scene(0, time.Second))
 }
 
 // count stops nothing; it looks every write up.

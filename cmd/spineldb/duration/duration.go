@@ -1,4 +1,4 @@
-// Package duration reads durations as people write them.
+// Package duration reads durations as people write them, and waits them out.
 package duration
 
 import (
