@@ -45,6 +45,7 @@ var rings = []ring{
 	{"warden/failover", 1, "a mind: what is done?"},
 	{"warden/group", 2, "one group's whole mind: joins the three"},
 	{"warden/store", 3, "an edge: the disk"},
+	{"warden/archive", 3, "an edge: the recent past on disk"},
 	{"warden/transcript", 3, "plays conversations with a mind; for tests alone"},
 	{"adapters/*", 3, "an edge: one kind of database each"},
 	{"discovery/*", 3, "an edge: how Wardens and clients find each other"},

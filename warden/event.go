@@ -24,3 +24,15 @@ type Event struct {
 	Node    NodeID    `json:"node,omitempty"`
 	Epoch   Epoch     `json:"epoch,omitempty"`
 }
+
+// EventRecord is one event as a Warden's log of events has it.
+type EventRecord struct {
+	// Seq counts the events of this Warden from 1, through its restarts.
+	Seq    int64     `json:"seq"`
+	UnixMS int64     `json:"unix_ms"` // wall clock
+	Event  string    `json:"event"`
+	Level  Level     `json:"level"`
+	Group  GroupName `json:"group,omitempty"`
+	// Payload is the text that subscribers get.
+	Payload string `json:"payload"`
+}

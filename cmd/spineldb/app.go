@@ -86,6 +86,7 @@ func (p *program) commands() []*cli.Command {
 		&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, EnvVars: []string{"WARDEN_WATCH"}, Usage: "show it again every second"})
 	events := append(p.connectionFlags(5*time.Second),
 		&cli.IntFlag{Name: "last", Aliases: []string{"n"}, Value: 20, EnvVars: []string{"WARDEN_LAST"}, Usage: "begin with the last `N` events of each Warden"},
+		&cli.DurationFlag{Name: "since", EnvVars: []string{"WARDEN_SINCE"}, DefaultText: "none", Usage: "begin with the events of that long ago, as in 2h30m, and not with the last N"},
 		&cli.BoolFlag{Name: "once", EnvVars: []string{"WARDEN_ONCE"}, Usage: "show the last events and stop"})
 	change := append(p.connectionFlags(5*time.Minute),
 		&cli.StringFlag{Name: "to", EnvVars: []string{"WARDEN_TO"}, Usage: "promote the replica at `HOST:PORT` (default: the best one)"},

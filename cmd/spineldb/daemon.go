@@ -30,6 +30,7 @@ import (
 	"github.com/spineldb/warden/discovery/rest"
 	"github.com/spineldb/warden/discovery/script"
 	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/archive"
 	"github.com/spineldb/warden/warden/shell"
 	"github.com/spineldb/warden/warden/store"
 )
@@ -105,6 +106,7 @@ type daemon struct {
 	began  time.Time
 	loads  uint64 // how often the groups were made from a configuration
 	store  *store.Store
+	events *archive.Events
 	gossip *gossip.Gossip
 	server *resp.Server
 	// rest holds nil where there is no HTTP, webCertificates is nil where it is in
@@ -169,6 +171,7 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 	if err = d.openStore(c.DataDir, o.noted); err != nil {
 		return d, err
 	}
+	d.openArchive(c.DataDir, c.Past)
 	d.startScripts()
 	d.makeSteward(o)
 	d.names = newNames(func() bool { return d.steward.now.Load().AnnounceNames })
@@ -352,6 +355,7 @@ func (d *daemon) openServer(ctx context.Context, o opening) (err error) {
 	c := o.setup.Config
 	d.server, err = resp.New(resp.Options{
 		Access: d.users, Directory: shown{directory{d.shell, d}}, Steward: d.steward, Neighbours: d.neighbours, Renames: o.renames,
+		History: c.Past.Events, Past: d.events.Past(), Keep: d.events.Keep,
 		Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients, IdleTimeout: o.doors.idle,
 	})
 	if err != nil {
@@ -452,6 +456,8 @@ func needRestart(have, want config.Config) (keys []string) {
 	add("acl_file", have.ACLFile == want.ACLFile)
 	add("tls", have.TLS == want.TLS)
 	add("http", have.HTTP == want.HTTP)
+	add("events_kept", have.Past.Events == want.Past.Events)
+	add("events_kept_bytes", have.Past.EventBytes == want.Past.EventBytes)
 	add("maxclients", have.MaxClients == want.MaxClients)
 	add("log_level", have.LogLevel == want.LogLevel)
 	return keys

@@ -40,7 +40,7 @@ func (d *daemon) serveHTTP(ctx context.Context, c config.HTTP) error {
 		return fmt.Errorf("open HTTP port %s (key listen under [http]): %w (is another process using the port?)", addr, err)
 	}
 	web, err := rest.New(rest.Options{
-		Directory: shown{directory{d.shell, d}}, Log: d.kept, Process: string(d.store.Identity()[:8]) + "r" + strconv.FormatUint(uint64(d.store.Run()), 10),
+		Directory: shown{directory{d.shell, d}}, Log: d.kept, Process: d.processName(), Resume: d.resumeEvents,
 		Token: string(c.Token), Extra: d.pages(), Nearest: wording.Nearest, Logger: d.log,
 	})
 	if err == nil {
@@ -93,16 +93,6 @@ func (d *daemon) pages() map[string]http.Handler {
 		return nil // and not a page that is nil
 	}
 	return map[string]http.Handler{"/metrics": d.metrics}
-}
-
-// kept are the events that this process remembers.
-func (d *daemon) kept(since int64, limit int) (events []rest.Event, first, last int64) {
-	log := d.server.Kept(since, limit)
-	events = make([]rest.Event, len(log.Events))
-	for i, e := range log.Events {
-		events[i] = rest.Event(e)
-	}
-	return events, log.First, log.Last
 }
 
 // notifyWeb tells the readers of events by HTTP of a new one.

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/cmd/spineldb/config"
-	"github.com/spineldb/warden/discovery/rest"
+	"github.com/spineldb/warden/warden"
 )
 
 // webConfig is HTTP on a free port of this machine.
@@ -132,11 +132,11 @@ func TestEventsByHTTP(t *testing.T) {
 		if !isData {
 			continue
 		}
-		var e rest.Event
+		var e warden.EventRecord
 		if err := json.Unmarshal([]byte(text), &e); err != nil {
 			t.Fatal(err)
 		}
-		if log := d.server.Kept(e.Seq-1, 1); len(log.Events) != 1 || rest.Event(log.Events[0]) != e {
+		if log := d.server.Kept(e.Seq-1, 1); len(log.Events) != 1 || log.Events[0] != e {
 			t.Errorf("%+v is not the event of that number: %+v", e, log.Events)
 		}
 		if e.Event == "+set" {

@@ -19,7 +19,12 @@ import (
 // that there is no agreement.
 func startTestDaemon(t *testing.T, known remembered, hears ...func(warden.Event)) *daemon {
 	t.Helper()
-	dir, port := t.TempDir(), freeTCP(t)
+	return startTestDaemonIn(t, t.TempDir(), known, hears...)
+}
+
+func startTestDaemonIn(t *testing.T, dir string, known remembered, hears ...func(warden.Event)) *daemon {
+	t.Helper()
+	port := freeTCP(t)
 	c := config.Config{
 		Host: "127.0.0.1", Port: port, AnnouncePort: port, DataDir: dir, MaxClients: 10,
 		Masters: []config.Master{{

@@ -21,6 +21,9 @@ import (
 // one is left alone.
 const rosterInterval = 3 * time.Second
 
+// allKept asks a Warden for all events that it has kept.
+const allKept = 1 << 30
+
 // events is the action of `events [GROUP]`.
 func (p *program) events(c *cli.Context) error {
 	group, t, err := groupAndTarget(c)
@@ -31,6 +34,14 @@ func (p *program) events(c *cli.Context) error {
 	if last < 0 || last > remote.CatchUp {
 		return exit.WrongUsage("--last is %d: write a number from 0 to %d", last, remote.CatchUp)
 	}
+	since := c.Duration("since")
+	if since < 0 || since > 0 && c.IsSet("last") {
+		return exit.WrongUsage("--since is the time before now, as in 2h30m, and goes in the place of --last")
+	}
+	begin := int64(0)
+	if since > 0 {
+		last, begin = allKept, time.Now().Add(-since).UnixMilli()
+	}
 	reports, err := t.Survey(c.Context)
 	if err != nil {
 		return err
@@ -39,7 +50,7 @@ func (p *program) events(c *cli.Context) error {
 		return exit.With(exit.Refused, "there is no group %q: choose one of %s", wording.Shown(group), joinNames(names))
 	}
 	show := func(h remote.Event) error {
-		if group != "" && h.Group != warden.GroupName(group) {
+		if h.UnixMS < begin || group != "" && h.Group != warden.GroupName(group) {
 			return nil
 		}
 		return p.showEvent(t, h)
@@ -157,6 +168,6 @@ func (p *program) showEvent(t target, h remote.Event) error {
 	}
 	paint := map[warden.Level]terminal.Tone{warden.LevelWarning: terminal.Bad, warden.LevelNotice: terminal.Warn, warden.LevelVerbose: terminal.Faint}[h.Level]
 	when := time.UnixMilli(h.UnixMS).Format("2006-01-02 15:04:05.000")
-	_, err := fmt.Fprintf(p.out, "%s  %s  %s  %s\n", when, remote.Report{ID: h.Warden, Server: h.Server}.Name(), p.paint(paint, fmt.Sprintf("%-24s", wording.Shown(h.Name))), wording.Shown(h.Payload))
+	_, err := fmt.Fprintf(p.out, "%s  %s  %s  %s\n", when, remote.Report{ID: h.Warden, Server: h.Server}.Name(), p.paint(paint, fmt.Sprintf("%-24s", wording.Shown(h.Event))), wording.Shown(h.Payload))
 	return err
 }

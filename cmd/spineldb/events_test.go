@@ -11,6 +11,7 @@ import (
 
 	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/cmd/spineldb/remote"
+	"github.com/spineldb/warden/warden"
 )
 
 // page collects output that another goroutine writes.
@@ -31,8 +32,8 @@ func (p *page) String() string {
 	return p.text.String()
 }
 
-func event(seq uint64, ms int64, name string) remote.Event {
-	return remote.Event{Seq: seq, UnixMS: ms, Name: name, Payload: "master mymaster 10.0.0.1 6379", Level: "warning", Group: "mymaster"}
+func event(seq int64, ms int64, name string) remote.Event {
+	return remote.Event{EventRecord: warden.EventRecord{Seq: seq, UnixMS: ms, Event: name, Payload: "master mymaster 10.0.0.1 6379", Level: "warning", Group: "mymaster"}}
 }
 
 // names reduces output to who said what.
@@ -66,11 +67,16 @@ func TestEventsOnce(t *testing.T) {
 	if o = runCommand(t, "events", "--once", "-n", "0", "-s", fakes[idA].addr); o.code != exit.Done || o.out != "" {
 		t.Errorf("none: %+v", o)
 	}
+	fakes[idB].past = append(fakes[idB].past, event(11, time.Now().Add(-time.Minute).UnixMilli(), "+lately"))
+	if got := names(runCommand(t, "events", "--once", "--since", "1h", "-s", fakes[idA].addr).out); got != "b+lately" {
+		t.Errorf("of the last hour: %s", got)
+	}
+	runCommand(t, "events", "--once", "--since", "1h", "--last", "5", "-s", fakes[idA].addr).has(t, exit.Usage, "in the place of --last")
 	runCommand(t, "events", "nope", "--once", "-s", fakes[idA].addr).has(t, exit.Refused, "there is no group")
 
 	lines := strings.Split(strings.TrimSpace(runCommand(t, "events", "--once", "--json", "-s", fakes[idA].addr).out), "\n")
 	var h remote.Event
-	if err := json.Unmarshal([]byte(lines[1]), &h); err != nil || h.Name != "+two" || h.Warden != idB || h.Server != fakes[idB].addr {
+	if err := json.Unmarshal([]byte(lines[1]), &h); err != nil || h.Event != "+two" || h.Warden != idB || h.Server != fakes[idB].addr {
 		t.Errorf("%v: %s", err, lines[1])
 	}
 }

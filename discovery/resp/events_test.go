@@ -112,7 +112,7 @@ func TestEventsChannel(t *testing.T) {
 	s.Publish(event("-sdown", "b"))
 	for seq, want := range []string{"+sdown", "-sdown"} {
 		raw := tail.frame()
-		var r EventRecord
+		var r warden.EventRecord
 		if err := json.Unmarshal([]byte(raw[strings.LastIndex(raw[:len(raw)-2], "\n")+1:]), &r); err != nil {
 			t.Fatalf("%q: %v", raw, err)
 		}
@@ -135,7 +135,7 @@ func TestEventHistory(t *testing.T) {
 	if len(log.Events) != 0 || log.First != 0 || log.Last != 0 {
 		t.Errorf("an empty history: %+v", log)
 	}
-	const n = historySize + 100
+	const n = 4096 + 100
 	for i := range n {
 		s.Publish(event("+e", fmt.Sprint(i+1)))
 	}

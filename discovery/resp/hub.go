@@ -11,11 +11,10 @@ import (
 )
 
 // EventsChannel is the channel on which every event is published as one JSON
-// object, shaped like EventRecord. Patterns do not match it.
+// object, a warden.EventRecord. Patterns do not match it.
 const EventsChannel = "__warden__:events"
 
 const (
-	historySize      = 4096
 	maxPayload       = 1023 // bytes, as in Redis
 	maxSubscriptions = 1024 // of one client
 	maxChannelName   = 1024 // bytes
@@ -30,18 +29,6 @@ const (
 // urgent is the event that clients wait for: it takes along what was gathered.
 const urgent = "+switch-master"
 
-// EventRecord is one event as WARDEN EVENTS and the events channel show it.
-type EventRecord struct {
-	// Seq counts the events of this process from 1.
-	Seq    int64            `json:"seq"`
-	UnixMS int64            `json:"unix_ms"` // wall clock
-	Event  string           `json:"event"`
-	Level  warden.Level     `json:"level"`
-	Group  warden.GroupName `json:"group,omitempty"`
-	// Payload is the text that subscribers get.
-	Payload string `json:"payload"`
-}
-
 // hub knows who is subscribed to what, and the last events. Its lock gives the
 // events one order; nothing under it waits.
 type hub struct {
@@ -53,17 +40,30 @@ type hub struct {
 	gather   *time.Timer          // sends to them; nil: nothing is gathered
 	patience time.Duration        // gatherFor, but in tests
 	seq      int64
-	history  []EventRecord // a ring once it has historySize entries
+	// history begins with event base+1, and is a ring once it has size entries.
+	history []warden.EventRecord
+	size    int
+	base    int64
+	keep    func(warden.EventRecord)
 }
 
-func newHub() *hub {
-	return &hub{
+// newHub begins with what happened in earlier runs.
+func newHub(o Options) *hub {
+	h := &hub{
 		channels: map[string]map[*client]struct{}{},
 		patterns: map[string]map[*client]struct{}{},
 		subs:     map[*client]struct{}{},
 		due:      map[*client]struct{}{},
 		patience: gatherFor,
+		size:     o.History, keep: o.Keep,
 	}
+	past := o.Past[max(0, len(o.Past)-h.size):]
+	h.history = append(make([]warden.EventRecord, 0, len(past)), past...)
+	if len(past) > 0 {
+		h.seq = past[len(past)-1].Seq
+		h.base = past[0].Seq - 1
+	}
+	return h
 }
 
 // Publish delivers an event to its subscribers and keeps it for WARDEN EVENTS.
@@ -75,21 +75,22 @@ func (s *Server) Publish(e warden.Event) {
 	}
 	payload := oneLine.Replace(e.Payload)
 	payload = payload[:min(len(payload), maxPayload)]
-	s.hub.publish(EventRecord{
+	s.hub.publish(warden.EventRecord{
 		UnixMS: time.Now().UnixMilli(), Event: e.Name, Level: e.Level, Group: e.Group, Payload: payload,
 	})
 }
 
-func (h *hub) publish(r EventRecord) {
+func (h *hub) publish(r warden.EventRecord) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.seq++
 	r.Seq = h.seq
-	if len(h.history) < historySize {
+	if len(h.history) < h.size {
 		h.history = append(h.history, r)
 	} else {
-		h.history[(r.Seq-1)%historySize] = r
+		h.history[h.at(r.Seq)] = r
 	}
+	h.keep(r)
 	h.deliver(h.channels[r.Event], "message", r.Event, r.Payload)
 	for pattern, clients := range h.patterns {
 		if matchGlob(pattern, r.Event) {
@@ -277,9 +278,12 @@ func (h *hub) counts() (clients, channels, patterns int) {
 	return len(h.subs), len(h.channels), len(h.patterns)
 }
 
+// at is the place of the event of a number.
+func (h *hub) at(seq int64) int64 { return (seq - 1 - h.base) % int64(h.size) }
+
 // since returns up to limit kept events after seq, oldest first, and the
 // numbers of the oldest and the newest kept (0 when there is none).
-func (h *hub) since(seq int64, limit int) (events []EventRecord, first, last int64) {
+func (h *hub) since(seq int64, limit int) (events []warden.EventRecord, first, last int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.after(seq, limit)
@@ -293,21 +297,21 @@ func (s *Server) Kept(since int64, limit int) EventLog {
 }
 
 // newest is since for the last n events.
-func (h *hub) newest(n int) (events []EventRecord, first, last int64) {
+func (h *hub) newest(n int) (events []warden.EventRecord, first, last int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.after(h.seq-int64(n), n)
 }
 
-func (h *hub) after(seq int64, limit int) (events []EventRecord, first, last int64) {
+func (h *hub) after(seq int64, limit int) (events []warden.EventRecord, first, last int64) {
 	last = h.seq
 	if last > 0 {
 		first = last - int64(len(h.history)) + 1
 	}
 	// Not seq+1, which may overflow: the number is a client's.
-	events = []EventRecord{}
+	events = []warden.EventRecord{}
 	for n := max(min(seq, last)+1, first, 1); n <= last && len(events) < limit; n++ {
-		events = append(events, h.history[(n-1)%historySize])
+		events = append(events, h.history[h.at(n)])
 	}
 	return events, first, last
 }

@@ -34,11 +34,11 @@ type ResetAnswer struct {
 
 // EventLog answers WARDEN EVENTS. First and Last are the numbers of the oldest
 // and newest event that are kept; a Last below a number seen before means that
-// the process was restarted.
+// the Warden was restarted and has lost its newest events, or all.
 type EventLog struct {
-	Events []EventRecord `json:"events"`
-	First  int64         `json:"first"`
-	Last   int64         `json:"last"`
+	Events []warden.EventRecord `json:"events"`
+	First  int64                `json:"first"`
+	Last   int64                `json:"last"`
 }
 
 // Version answers WARDEN VERSION.
@@ -248,7 +248,7 @@ func showEvents(c *call) {
 	}
 	limit := defaultEvents
 	if !fromEnd {
-		limit = historySize
+		limit = c.server.options.History
 	}
 	if len(rest) > 1 {
 		c.wrongArity()
@@ -260,7 +260,7 @@ func showEvents(c *call) {
 			c.fail("ERR '%s' is no count: give a number from 1 on", clip(rest[0], 128))
 			return
 		}
-		limit = min(n, historySize)
+		limit = min(n, c.server.options.History)
 	}
 	var log EventLog
 	if fromEnd {

@@ -35,6 +35,13 @@ type Options struct {
 	// Neighbours answers real Sentinels. Default none: they are told what the
 	// Directory shows, and never get a vote.
 	Neighbours Neighbours
+	// History is how many of the last events are remembered. Default 4,096. Past
+	// are those of earlier runs, numbered without gaps, the oldest first: the
+	// numbers go on after them.
+	History int
+	Past    []warden.EventRecord
+	// Keep is told of every event, in their order. It must not block. Default: nobody.
+	Keep func(warden.EventRecord)
 	// Logger gets one line per refused or cut client. Default: none.
 	Logger *slog.Logger
 	// Version is that of this program, RedisVersion the one whose protocol it
@@ -79,6 +86,10 @@ func (o Options) withDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.Version = cmp.Or(o.Version, "unknown")
 	o.RedisVersion = cmp.Or(o.RedisVersion, "7.2.4")
+	o.History = cmp.Or(o.History, 4096)
+	if o.Keep == nil {
+		o.Keep = func(warden.EventRecord) {}
+	}
 	o.MaxClients = cmp.Or(o.MaxClients, 10_000)
 	o.AuthTimeout = cmp.Or(o.AuthTimeout, 30*time.Second)
 	o.HandshakeTimeout = cmp.Or(o.HandshakeTimeout, 10*time.Second)
@@ -95,7 +106,7 @@ func (o Options) validate() error {
 	if o.Directory == nil {
 		return errors.New("create RESP server: no directory: set Options.Directory")
 	}
-	if o.MaxClients < 0 || o.QueueBytes < 0 || o.QueueEntries < 0 || o.QueueBytesTotal < 0 {
+	if o.MaxClients < 0 || o.History < 0 || o.QueueBytes < 0 || o.QueueEntries < 0 || o.QueueBytesTotal < 0 {
 		return errors.New("create RESP server: a bound is negative: leave it 0 for the default")
 	}
 	if min(o.IdleTimeout, o.AuthTimeout, o.HandshakeTimeout, o.RequestTimeout, o.WriteTimeout, o.CommandTimeout) < 0 {
@@ -156,7 +167,7 @@ func New(o Options) (*Server, error) {
 		options: o, log: o.Logger, dir: o.Directory,
 		password: sha256.Sum256([]byte(o.Password)),
 		table:    table,
-		hub:      newHub(),
+		hub:      newHub(o),
 		started:  time.Now(),
 		clients:  map[*client]struct{}{},
 	}

@@ -13,18 +13,6 @@ import (
 	"github.com/spineldb/warden/warden"
 )
 
-// Event is one thing that happened, as the log of events has it.
-type Event struct {
-	// Seq counts the events of this process from 1.
-	Seq    int64            `json:"seq"`
-	UnixMS int64            `json:"unix_ms"` // wall clock
-	Event  string           `json:"event"`
-	Level  warden.Level     `json:"level"`
-	Group  warden.GroupName `json:"group,omitempty"`
-	// Payload is the text that subscribers get.
-	Payload string `json:"payload"`
-}
-
 // batch is how many events are sent at once, pause the least time between two
 // batches: a failover announces a dozen events within that.
 const (
@@ -91,7 +79,7 @@ func (s *Server) streamEvents(q *request) *answer {
 }
 
 // resumeAt is the number after which a reader wants the events; by default those
-// from now on. A number of another process means all that is kept.
+// from now on. Where a reader of an earlier process goes on is what Resume says.
 func (s *Server) resumeAt(q *request, given map[string]string) (int64, error) {
 	last := q.Header.Get("Last-Event-ID")
 	if since, ok := given["since"]; ok {
@@ -109,10 +97,10 @@ func (s *Server) resumeAt(q *request, given map[string]string) (int64, error) {
 	if err != nil || n < 0 || process == "" {
 		return 0, fmt.Errorf("%q is no id of an event: give the id of the last one you have, or 0 for all", clip(last))
 	}
-	if process != s.options.Process {
-		return 0, nil
+	if process == s.options.Process {
+		return n, nil
 	}
-	return n, nil
+	return max(s.options.Resume(process, n), 0), nil
 }
 
 // stream sends events until the reader is gone or does not take them.

@@ -16,17 +16,17 @@ import (
 // fakeLog keeps the last events, as the log of a Warden does.
 type fakeLog struct {
 	mu   sync.Mutex
-	all  []Event
+	all  []warden.EventRecord
 	gone int // how many of the first ones are not kept any more
 }
 
 func (l *fakeLog) add(group warden.GroupName, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all = append(l.all, Event{Seq: int64(len(l.all) + 1), UnixMS: 5, Event: name, Level: warden.LevelWarning, Group: group, Payload: strings.Repeat("p", 900)})
+	l.all = append(l.all, warden.EventRecord{Seq: int64(len(l.all) + 1), UnixMS: 5, Event: name, Level: warden.LevelWarning, Group: group, Payload: strings.Repeat("p", 900)})
 }
 
-func (l *fakeLog) since(seq int64, limit int) (events []Event, first, last int64) {
+func (l *fakeLog) since(seq int64, limit int) (events []warden.EventRecord, first, last int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from := min(max(int(seq), l.gone), len(l.all))

@@ -152,7 +152,7 @@ type site struct {
 func open(t *testing.T, change ...func(*Options)) *site {
 	t.Helper()
 	s := &site{t: t, dir: &fakeDirectory{now: warden.Instant(3600 * warden.Second), views: []warden.GroupView{calm()}}}
-	o := Options{Directory: s.dir, Token: token, Nearest: guess, Log: func(int64, int) ([]Event, int64, int64) { return nil, 0, 0 }}
+	o := Options{Directory: s.dir, Token: token, Nearest: guess, Log: func(int64, int) ([]warden.EventRecord, int64, int64) { return nil, 0, 0 }}
 	for _, f := range change {
 		f(&o)
 	}

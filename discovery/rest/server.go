@@ -27,10 +27,14 @@ type Options struct {
 	// Log returns up to limit kept events after the number since, the oldest
 	// first, and the numbers of the oldest and the newest that are kept. It must
 	// not wait. Default none: GET /events answers 501.
-	Log func(since int64, limit int) (events []Event, first, last int64)
+	Log func(since int64, limit int) (events []warden.EventRecord, first, last int64)
 	// Process tells the numbers of this process's events from those of the one
 	// before: letters and digits. Default "0".
 	Process string
+	// Resume is the number after which a reader goes on whose last event had the
+	// number seq in an earlier process, by its name. It must not wait. Default 0,
+	// always: the reader gets all that are kept.
+	Resume func(process string, seq int64) int64
 	// Token is what those who change something show. Default none: nobody may.
 	Token string
 	// Extra are further things to GET, by path.
@@ -58,6 +62,9 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Process = cmp.Or(o.Process, "0")
+	if o.Resume == nil {
+		o.Resume = func(string, int64) int64 { return 0 }
+	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Nearest == nil {
 		o.Nearest = func(string, []string) string { return "" }

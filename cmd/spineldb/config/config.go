@@ -85,6 +85,8 @@ type Config struct {
 	// HTTP is the port for health checks and the like.
 	HTTP       HTTP
 	MaxClients int
+	// Past is how much of what happened is kept.
+	Past Past
 	// DropIn: Sentinel's rules hold where ours differ (sentinel.conf): the
 	// replica priority before the position, and of the answers to PING only
 	// PONG, LOADING and MASTERDOWN are signs of life.

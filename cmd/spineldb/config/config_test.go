@@ -63,7 +63,7 @@ func TestSample(t *testing.T) {
 	c.Warnings = nil
 	want := Config{
 		File: "/etc/warden.toml", Host: "0.0.0.0", Port: 26379, AnnouncePort: 26379, GossipPort: 27379,
-		DataDir: "/etc/warden-26379.data", MaxClients: 10000, LogLevel: slog.LevelInfo, TLS: TLS{ClientAuth: "yes"},
+		DataDir: "/etc/warden-26379.data", MaxClients: 10000, Past: DefaultPast(), LogLevel: slog.LevelInfo, TLS: TLS{ClientAuth: "yes"},
 		HTTP:    HTTP{Host: "127.0.0.1", Port: 8008},
 		Masters: []Master{defaultMaster("mymaster", "192.168.1.10:7878", 2)},
 	}
@@ -83,6 +83,8 @@ join = ["a.example", "10.0.0.7:99", "[2001:db8::1]:98", "2001:db8::2"]
 data_dir = "/var/lib/warden"
 requirepass = "s3cret"
 maxclients = 7
+events_kept = 100
+events_kept_bytes = 262144
 log_level = "debug"
 users = ["alice on >wonder ~* +@all", "  bob   off  nopass"]
 acl_file = "users.acl"
@@ -158,7 +160,7 @@ func TestEveryKey(t *testing.T) {
 		File: "/etc/w/warden.toml", Host: "::1", Port: 5000, AnnounceIP: "warden-1.example.com", AnnouncePort: 5001,
 		GossipPort: 5002, GossipKeys: []Secret{"0123456789abcdef", "0123456789abcdef0123456789abcdef"},
 		Join:    []warden.NodeID{"a.example:5002", "10.0.0.7:99", "[2001:db8::1]:98", "[2001:db8::2]:5002"},
-		DataDir: "/var/lib/warden", RequirePass: "s3cret", MaxClients: 7, LogLevel: slog.LevelDebug,
+		DataDir: "/var/lib/warden", RequirePass: "s3cret", MaxClients: 7, Past: Past{Events: 100, EventBytes: 262144}, LogLevel: slog.LevelDebug,
 		Users:   []string{"alice on #" + wonder + " ~* +@all", "bob off nopass"},
 		ACLFile: "/etc/w/users.acl",
 		TLS: TLS{

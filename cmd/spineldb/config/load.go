@@ -67,6 +67,7 @@ func (l *loader) loadTop(s *section) Config {
 	c.Users = s.users()
 	c.ACLFile = s.file("acl_file")
 	c.LogLevel = s.logLevel()
+	c.Past = s.past()
 	c.DataDir = s.text("data_dir", "warden-"+strconv.Itoa(port)+".data")
 	if c.DataDir == "" && !s.failed["data_dir"] {
 		s.wrong("data_dir", "is empty: name a directory, or remove the key")

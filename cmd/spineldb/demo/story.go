@@ -83,7 +83,7 @@ func (t *tales) hear(h remote.Event) {
 	p := t.model.picture()
 	words := strings.Fields(h.Payload)
 	about := p.nameOf(subject(words))
-	switch h.Name {
+	switch h.Event {
 	case "+sdown":
 		t.sdown(at, who, subject(words), p)
 		return
@@ -100,16 +100,16 @@ func (t *tales) hear(h remote.Event) {
 		t.switched(at, words, p)
 		return
 	}
-	tale, known := taleOf(h.Name)
+	tale, known := taleOf(h.Event)
 	switch {
-	case !known && silent(h.Name), known && tale.text == "":
+	case !known && silent(h.Event), known && tale.text == "":
 		return
 	case !known && h.Level != warden.LevelWarning:
 		return
 	case !known:
-		t.model.say(at, who, wording.Shown(h.Name+" "+h.Payload), terminal.Warn)
+		t.model.say(at, who, wording.Shown(h.Event+" "+h.Payload), terminal.Warn)
 		return
-	case tale.once && t.before(h.Name+about, at):
+	case tale.once && t.before(h.Event+about, at):
 		return
 	}
 	text := tale.text

@@ -136,7 +136,7 @@ func TestTales(t *testing.T) {
 	m, kill := playedModel(t)
 	tales := newTales(m)
 	hear := func(who, event, payload string) {
-		tales.hear(remote.Event{UnixMS: kill.Add(time.Second).UnixMilli(), Name: event, Payload: payload, Level: warden.LevelWarning, Warden: warden.WardenID(who)})
+		tales.hear(remote.Event{EventRecord: warden.EventRecord{UnixMS: kill.Add(time.Second).UnixMilli(), Event: event, Payload: payload, Level: warden.LevelWarning}, Warden: warden.WardenID(who)})
 	}
 	before := len(m.picture().moments)
 	hear("W1", "+odown", "master demo 127.0.0.1 20001 #quorum 2/2")

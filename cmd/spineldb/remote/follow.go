@@ -25,14 +25,9 @@ const (
 
 // Event is one event as a Warden tells it, and which Warden that was.
 type Event struct {
-	Seq     uint64           `json:"seq"`
-	UnixMS  int64            `json:"unix_ms"`
-	Name    string           `json:"event"`
-	Payload string           `json:"payload"`
-	Level   warden.Level     `json:"level"`
-	Group   warden.GroupName `json:"group,omitempty"`
-	Warden  warden.WardenID  `json:"warden,omitempty"`
-	Server  string           `json:"server"`
+	warden.EventRecord
+	Warden warden.WardenID `json:"warden,omitempty"`
+	Server string          `json:"server"`
 }
 
 // eventList is the reply to WARDEN EVENTS.
@@ -69,7 +64,7 @@ type Batch struct {
 type Progress struct {
 	last   int
 	unixMS int64
-	seq    uint64
+	seq    int64
 }
 
 // NewProgress begins with the last events, as many as that.

@@ -10,13 +10,18 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/warden"
 )
+
+func record(seq, unixMS int64) Event {
+	return Event{EventRecord: warden.EventRecord{Seq: seq, UnixMS: unixMS}}
+}
 
 // What was told is not told again, also when the numbers begin anew in a new
 // process.
 func TestProgress(t *testing.T) {
 	p := NewProgress(5)
-	numbers := func(all []Event) (out []uint64) {
+	numbers := func(all []Event) (out []int64) {
 		for _, e := range all {
 			out = append(out, e.Seq)
 		}
@@ -24,12 +29,12 @@ func TestProgress(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		told []Event
-		want []uint64
+		want []int64
 	}{
-		{[]Event{{Seq: 7, UnixMS: 100}, {Seq: 8, UnixMS: 100}}, []uint64{7, 8}},
-		{[]Event{{Seq: 7, UnixMS: 100}, {Seq: 8, UnixMS: 100}, {Seq: 9, UnixMS: 100}}, []uint64{9}},
-		{[]Event{{Seq: 9, UnixMS: 100}, {Seq: 1, UnixMS: 200}, {Seq: 2, UnixMS: 200}}, []uint64{1, 2}},
-		{[]Event{{Seq: 1, UnixMS: 200}}, nil},
+		{[]Event{record(7, 100), record(8, 100)}, []int64{7, 8}},
+		{[]Event{record(7, 100), record(8, 100), record(9, 100)}, []int64{9}},
+		{[]Event{record(9, 100), record(1, 200), record(2, 200)}, []int64{1, 2}},
+		{[]Event{record(1, 200)}, nil},
 	} {
 		if got := numbers(p.fresh(slices.Clone(tt.told))); !slices.Equal(got, tt.want) {
 			t.Errorf("of %v were told %v, want %v", tt.told, got, tt.want)

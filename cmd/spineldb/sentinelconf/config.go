@@ -22,7 +22,7 @@ func (f *File) Config() (config.Config, error) {
 	c := config.Config{
 		File: f.Path, Host: f.gossipHost(), Port: s.Port, AnnounceIP: state.AnnounceIP, AnnouncePort: f.announcePort(),
 		DataDir: f.DataDir(), RequirePass: s.RequirePass, Users: slices.Clone(state.Users), ACLFile: s.ACLFile,
-		TLS: s.TLS, MaxClients: s.MaxClients, DropIn: true, LogLevel: Level(s.LogLevel), Warnings: slices.Clone(f.Warnings),
+		TLS: s.TLS, MaxClients: s.MaxClients, DropIn: true, Past: config.DefaultPast(), LogLevel: Level(s.LogLevel), Warnings: slices.Clone(f.Warnings),
 	}
 	if c.TLS.Port == 0 && s.Port == 0 {
 		return config.Config{}, &Error{File: f.Path, Reason: "port and tls-port are both 0", Hint: "clients need one of them"}

@@ -54,7 +54,7 @@ func TestConfigOfDebian(t *testing.T) {
 	}
 	want := config.Config{
 		File: "/etc/s.conf", Host: "0.0.0.0", Port: 26379, AnnouncePort: 26379, DataDir: "/etc/s.conf.warden", MaxClients: 10000,
-		Users: []string{"default on nopass sanitize-payload ~* &* +@all"}, DropIn: true, LogLevel: slog.LevelInfo,
+		Users: []string{"default on nopass sanitize-payload ~* &* +@all"}, DropIn: true, Past: config.DefaultPast(), LogLevel: slog.LevelInfo,
 		TLS: config.TLS{ClientAuth: "yes"},
 		Masters: []config.Master{{
 			Name: "mymaster", Primary: "127.0.0.1:6379", Quorum: 2, DownAfter: 30 * warden.Second, CrashAfter: 30 * warden.Second,
