@@ -115,6 +115,8 @@ type daemon struct {
 	webCertificates *certificate.Keeper
 	// metrics is nil where there is no HTTP; set before the groups run.
 	metrics *metrics.Metrics
+	// commits are the last ones of the store.
+	commits commitTimes
 	// listeners are the open client ports.
 	listeners []net.Listener
 	shell     *shell.Shell
@@ -356,7 +358,7 @@ func (d *daemon) openServer(ctx context.Context, o opening) (err error) {
 	d.server, err = resp.New(resp.Options{
 		Access: d.users, Directory: shown{directory{d.shell, d}}, Steward: d.steward, Neighbours: d.neighbours, Renames: o.renames,
 		History: c.Past.Events, Past: d.events.Past(), Keep: d.events.Keep,
-		Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients, IdleTimeout: o.doors.idle,
+		Facts: d.facts, Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients, IdleTimeout: o.doors.idle,
 	})
 	if err != nil {
 		return err

@@ -61,6 +61,7 @@ func (d *daemon) openAt(dir string) (*store.Store, error) {
 // committed counts a commit of the store. Those of the start come before there
 // is anything to count with, on the goroutine that makes it.
 func (d *daemon) committed(took time.Duration, err error) {
+	d.commits.add(took, err)
 	if d.metrics != nil {
 		d.metrics.Committed(took, err)
 	}

@@ -26,23 +26,30 @@ type checkup struct {
 	// Configuration is what reading the file warned of.
 	Configuration []doctor.Finding     `json:"configuration"`
 	Groups        []doctor.GroupReport `json:"groups"`
+	// Machines are about the Wardens as processes, and their disks and clocks.
+	Machines []doctor.Finding `json:"machines"`
+	// Compared is what Wardens and files say of a group, held against each other;
+	// null where there was nothing to compare.
+	Compared []comparison `json:"compared"`
 	// Wardens is what the running Wardens say; null where none were asked.
 	Wardens []judgement `json:"wardens"`
 
 	// expected is how many Wardens a group should have; absent: not configured.
 	expected map[warden.GroupName]int
+	// peers are the Wardens that were asked and the files that were read.
+	peers []doctor.Warden
 }
 
 // doctorCommand is built here because two of its flags are its own.
 func (p *program) doctorCommand() *cli.Command {
 	flags := append(p.connectionFlags(10*time.Second),
-		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, EnvVars: []string{"WARDEN_CONFIG"}, DefaultText: defaultConfigFile, Usage: "look at the nodes of this `FILE`, as the Warden does that runs with it"},
+		&cli.StringSliceFlag{Name: "config", Aliases: []string{"c"}, EnvVars: []string{"WARDEN_CONFIG"}, DefaultText: defaultConfigFile, Usage: "look at the nodes of this `FILE`, as the Warden does that runs with it; others are compared with it"},
 		&cli.BoolFlag{Name: "all", EnvVars: []string{"WARDEN_ALL"}, Usage: "show what is in order, too"})
 	return &cli.Command{
 		Name: "doctor", Usage: "look at live nodes and say what to change", ArgsUsage: "[GROUP]", Flags: flags, Action: p.doctor,
 		Description: "Without --server the nodes of a configuration file are looked at, by the role and\n" +
-			"password in it. With --server the running Wardens are asked for what is not right;\n" +
-			"with both, both. Nothing is changed anywhere. Exit codes: 0 nothing worse than\n" +
+			"password in it; several files are compared. With --server the running Wardens are\n" +
+			"asked for what is not right, and compared; with both, both. Nothing is changed. Exit codes: 0 nothing worse than\n" +
 			"notes, 1 warnings or errors, 2 usage, 3 nothing reachable.",
 	}
 }
@@ -53,11 +60,15 @@ func (p *program) doctor(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found := checkup{Worst: doctor.OK, Configuration: []doctor.Finding{}, Groups: []doctor.GroupReport{}}
+	found := checkup{Worst: doctor.OK, Configuration: []doctor.Finding{}, Groups: []doctor.GroupReport{}, Machines: []doctor.Finding{}}
+	files := slices.DeleteFunc(c.StringSlice("config"), func(file string) bool { return file == "" })
 	asksWardens := c.IsSet("server")
-	looks := c.String("config") != "" || !asksWardens
+	if len(files) == 0 && !asksWardens {
+		files = []string{defaultConfigFile}
+	}
+	looks := len(files) > 0
 	if looks {
-		if err := found.examine(c, named, t.Timeout); err != nil {
+		if err := found.examine(c.Context, files, named, t.Timeout); err != nil {
 			return err
 		}
 	}
@@ -70,6 +81,7 @@ func (p *program) doctor(c *cli.Context) error {
 		}
 	}
 	found.count()
+	found.compare(named)
 	found.sum()
 	if t.json {
 		err = p.printJSON(found)
@@ -87,24 +99,19 @@ func (p *program) doctor(c *cli.Context) error {
 	return nil
 }
 
-// examine looks at the nodes of a configuration file.
-func (f *checkup) examine(c *cli.Context, named string, limit time.Duration) error {
-	file := c.String("config")
-	if file == "" {
-		file = defaultConfigFile
-	}
-	conf, err := config.Load(file)
+// examine looks at the nodes of the first configuration file, and reads the
+// others.
+func (f *checkup) examine(ctx context.Context, files []string, named string, limit time.Duration) error {
+	conf, err := f.read(files)
 	if err != nil {
-		return exit.WrongUsage("%v", err)
+		return err
 	}
-	for _, w := range conf.Warnings {
-		f.Configuration = append(f.Configuration, doctor.Finding{Severity: doctor.Warning, Check: "configuration", Found: w})
-	}
+	f.measure(ctx, conf.DataDir, limit)
 	masters := conf.Masters
 	if named != "" {
 		masters = slices.DeleteFunc(slices.Clone(masters), func(m config.Master) bool { return string(m.Name) != named })
 		if len(masters) == 0 {
-			return exit.WrongUsage("there is no group %q in %s", wording.Shown(named), file)
+			return exit.WrongUsage("there is no group %q in %s", wording.Shown(named), conf.File)
 		}
 	}
 	f.expected = map[warden.GroupName]int{}
@@ -118,7 +125,7 @@ func (f *checkup) examine(c *cli.Context, named string, limit time.Duration) err
 	f.Groups = make([]doctor.GroupReport, len(groups))
 	var wait sync.WaitGroup
 	for i, g := range groups {
-		wait.Go(func() { f.Groups[i] = doctor.Examine(c.Context, g, limit) })
+		wait.Go(func() { f.Groups[i] = doctor.Examine(ctx, g, limit) })
 	}
 	wait.Wait()
 	return nil
@@ -158,6 +165,7 @@ func (f *checkup) ask(ctx context.Context, t target, named string) error {
 		return err
 	}
 	f.Wardens = []judgement{}
+	f.peers = append(f.peers, interview(ctx, t, reports)...)
 	for _, name := range remote.GroupsOf(reports) {
 		if named == "" || string(name) == named {
 			f.Wardens = append(f.Wardens, judge(name, reports))
@@ -201,8 +209,16 @@ func (f *checkup) sum() {
 	for _, c := range f.Configuration {
 		worse(c.Severity)
 	}
+	for _, c := range f.Machines {
+		worse(c.Severity)
+	}
 	for _, g := range f.Groups {
 		worse(g.Worst())
+	}
+	for _, g := range f.Compared {
+		for _, c := range g.Findings {
+			worse(c.Severity)
+		}
 	}
 	for _, j := range f.Wardens {
 		switch {
@@ -229,6 +245,7 @@ func (p *program) renderCheckup(f checkup, all bool) string {
 			p.renderFinding(&b, c)
 		}
 	}
+	p.renderFindings(&b, "Wardens and machines", f.Machines, all)
 	for _, g := range f.Groups {
 		fmt.Fprintf(&b, "%s  %s, %s: %s\n", p.paint(terminal.Bold, string(g.Group)), g.Adapter, counted(len(g.Nodes), "node"), summary(g))
 		for _, c := range g.Findings {
@@ -236,6 +253,9 @@ func (p *program) renderCheckup(f checkup, all bool) string {
 				p.renderFinding(&b, c)
 			}
 		}
+	}
+	for _, g := range f.Compared {
+		p.renderFindings(&b, string(g.Group)+"  the Wardens compared", g.Findings, all)
 	}
 	for _, j := range f.Wardens {
 		verdict := "agreed"
@@ -248,6 +268,20 @@ func (p *program) renderCheckup(f checkup, all bool) string {
 		}
 	}
 	return b.String()
+}
+
+// renderFindings prints a heading and what stands under it, or nothing at all.
+func (p *program) renderFindings(b *strings.Builder, heading string, findings []doctor.Finding, all bool) {
+	if !all {
+		findings = slices.DeleteFunc(slices.Clone(findings), func(f doctor.Finding) bool { return f.Severity == doctor.OK })
+	}
+	if len(findings) == 0 {
+		return
+	}
+	b.WriteString(p.paint(terminal.Bold, wording.Shown(heading)) + "\n")
+	for _, f := range findings {
+		p.renderFinding(b, f)
+	}
 }
 
 func counted(n int, word string) string { return fmt.Sprintf("%d %s", n, wording.Plural(n, word)) }

@@ -2,15 +2,21 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2/server"
 
+	"github.com/spineldb/warden/cmd/spineldb/config"
 	"github.com/spineldb/warden/cmd/spineldb/doctor"
 	"github.com/spineldb/warden/cmd/spineldb/exit"
+	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -100,4 +106,133 @@ func TestDoctorAsksWardens(t *testing.T) {
 
 	file = doctorFile(t, aNode(t, "role:master\r\nconnected_slaves:1"), aNode(t, "role:slave\r\nmaster_link_status:up"))
 	runCommand(t, "doctor", "--config", file, "--server", nobody(t)).has(t, exit.Refused, "no Warden could be asked: no Warden answers: ", "connection refused; start one", "mymaster  spineldb, 2 nodes")
+}
+
+// Goal: Wardens that were told different things, or are in a bad state
+// themselves, are found by asking all of them; calm ones yield nothing.
+func TestDoctorComparesWardens(t *testing.T) {
+	t.Setenv("WARDEN_CONFIG", "")
+	fakes := startQuorum(t)
+	at := fakes[idA].addr
+	settings := func(quorum int, down warden.Duration) []remote.GroupSettings {
+		m := config.Master{Adapter: "spineldb", Quorum: quorum, DownAfter: down}
+		return []remote.GroupSettings{{Name: "mymaster", Settings: m.Settings()}}
+	}
+	calm := func() {
+		for id, f := range fakes {
+			f.change(func() {
+				f.facts = remote.Facts{ID: warden.WardenID(id), Disk: remote.Disk{Commits: 9, MedianNS: warden.Millisecond}, Groups: settings(2, warden.Second)}
+				f.status.Groups[0] = healthyView(id, map[string]string{idA: fakes[idA].addr, idB: fakes[idB].addr, idC: fakes[idC].addr})
+			})
+		}
+	}
+	for want, mistake := range map[string]func(f *fakeWarden){
+		"": func(*fakeWarden) {},
+		"quorum is 2 on aaaaaaaa, cccccccc; 3 on bbbbbbbb":           func(f *fakeWarden) { f.facts.Groups = settings(3, warden.Second) },
+		"down_after is 1s on aaaaaaaa, cccccccc; 5s on bbbbbbbb":     func(f *fakeWarden) { f.facts.Groups = settings(2, 5*warden.Second) },
+		"the clock of bbbbbbbb is 1m0s ahead of":                     func(f *fakeWarden) { f.facts.UnixMS = time.Now().Add(time.Minute).UnixMilli() },
+		"bbbbbbbb: half of the last 9 writes took longer than 300ms": func(f *fakeWarden) { f.facts.Disk.MedianNS = 300 * warden.Millisecond },
+		"bbbbbbbb: one of the last 9 writes took 2s":                 func(f *fakeWarden) { f.facts.Disk.WorstNS = 2 * warden.Second },
+		"bbbbbbbb: 4 writes to data_dir have failed":                 func(f *fakeWarden) { f.facts.Disk.Failed = 4 },
+		"bbbbbbbb: not reached (no answer for 2s), while aaaaaaaa, cccccccc: reached": func(f *fakeWarden) {
+			f.status.Groups[0].Nodes[1].Down, f.status.Groups[0].Nodes[1].Why = true, "no answer for 2s"
+		},
+		"bbbbbbbb: not known there":           func(f *fakeWarden) { f.status.Groups[0].Nodes = f.status.Groups[0].Nodes[:1] },
+		"is not heard by bbbbbbbb, and is by": func(f *fakeWarden) { f.status.Groups[0].Peers[0].Down = true },
+	} {
+		calm()
+		fakes[idB].change(func() { mistake(fakes[idB]) })
+		if o := runCommand(t, "doctor", "--server", at); want == "" {
+			o.has(t, exit.Done, "agreed")
+			if strings.Contains(o.out, "  do ") {
+				t.Errorf("nothing is wrong, and there are remedies:\n%s", o.out)
+			}
+		} else if o.has(t, o.code, want, "why", "do "); o.code == exit.Unreachable {
+			t.Errorf("%q: exit code %d", want, o.code)
+		}
+	}
+	calm()
+	for _, f := range fakes {
+		f.change(func() {
+			f.status.Groups[0].Nodes[0].Down, f.status.Groups[0].Nodes[0].Why = true, "refuses connections"
+		})
+	}
+	runCommand(t, "doctor", "--server", at).has(t, exit.Refused, "no Warden reaches it: refuses connections")
+	calm()
+	fakes[idC].change(func() { fakes[idC].status.Self.Version = "2" })
+	runCommand(t, "doctor", "--server", at).has(t, exit.Done, "different versions: 1 on aaaaaaaa, bbbbbbbb; 2 on cccccccc")
+	fakes[idC].srv.Close()
+	runCommand(t, "doctor", "--server", at).has(t, exit.Refused, "2 of 3 Wardens answer, just as many as are needed")
+}
+
+// Goal: several files are compared, secrets too, which are never shown.
+func TestDoctorComparesFiles(t *testing.T) {
+	nodes := []string{aNode(t, "role:master\r\nconnected_slaves:1"), aNode(t, "role:slave\r\nmaster_link_status:up")}
+	one, other := doctorFile(t, nodes...), doctorFile(t, nodes...)
+	runCommand(t, "doctor", "--config", one, "--config", other).has(t, exit.Done, "mymaster")
+	text, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(from, to string) {
+		t.Helper()
+		if err := os.WriteFile(other, []byte(strings.Replace(string(text), from, to, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("wardens = 3", "wardens = 5\nfailover_timeout = \"1m\"")
+	runCommand(t, "doctor", "--config", one, "--config", other).has(t, exit.Refused, "the Wardens compared", "wardens is 3 on "+one+"; 5 on "+other, "failover_timeout is 3m on "+one)
+	change("[[masters]]", "requirepass = \"hunter2-of-one\"\n[[masters]]")
+	o := runCommand(t, "doctor", "--config", one, "--config", other)
+	o.has(t, exit.Refused, "requirepass is none on "+one+"; set on "+other)
+	if strings.Contains(o.out, "hunter2") {
+		t.Error("a password is shown")
+	}
+}
+
+// Goal: a Warden tells what it runs with, how quick its disk is and what time
+// it has; a slow disk is found, measured by it and measured here.
+func TestFactsOfADaemon(t *testing.T) {
+	t.Setenv("WARDEN_SYNC_DELAY", "150ms")
+	d := startTestDaemon(t, nil)
+	target := remote.Target{Timeout: 20 * time.Second}
+	var a remote.Answer
+	eventually(t, "a few commits", func() (ok bool) {
+		var err error
+		if a, err = target.Facts(t.Context(), remote.Report{Server: d.server.Addr().String()}); err != nil {
+			t.Fatal(err)
+		}
+		if a.Disk.Commits < 4 {
+			if err := d.store.Probe(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return a.Disk.Commits >= 4
+	})
+	found := doctor.JudgeWardens([]doctor.Warden{{Name: "w", ID: a.ID, Disk: doctor.Disk{Syncs: a.Disk.Commits, Median: time.Duration(a.Disk.MedianNS)}}})
+	if i := slices.IndexFunc(found, func(f doctor.Finding) bool { return f.Check == "disks" && f.Severity.Worse(doctor.Note) }); i < 0 {
+		t.Errorf("%+v of %+v", found, a.Disk)
+	}
+	if a.Ahead.Abs() > time.Second+a.Within {
+		t.Errorf("the clock of this process is %s ahead of itself", a.Ahead)
+	}
+	i := slices.IndexFunc(a.Groups, func(g remote.GroupSettings) bool { return g.Name == "m" })
+	if i < 0 || !slices.Contains(a.Groups[i].Settings, config.Setting{Key: "quorum", Value: "2"}) {
+		t.Errorf("%+v", a.Groups)
+	}
+}
+
+// Goal: the disk of a data directory is measured and left as it was.
+func TestMeasureDisk(t *testing.T) {
+	dir := t.TempDir()
+	d, err := doctor.MeasureDisk(t.Context(), dir)
+	if err != nil || d.Syncs == 0 || d.Worst < d.Median || d.Median <= 0 {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if _, err := doctor.MeasureDisk(t.Context(), filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of a directory that is not there: %v", err)
+	}
 }

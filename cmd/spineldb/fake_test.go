@@ -27,8 +27,9 @@ type fakeWarden struct {
 	user     string // who has the password; "" for the default user
 	password string
 	past     []remote.Event
-	answer   string // to every order; "" closes the connection instead
-	ckquorum string // an error, or "" for yes
+	facts    remote.Facts // its clock is right unless UnixMS is set
+	answer   string       // to every order; "" closes the connection instead
+	ckquorum string       // an error, or "" for yes
 	asked    []string
 	subs     []*server.Peer
 }
@@ -102,6 +103,15 @@ func (f *fakeWarden) warden(c *server.Peer, _ string, args []string) {
 	switch args[0] {
 	case "STATUS":
 		f.write(c, f.status)
+	case "FACTS":
+		facts := f.facts
+		if facts.ID == "" {
+			facts.ID, facts.Version = f.status.Self.ID, f.status.Self.Version
+		}
+		if facts.UnixMS == 0 {
+			facts.UnixMS = time.Now().UnixMilli()
+		}
+		f.write(c, facts)
 	case "EVENTS":
 		f.write(c, map[string]any{"events": f.past})
 	case "EXPLAIN":

@@ -47,6 +47,7 @@
 //	WARDEN STATUS [group]                            [Status] this Warden and its groups
 //	WARDEN EXPLAIN group                             [Explanation] why things are as they are
 //	WARDEN DRILL group                               [warden.Answer] what if the primary died now
+//	WARDEN FACTS                                     what this process and its machine are like
 //	WARDEN FAILOVER group [TO host:port] [NOWAIT]    [warden.Answer]
 //	WARDEN SWITCHOVER group [TO host:port] [NOWAIT]  [warden.Answer]
 //	WARDEN PAUSE group                               [warden.Answer]

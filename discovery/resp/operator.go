@@ -54,6 +54,7 @@ func wardenCommands() []command {
 		{name: "drill", arity: 3, usage: group, summary: "Return what would happen if the primary died now.", run: simpleOrder(warden.WishDrill)},
 		{name: "events", arity: -2, usage: "[<count>] | SINCE <seq> [<count>]", summary: "Return the last events.", run: showEvents},
 		{name: "explain", arity: 3, usage: group, summary: "Return what is going on and why nothing more is.", run: explain},
+		{name: "facts", arity: 2, summary: "Return what this process and its machine are like, for a doctor.", run: facts},
 		{name: "failover", arity: -3, usage: change, summary: "Change the primary: without loss if it can be reached, else at once.", run: changePrimary(warden.WishFailover)},
 		{name: "forget", arity: 4, usage: "<group> <warden-id>", summary: "Take a dead Warden off the list.", run: forget},
 		{name: "help", arity: 2, summary: "Print this help.", run: help("warden")},
@@ -120,6 +121,14 @@ func explain(c *call) {
 		lines = []string{}
 	}
 	c.json(Explanation{Group: v.Name, Explain: lines})
+}
+
+func facts(c *call) {
+	if c.server.options.Facts == nil {
+		c.fail("ERR this Warden tells no facts: it is not run by the spineldb command")
+		return
+	}
+	c.json(c.server.options.Facts())
 }
 
 func version(c *call) {

@@ -42,6 +42,9 @@ type Options struct {
 	Past    []warden.EventRecord
 	// Keep is told of every event, in their order. It must not block. Default: nobody.
 	Keep func(warden.EventRecord)
+	// Facts is what this process tells of itself and its machine, to be encoded as
+	// JSON. It must not wait. Default none: WARDEN FACTS answers an error.
+	Facts func() any
 	// Logger gets one line per refused or cut client. Default: none.
 	Logger *slog.Logger
 	// Version is that of this program, RedisVersion the one whose protocol it
