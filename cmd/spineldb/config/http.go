@@ -73,15 +73,9 @@ func (s *section) listen() HTTP {
 func wardenNode(host string, port int) string { return string(warden.MakeNode(host, port)) }
 
 func (s *section) token() Secret {
-	token := Secret(s.text("token", ""))
-	fromFile := s.secretFile("token_file")
-	key := "token"
-	switch {
-	case s.has("token") && s.has("token_file"):
-		s.wrong("token_file", "is set beside token: keep one of the two")
-		return ""
-	case s.has("token_file"):
-		token, key = fromFile, "token_file"
+	token, key := s.secret("token"), "token"
+	if s.has("token_file") {
+		key = "token_file"
 	}
 	if (s.has("token") || s.has("token_file")) && !s.failed[key] && len(token) < minToken {
 		s.wrong(key, "the token has %d characters, but must have at least %d: make one with head -c 32 /dev/urandom | base64", len(token), minToken)
@@ -93,14 +87,7 @@ func (s *section) token() Secret {
 func (s *section) httpTLS() TLS {
 	t := TLS{
 		CertFile: s.file("tls_cert_file"), KeyFile: s.file("tls_key_file"), CAFile: s.file("tls_client_ca_file"),
-		KeyPassword: Secret(s.text("tls_key_password", "")),
-	}
-	fromFile := s.secretFile("tls_key_password_file")
-	switch {
-	case s.has("tls_key_password") && s.has("tls_key_password_file"):
-		s.wrong("tls_key_password_file", "is set beside tls_key_password: keep one of the two")
-	case s.has("tls_key_password_file"):
-		t.KeyPassword = fromFile
+		KeyPassword: s.secret("tls_key_password"),
 	}
 	s.checkTLS(t) // t.Port is 0: it looks at the pair alone
 	if s.has("tls_client_ca_file") && !s.has("tls_cert_file") {

@@ -186,14 +186,7 @@ func (s *section) adapter() string {
 // credentials reads how to log in to the nodes.
 func (s *section) credentials(m *Master) {
 	m.AuthUser = s.text("auth_user", "")
-	m.AuthPassword = Secret(s.text("auth_password", ""))
-	fromFile := s.secretFile("auth_password_file")
-	switch {
-	case s.has("auth_password") && s.has("auth_password_file"):
-		s.wrong("auth_password_file", "is set beside auth_password: keep one of the two")
-	case s.has("auth_password_file"):
-		m.AuthPassword = fromFile
-	}
+	m.AuthPassword = s.secret("auth_password")
 	// PostgreSQL has other ways: passfile, the environment, certificates.
 	if m.Adapter != AdapterPostgres && !s.failed["adapter"] && s.has("auth_user") && !s.has("auth_password") && !s.has("auth_password_file") {
 		s.wrong("auth_user", "is set without a password: add auth_password_file or auth_password")

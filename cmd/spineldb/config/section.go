@@ -225,6 +225,20 @@ func typeName(v any) string {
 	return "a date or time"
 }
 
+// secret is a password or key: the text under key, or the content of the file
+// that key with "_file" names.
+func (s *section) secret(key string) Secret {
+	text, file := Secret(s.text(key, "")), key+"_file"
+	fromFile := s.secretFile(file)
+	if !s.has(file) {
+		return text
+	}
+	if s.has(key) {
+		s.wrong(file, "is set beside %s: keep one of the two", key)
+	}
+	return fromFile
+}
+
 // secretFile reads a password from a file beside the configuration. The
 // trailing newline that editors leave is not part of it.
 func (s *section) secretFile(key string) Secret {

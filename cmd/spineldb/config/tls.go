@@ -16,15 +16,8 @@ func (s *section) tls() TLS {
 	t := TLS{
 		Port:     s.whole("tls_port", 0, 0, 65535, "choose a port number in that range, 0 for none"),
 		CertFile: s.file("tls_cert_file"), KeyFile: s.file("tls_key_file"), CAFile: s.file("tls_ca_file"),
-		KeyPassword: Secret(s.text("tls_key_password", "")),
+		KeyPassword: s.secret("tls_key_password"),
 		ClientAuth:  s.clientAuth(), Nodes: s.flag("tls_nodes", false),
-	}
-	fromFile := s.secretFile("tls_key_password_file")
-	switch {
-	case s.has("tls_key_password") && s.has("tls_key_password_file"):
-		s.wrong("tls_key_password_file", "is set beside tls_key_password: keep one of the two")
-	case s.has("tls_key_password_file"):
-		t.KeyPassword = fromFile
 	}
 	s.checkTLS(t)
 	return t
