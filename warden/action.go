@@ -4,7 +4,7 @@ package warden
 type ActionKind string
 
 // Kinds of actions. All but Look, Unblock, Mark and the operator's
-// commands (Fence, Rejoin) travel on a session
+// commands (Ask, Fence, Rejoin) travel on a session
 // claimed for (group, epoch): the shell claims first if it holds none for this
 // node and epoch, and reports the claim's refusal as the action's result.
 const (
@@ -18,6 +18,7 @@ const (
 	ActSeal    ActionKind = "seal"    // then look over the session (Keeper)
 	ActWait    ActionKind = "wait"    // make a primary wait by the last of Rules (Keeper)
 	ActFence   ActionKind = "fence"   // run the operator's fence command; Target is the new primary
+	ActAsk     ActionKind = "ask"     // run the operator's pre_promote command; Target is the old primary
 	ActRejoin  ActionKind = "rejoin"  // run the operator's rejoin command; Target is the primary
 	ActDrop    ActionKind = "drop"    // close all sessions of epochs up to Epoch (no answer)
 	ActMark    ActionKind = "mark"    // write Epoch as the newest accepted one on all links (no answer)
@@ -37,7 +38,9 @@ type Action struct {
 	Sync *SyncRule
 	// Rules are Keeper.Wait's.
 	Rules []SyncRule
-	Epoch Epoch
+	// Reason is why the node would be promoted, of an ask.
+	Reason Reason
+	Epoch  Epoch
 	// Limit: of a hold, how long it may last; else the deadline of the action.
 	Limit Duration
 	// NotAfter is the end of the leader's lease as it stands: the shell reads

@@ -165,6 +165,9 @@ type Commands interface {
 	// Fence makes sure that a node takes no writes any more, by whatever is
 	// below it (power, hypervisor, network). Done: it surely does not.
 	Fence(ctx context.Context, call Call) Result
+	// PrePromote says whether a node may be promoted: Done if it may. Anything
+	// else is a veto, whatever the reason.
+	PrePromote(ctx context.Context, call Call) Result
 	// Rejoin makes a node a replica of the primary that is told, with its
 	// disk rebuilt if need be.
 	Rejoin(ctx context.Context, call Call) Result
@@ -175,5 +178,8 @@ type Call struct {
 	Group   GroupName
 	Node    NodeID
 	Primary NodeID // the new one
-	Epoch   Epoch
+	// Old is the primary that would be replaced, and Reason is why; of PrePromote.
+	Old    NodeID
+	Reason Reason
+	Epoch  Epoch
 }

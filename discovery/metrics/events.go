@@ -19,7 +19,7 @@ var eventNames = []string{
 	"+failover-state-reconf-slaves", "+failover-state-select-slave", "+failover-state-send-slaveof-noone", "+failover-state-wait-promotion",
 	"-fence-failed", "+fenced", "+first-agreement", "+fix-slave-config", "-foreign-node", "-id-conflict", "-leader-lost", "+monitor", "-monitor",
 	"+needs-rejoin", "-needs-rejoin", "+new-connections", "-new-connections", "+new-epoch", "-newer-format", "-node-denied", "-not-elected", "+odown",
-	"-odown", "+odown-veto", "-order-note", "+paused", "-primary-conflict", "+promoted-slave", "-proposal-refused", "+reboot", "-register-conflict",
+	"-odown", "+odown-veto", "-order-note", "+paused", "-primary-conflict", "+promoted-slave", "-promotion-vetoed", "-proposal-refused", "+reboot", "-register-conflict",
 	"+rejoin-done", "-rejoin-failed", "+rejoin-started", "+reset-master", "+resumed", "+role-change", "-role-change", "-script-error",
 	"-script-timeout", "+sdown", "-sdown", "-seal-failed", "+selected-slave", "+sentinel", "+sentinel-address-switch", "+sentinel-address-update",
 	"+sentinel-invalid-addr", "+set", "+slave", "+slave-reconf-done", "-slave-reconf-failed", "+slave-reconf-inprog", "+slave-reconf-sent",

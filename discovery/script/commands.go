@@ -3,6 +3,7 @@ package script
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -32,8 +33,9 @@ const (
 
 // CommandOptions configure Commands.
 type CommandOptions struct {
-	// Fence and Rejoin are programs with their arguments; empty: there is none.
-	Fence, Rejoin []string
+	// Fence, Rejoin and PrePromote are programs with their arguments; empty: there
+	// is none.
+	Fence, Rejoin, PrePromote []string
 	// Logger gets what the commands write, once they are over. Default: none.
 	Logger *slog.Logger
 }
@@ -54,26 +56,60 @@ func NewCommands(o CommandOptions) *Commands {
 
 // Fence runs the fence command. See warden.Commands.
 func (c *Commands) Fence(ctx context.Context, call warden.Call) warden.Result {
-	return c.run(ctx, "fence_command", c.options.Fence, call)
+	return c.run(ctx, Errand{Name: "fence_command", Words: c.options.Fence, Env: environment(call), Patience: "command_timeout"}, call)
 }
 
 // Rejoin runs the rejoin command. See warden.Commands.
 func (c *Commands) Rejoin(ctx context.Context, call warden.Call) warden.Result {
-	return c.run(ctx, "rejoin_command", c.options.Rejoin, call)
+	return c.run(ctx, Errand{Name: "rejoin_command", Words: c.options.Rejoin, Env: environment(call), Patience: "command_timeout"}, call)
 }
 
-// environment is all that a command is told.
+// PrePromote asks the pre_promote command. See warden.Commands.
+func (c *Commands) PrePromote(ctx context.Context, call warden.Call) warden.Result {
+	env := append(environment(call), "WARDEN_OLD_PRIMARY="+string(call.Old), "WARDEN_REASON="+string(call.Reason))
+	return c.run(ctx, Errand{Name: "pre_promote", Words: c.options.PrePromote, Env: env, Patience: "pre_promote_timeout"}, call)
+}
+
+func (c *Commands) run(ctx context.Context, e Errand, call warden.Call) warden.Result {
+	return e.Run(ctx, c.log.With("group", string(call.Group), "node", string(call.Node), "epoch", uint64(call.Epoch)))
+}
+
+// environment is what a command is told.
 func environment(call warden.Call) []string {
+	return []string{"WARDEN_GROUP=" + string(call.Group), "WARDEN_NODE=" + string(call.Node),
+		"WARDEN_NEW_PRIMARY=" + string(call.Primary), "WARDEN_EPOCH=" + strconv.FormatUint(uint64(call.Epoch), 10)}
+}
+
+// maxInput is how much an Errand may be given to read, in bytes: what any pipe
+// takes in at once, so that nobody has to wait until it is read.
+const maxInput = 4 << 10
+
+// Errand is one run of a program of an operator.
+type Errand struct {
+	// Name is what messages call it, and Patience is the key of the configuration
+	// that says how long it may take.
+	Name, Patience string
+	// Words are the program and its arguments.
+	Words []string
+	// Env is what it is told beside PATH and HOME, as NAME=value.
+	Env []string
+	// Input is what it may read, at most 4 KiB; empty: nothing.
+	Input []byte
+}
+
+// whole is all of the environment that it gets.
+func (e *Errand) whole() []string {
 	env := []string{"PATH=" + cmp.Or(os.Getenv("PATH"), usualPath)}
 	if home, ok := os.LookupEnv("HOME"); ok {
 		env = append(env, "HOME="+home)
 	}
-	return append(env, "WARDEN_GROUP="+string(call.Group), "WARDEN_NODE="+string(call.Node),
-		"WARDEN_NEW_PRIMARY="+string(call.Primary), "WARDEN_EPOCH="+strconv.FormatUint(uint64(call.Epoch), 10))
+	return append(env, e.Env...)
 }
 
-// run carries a command out. It returns within the deadline of ctx.
-func (c *Commands) run(ctx context.Context, name string, words []string, call warden.Call) warden.Result {
+// Run carries it out, once, and returns within the deadline of ctx. Nothing that
+// it leaves in its process group outlives it. How it went is logged.
+func (e Errand) Run(ctx context.Context, log *slog.Logger) warden.Result {
+	name, words := e.Name, e.Words
 	refused := func(format string, args ...any) warden.Result {
 		return warden.Result{Outcome: warden.Refused, Why: name + ": " + fmt.Sprintf(format, args...)}
 	}
@@ -84,16 +120,16 @@ func (c *Commands) run(ctx context.Context, name string, words []string, call wa
 		return refused("no time is left to run it")
 	}
 	began := time.Now()
-	p, err := startCommand(words, environment(call))
+	p, err := startCommand(&e)
 	if err != nil {
-		c.log.Warn("cannot execute command", "command", name, "path", words[0], "error", err)
+		log.Warn("cannot execute command", "command", name, "path", words[0], "error", err)
 		return refused("cannot execute %s: %v", words[0], err)
 	}
 	killed := p.await(ctx)
 	text, dropped := p.output(killed)
-	result := p.result(ctx, name, killed, text)
-	c.log.Info("command is over", "command", name, "group", string(call.Group), "node", string(call.Node), "epoch", uint64(call.Epoch),
-		"outcome", string(result.Outcome), "why", result.Why, "took", time.Since(began), "output", text, "output_left_out", dropped)
+	result := p.result(ctx, &e, killed, text)
+	log.Info("command is over", "command", name, "outcome", string(result.Outcome), "why", result.Why, "took", time.Since(began),
+		"output", text, "output_left_out", dropped)
 	return result
 }
 
@@ -108,14 +144,23 @@ type process struct {
 
 // startCommand starts a command in a process group of its own, with both its
 // outputs in one pipe.
-func startCommand(words, env []string) (*process, error) {
+func startCommand(e *Errand) (*process, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer write.Close()
-	p := &process{cmd: command(words), pipe: read, over: make(chan struct{}), said: make(chan struct{})}
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, write, write
+	p := &process{cmd: command(e.Words), pipe: read, over: make(chan struct{}), said: make(chan struct{})}
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = e.whole(), write, write
+	if len(e.Input) > 0 {
+		input, err := inPipe(e.Input)
+		if err != nil {
+			read.Close()
+			return nil, err
+		}
+		defer input.Close()
+		p.cmd.Stdin = input
+	}
 	if err := p.cmd.Start(); err != nil {
 		read.Close()
 		return nil, err
@@ -129,6 +174,23 @@ func startCommand(words, env []string) (*process, error) {
 		_ = p.cmd.Wait() // how it ended is in the state
 	}()
 	return p, nil
+}
+
+// inPipe is a pipe from which a text can be read, and then its end.
+func inPipe(text []byte) (*os.File, error) {
+	if len(text) > maxInput {
+		return nil, fmt.Errorf("write input: %d bytes are more than %d", len(text), maxInput)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	_, err = write.Write(text)
+	if err = errors.Join(err, write.Close()); err != nil {
+		read.Close()
+		return nil, err
+	}
+	return read, nil
 }
 
 // await waits for the end of the command, which it brings about a little before
@@ -189,8 +251,8 @@ func (p *process) output(killed bool) (text string, dropped int64) {
 }
 
 // result says how a command ended.
-func (p *process) result(ctx context.Context, name string, killed bool, text string) warden.Result {
-	last := ""
+func (p *process) result(ctx context.Context, e *Errand, killed bool, text string) warden.Result {
+	name, last := e.Name, ""
 	if text != "" {
 		lines := strings.Split(text, "\n")
 		last = lines[len(lines)-1]
@@ -215,7 +277,7 @@ func (p *process) result(ctx context.Context, name string, killed bool, text str
 	case ctx.Err() == context.Canceled:
 		return warden.Result{Outcome: warden.Unknown, Why: name + " was ended with this Warden or its group" + last}
 	}
-	return warden.Result{Outcome: warden.Unknown, Why: name + " took too long and was killed: raise command_timeout if it needs more time" + last}
+	return warden.Result{Outcome: warden.Unknown, Why: name + " took too long and was killed: raise " + e.Patience + " if it needs more time" + last}
 }
 
 // tail keeps the end of what it is filled with.

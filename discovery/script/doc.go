@@ -19,10 +19,11 @@
 // -script-timeout for everybody, +script-child and -script-child for the log.
 //
 // Commands are the other kind of an operator's programs, those that a change of
-// the primary waits for (fence_command, rejoin_command). They run at once, one
-// run each, get PATH, HOME, WARDEN_GROUP, WARDEN_NODE, WARDEN_NEW_PRIMARY and
-// WARDEN_EPOCH as their whole environment, and the end of what they write goes
-// to the log. Exit code 0 is Done, any other Refused. A command that is late is
+// the primary waits for (pre_promote, fence_command, rejoin_command). They run at
+// once, one run each, get PATH, HOME, WARDEN_GROUP, WARDEN_NODE,
+// WARDEN_NEW_PRIMARY and WARDEN_EPOCH as their whole environment (pre_promote also
+// WARDEN_OLD_PRIMARY and WARDEN_REASON), and the end of what they write goes to
+// the log. An Errand is one such run, and hooks are run as errands too. Exit code 0 is Done, any other Refused. A command that is late is
 // sent SIGTERM and, half a second later, SIGKILL with its whole process group;
 // whether it has done its work is then Unknown. What a command leaves behind in
 // its process group ends with it; a service that it starts has to lead a session

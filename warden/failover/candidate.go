@@ -45,6 +45,9 @@ type Ask struct {
 	Floor  warden.Fork
 	// Spared, of equals, is promoted: it keeps nothing for others.
 	Spared warden.NodeID
+	// Vetoed are not promoted, by the operator's pre_promote command. Like those
+	// of priority 0 they are caught up from first.
+	Vetoed []Veto
 	// MaxLag is how many bytes of Had, the position that Old was last seen at in
 	// the line HadLine, a candidate may lack; 0: any number.
 	MaxLag, Had int64
@@ -69,9 +72,13 @@ func Choose(a Ask) Choice {
 	a.DownFor = max(a.DownFor, gone(a))
 	othersHaveData := slices.ContainsFunc(a.Looks, func(l Look) bool { return good(l) && !l.Seen.Empty && lineageRank(a, l) >= 0 })
 	for _, l := range a.Looks {
+		o := l.Seen
 		why := whyNot(a, l, othersHaveData)
-		rank := lineageRank(a, l)
+		rank, veto := lineageRank(a, l), a.veto(l.Node)
 		switch {
+		case why == "" && veto != "" && !serves(o): // guard: veto
+			out.Reasons = append(out.Reasons, fmt.Sprintf("%s: vetoed by pre_promote: %s", l.Node, veto))
+			excluded = append(excluded, contender{l, rank})
 		case why == "" && l.Seen.Priority == 0 && l.Seen.Role == warden.RoleReplica: // guard: S7
 			out.Reasons = append(out.Reasons, fmt.Sprintf("%s: excluded by its priority 0 (position %d)", l.Node, l.Seen.Position))
 			excluded = append(excluded, contender{l, rank})

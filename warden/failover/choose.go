@@ -15,7 +15,9 @@ func (r *run) choose() {
 		return
 	}
 	if r.binding() && !s.sealed && !switchover { // guard: S8
-		r.resolve()
+		if !r.askEarly() {
+			r.resolve()
+		}
 		return
 	}
 	if switchover {
@@ -35,6 +37,10 @@ func (r *run) choose() {
 			return
 		}
 	}
+	if ch.Candidate == "" && len(s.vetoed) > 0 {
+		r.allVetoed(Choice{})
+		return
+	}
 	if ch.Candidate == "" {
 		r.note("-failover-abort-no-good-slave", "", "")
 		if s.sealed {
@@ -42,6 +48,10 @@ func (r *run) choose() {
 			return
 		}
 		r.finish(warden.VerdictRefused, "no-good-replica", "no replica can be promoted")
+		return
+	}
+	if r.unasked(ch) { // guard: veto
+		r.askAbout(ch.Candidate)
 		return
 	}
 	s.Candidate, s.furthest, s.target = ch.Candidate, ch.Furthest, ch.FurthestPosition
@@ -75,6 +85,7 @@ func (r *run) ask(linked bool) Ask {
 	// who takes over; an operator who forces a failover has decided about it.
 	ask.AnyAge = s.inspected || s.sealed || s.Want.Reason == warden.ReasonForced
 	ask.Sealed, ask.Floor = s.sealed, r.sc.Base.Floor
+	ask.Vetoed = s.vetoed
 	if s.sealed && s.inspected {
 		ask.Spared = r.sc.Base.Primary
 	}

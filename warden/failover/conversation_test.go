@@ -32,7 +32,10 @@ const (
 //	          lost=; downs= of answered= answers say down with each accept
 //	downs     the answers change: now=, answered=
 //	answer    how the next order of that kind on that node ends: refused,
-//	          unknown, superseded; happened: it was done all the same
+//	          unknown, superseded; happened: it was done all the same; after=: it
+//	          takes so long
+//	pre-promote  the operator gave such a command, which lets everybody be promoted
+//	          unless an answer is scripted for ask
 //	choosing  slow: proposals are not chosen until choosing fast
 //	lose      the lead is lost
 //	postgres  the nodes behave as PostgreSQL does: a primary is fenced instead of
@@ -72,6 +75,7 @@ type script struct {
 	node     warden.NodeID
 	result   warden.Result
 	happened bool
+	after    warden.Duration // it takes so long; 0: answerTime
 }
 
 type due struct {
@@ -266,7 +270,11 @@ func (s *stageplay) act(a warden.Action) {
 	if n != nil && n.slow {
 		takes = 2 * warden.Second
 	}
-	result, happens := s.outcome(a, n)
+	x := s.outcome(a, n)
+	result, happens := x.result, x.happened
+	if x.after > 0 {
+		takes = x.after
+	}
 	if result.Outcome != warden.Done {
 		text := fmt.Sprintf("  %s of %s ends %s", a.Kind, a.Node, result.Outcome)
 		if a.Kind != warden.ActClaim || text != s.claimed {
@@ -275,6 +283,9 @@ func (s *stageplay) act(a warden.Action) {
 		s.claimed = text
 	}
 	s.later(takes, func() {
+		if x.after > 0 {
+			s.say("  %s of %s has ended after %s", a.Kind, a.Node, x.after)
+		}
 		if happens {
 			s.happen(a, n)
 		}
@@ -291,17 +302,17 @@ func (s *stageplay) act(a warden.Action) {
 }
 
 // outcome is how an action ends: as scripted, or by the state of the node.
-func (s *stageplay) outcome(a warden.Action, n *server) (warden.Result, bool) {
+func (s *stageplay) outcome(a warden.Action, n *server) script {
 	for i, x := range s.scripts {
 		if x.kind == a.Kind && x.node == a.Node {
 			s.scripts = slices.Delete(s.scripts, i, i+1)
-			return x.result, x.happened
+			return x
 		}
 	}
 	if a.Kind != warden.ActLook && (n == nil || !n.o.Health.Alive()) {
-		return warden.Result{Outcome: warden.Refused, Why: "cannot be reached"}, false
+		return script{result: warden.Result{Outcome: warden.Refused, Why: "cannot be reached"}}
 	}
-	return warden.Result{Outcome: warden.Done}, true
+	return script{result: warden.Result{Outcome: warden.Done}, happened: true}
 }
 
 func (s *stageplay) happen(a warden.Action, n *server) {

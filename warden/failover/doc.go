@@ -5,6 +5,7 @@
 // each Step which topology to propose next and which orders to give:
 //
 //	looking     read fresh positions from the replicas, choose the best
+//	asking      the operator's pre_promote command may veto the choice (ask.go)
 //	holding     (switchover) stop writes on the old primary
 //	draining    (switchover) wait until the candidate has everything
 //	deciding    {promoting, candidate} must be chosen before any order

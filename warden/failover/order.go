@@ -41,6 +41,8 @@ func (r *run) actionDone(d ActionDone) {
 		r.sealDone(p, d)
 	case warden.ActWait:
 		r.waitDone(p, d)
+	case warden.ActAsk:
+		r.askDone(p, d)
 	case warden.ActFence:
 		r.fenceDone(p, d)
 	case warden.ActRejoin:
@@ -227,6 +229,7 @@ func (r *run) inspected(d ActionDone, seen bool) {
 		// takes no writes, so there is nothing on it to be lost.
 		r.say("%s was not promoted and cannot be any more by the old order", s.Candidate)
 		s.inspected = true
+		s.approved = append(slices.Clip(s.approved), s.Candidate) // who decided for it had asked
 		s.Want.Reason = warden.ReasonResume
 		r.look()
 	}

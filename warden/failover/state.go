@@ -52,6 +52,10 @@ type Policy struct {
 	// old primary is fenced by it.
 	FenceCommand, RejoinCommand, FenceRequired bool
 	CommandTimeout, RejoinTimeout              warden.Duration
+	// PrePromote: the operator gave such a program, which takes at most
+	// PrePromoteTimeout: nobody is promoted whom it does not let.
+	PrePromote        bool
+	PrePromoteTimeout warden.Duration
 }
 
 // Times within one attempt.
@@ -119,6 +123,7 @@ const (
 	Arming      Stage = "arming"
 	Narrowing   Stage = "narrowing"
 	Withdrawing Stage = "withdrawing"
+	Asking      Stage = "asking"
 )
 
 // Want is what this leader was elected for.
@@ -242,6 +247,8 @@ type State struct {
 	held       bool
 	pollAt     warden.Instant
 	excluded   []warden.NodeID
+	approved   []warden.NodeID // pre_promote lets them be promoted; replaced, never changed
+	vetoed     []Veto          // it does not; likewise
 	cancel     string
 	confirmed  *warden.Observation
 	pending    []pending

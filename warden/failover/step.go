@@ -68,7 +68,7 @@ func (r *run) begin() {
 		r.propose(Affirming, b.Reason, nil)
 	case (w.Reason == warden.ReasonFailover || w.Reason == warden.ReasonForced) && b.Primary == w.Primary:
 		s.Old = w.Primary
-		if r.binding() {
+		if r.binding() && !r.c.PrePromote {
 			r.resolve()
 		} else {
 			r.look()
@@ -139,6 +139,8 @@ func (r *run) advance() {
 		r.claim(s.Old)
 	case Looking:
 		r.looking()
+	case Asking:
+		r.asking()
 	case Holding:
 		if !s.held && !r.waiting(warden.ActHold, s.Old) {
 			r.act(warden.ActHold, s.Old, "", holdLimit)

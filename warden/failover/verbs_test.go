@@ -26,6 +26,8 @@ func (s *stageplay) listen(w *transcript.Words) ([]string, error) {
 		if s.slow = w.Next() == "slow"; !s.slow {
 			s.later(answerTime, s.choose)
 		}
+	case "pre-promote":
+		s.c.PrePromote, s.c.PrePromoteTimeout = true, 5*warden.Second
 	case "lose":
 		s.scene.Leading, s.scene.Proposing, s.proposal = false, false, nil
 		s.think(Tick{})
@@ -144,6 +146,7 @@ func (s *stageplay) lead(w *transcript.Words) {
 func (s *stageplay) answer(w *transcript.Words) {
 	x := script{kind: warden.ActionKind(w.Next()), node: warden.NodeID(w.Next())}
 	x.happened = w.Has("happened")
+	w.Time("after", &x.after)
 	switch how := w.Next(); how {
 	case "superseded":
 		x.result = warden.Result{Outcome: warden.Refused, Superseded: true, Why: "epoch 9 has claimed it"}

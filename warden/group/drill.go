@@ -103,6 +103,9 @@ func (p *step) drillNotes(t *warden.Topology, d *warden.Drill) {
 	if left := p.c.FailoverCooldown - p.now.Sub(s.lastMove); s.lastMove != 0 && left > 0 {
 		note("failover_cooldown would hold it back for another %s", left)
 	}
+	if p.c.PrePromote {
+		note("pre_promote is asked first, for at most %s each time: a veto, or no answer, leads to the next best node", p.c.PrePromoteTimeout)
+	}
 	if p.c.FenceCommand {
 		must := "and goes on if that fails"
 		if p.c.FenceRequired {

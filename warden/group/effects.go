@@ -57,5 +57,6 @@ const (
 	ActSeal    = warden.ActSeal
 	ActWait    = warden.ActWait
 	ActFence   = warden.ActFence
+	ActAsk     = warden.ActAsk
 	ActRejoin  = warden.ActRejoin
 )

@@ -69,7 +69,7 @@ func View(c Config, s State, now warden.Instant) warden.GroupView {
 // sentinelState is a stage under the name Sentinel's clients know.
 func sentinelState(st failover.Stage) string {
 	switch st {
-	case failover.Inspecting, failover.Reclaiming, failover.Looking, failover.Withdrawing, failover.Holding, failover.Draining, failover.Resolving, failover.Sealing:
+	case failover.Inspecting, failover.Reclaiming, failover.Looking, failover.Asking, failover.Withdrawing, failover.Holding, failover.Draining, failover.Resolving, failover.Sealing:
 		return "select_slave"
 	case failover.Deciding, failover.Claiming, failover.CatchingUp, failover.Fencing, failover.Demoting:
 		return "send_slaveof_noone"

@@ -123,7 +123,7 @@ func (o *orders) begin(a group.Action) {
 	case a.Kind == group.ActUnblock:
 		o.pending++
 		o.wg.Go(func() { o.unblockNow(j) })
-	case a.Kind == group.ActFence || a.Kind == group.ActRejoin:
+	case a.Kind == group.ActFence || a.Kind == group.ActRejoin || a.Kind == group.ActAsk:
 		o.pending++
 		commands := o.commands
 		o.wg.Go(func() { o.command(commands, j) })
@@ -161,19 +161,25 @@ func (o *orders) unblockNow(j job) {
 	o.finish(done)
 }
 
-// command is ActFence and ActRejoin: a program of the operator, which runs
-// beside everything else and is no order over a session.
+// command is ActAsk, ActFence and ActRejoin: a program of the operator, which runs
+// beside everything else and is no order over a session. A question orders
+// nothing, so the lease does not matter to it.
 func (o *orders) command(commands warden.Commands, j job) {
 	ctx, cancel := context.WithDeadline(o.ctx, j.due)
 	defer cancel()
 	a := j.action
 	done := group.ActionDone{ID: a.ID}
-	call := warden.Call{Group: o.group, Node: a.Node, Primary: a.Target, Epoch: a.Epoch}
+	call := warden.Call{Group: o.group, Node: a.Node, Primary: a.Target, Epoch: a.Epoch, Reason: a.Reason}
+	if a.Kind == group.ActAsk {
+		call.Primary, call.Old, a.NotAfter = a.Node, a.Target, 0
+	}
 	switch why := o.late(ctx, a); {
 	case why != "":
 		done.Result = refused(why)
 	case commands == nil:
 		done.Result = refused("no command is configured for it")
+	case a.Kind == group.ActAsk:
+		done.Result = commands.PrePromote(ctx, call)
 	case a.Kind == group.ActFence:
 		done.Result = commands.Fence(ctx, call)
 	default:

@@ -30,6 +30,10 @@ func (c *fakeCommands) Fence(ctx context.Context, call warden.Call) warden.Resul
 	return c.call(ctx, "fence", call)
 }
 
+func (c *fakeCommands) PrePromote(ctx context.Context, call warden.Call) warden.Result {
+	return c.call(ctx, string(call.Reason)+" of "+string(call.Old)+": may", call)
+}
+
 func (c *fakeCommands) Rejoin(ctx context.Context, call warden.Call) warden.Result {
 	return c.call(ctx, "rejoin", call)
 }

@@ -33,6 +33,8 @@ import (
 //	pause  at every order given: the giver does not know the group as paused.
 //	HO   at every order given: no Sentinel has been watching the group for long,
 //	     unless it finishes a promotion that was begun.
+//	veto   at every decision to promote: the operator's pre_promote command let its
+//	     leader decide for that node in this epoch, or an earlier leader did.
 //	SW   at the end of a switchover: every acknowledged write is on the new
 //	     primary.
 //

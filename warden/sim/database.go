@@ -83,6 +83,8 @@ type server struct {
 	newest     warden.Epoch // highest epoch that ever claimed it
 	promotedBy warden.Epoch // of the last promotion by order, 0 when undone
 	excludedAt warden.Instant
+	// vetoed: some pre_promote command had something against it.
+	vetoed bool
 	// strangeSince is since when its data is not the group's, or none.
 	strangeSince warden.Instant
 	restored     warden.Instant // when somebody last gave it older data

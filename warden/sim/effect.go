@@ -47,11 +47,11 @@ func (c *contracts) takesEffect(o *order) {
 	}
 }
 
-// catchesUp reports whether a candidate follows an excluded node that has more,
+// catchesUp reports whether a candidate follows an excluded or vetoed node that has more,
 // before it is promoted: the one order to follow somebody who is not chosen.
 func (c *contracts) catchesUp(t *warden.Topology, s *server, target warden.NodeID) bool {
 	u := c.world.serverAt(target)
-	return t.Phase == warden.PhasePromoting && t.Primary == s.id && u.excludedAt != 0 && u.offset >= s.offset
+	return t.Phase == warden.PhasePromoting && t.Primary == s.id && (u.excludedAt != 0 || u.vetoed) && u.offset >= s.offset
 }
 
 // unsure reports whether the old primary obeys, late, the chosen demotion that
@@ -79,6 +79,9 @@ func (c *contracts) promotes(o *order, s *server) {
 	grace := 3 * warden.Second
 	if w.base.FenceCommand {
 		grace += w.base.CommandTimeout // it was decided before
+	}
+	if w.base.PrePromote {
+		grace += w.base.PrePromoteTimeout // it was sealed and looked at before
 	}
 	if ago := o.began.Sub(s.excludedAt); s.priority == 0 && ago > grace {
 		w.fail("S7", "%s is promoted and had been excluded for %s when that was ordered", s.name, ago)

@@ -130,6 +130,7 @@ func (l *ledger) proposed(p *process, t *warden.Topology, base warden.Topology) 
 		e.parent = l.find(&base)
 	}
 	l.checkList(p, e)
+	l.world.check.letsBe(p, e)
 }
 
 // lastStep is the newest earlier proposal of the same epoch.

@@ -40,7 +40,7 @@ func (c *contracts) olderLine(o *order, s *server) {
 	for _, x := range w.servers {
 		v := o.p.seen.lines[x.index]
 		if x == s || !v.fit || o.began.Sub(v.at) > 300*warden.Millisecond || !x.up || x.branch != v.branch || x.branch == s.branch ||
-			x.excludedAt != 0 || keepsCommits(t) && !(member(t, x.id) && x.sealed() && o.began.Sub(x.pg.sealedSince) > 300*warden.Millisecond) || o.p.seen.refused[x.index] > o.began.Add(-5*warden.Second) || w.sentinels {
+			x.excludedAt != 0 || x.vetoed || keepsCommits(t) && !(member(t, x.id) && x.sealed() && o.began.Sub(x.pg.sealedSince) > 300*warden.Millisecond) || o.p.seen.refused[x.index] > o.began.Add(-5*warden.Second) || w.sentinels {
 			continue
 		}
 		newer := w.history.lineOf(x.branch, x.offset) != w.history.lineOf(s.branch, s.offset)

@@ -56,6 +56,10 @@ func (p *process) act(a group.Action) {
 		o.later(warden.Result{Outcome: warden.Done}, warden.Observation{}) // nothing runs scripts here
 		return
 	}
+	if a.Kind == group.ActAsk {
+		o.askHook() // it orders nothing
+		return
+	}
 	p.world.check.ordered(p, &a)
 	if a.Kind == group.ActFence || a.Kind == group.ActRejoin {
 		o.runCommand()

@@ -92,6 +92,7 @@ type evidence struct {
 	version   warden.Version
 	lines     [endpoints]sight          // what it saw of the data of PostgreSQL
 	refused   [endpoints]warden.Instant // when an order of its own was last not done
+	lets      lets
 }
 
 // addProcess makes a Warden that has not been started.

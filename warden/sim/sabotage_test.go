@@ -165,6 +165,13 @@ var sabotages = []sabotaged{
 		}}
 	}},
 	{"S10", "a hold never ends by itself", 500, false, func() Sabotage { return Sabotage{HoldForEver: true} }},
+	{"veto", "a veto passes for a yes", 300, false, func() Sabotage {
+		return Sabotage{Ended: func(o *order, r *warden.Result, _ *warden.Observation) {
+			if o.a.Kind == group.ActAsk {
+				*r = done
+			}
+		}}
+	}},
 	{"SW", "writes are not held during a switchover", 500, false, func() Sabotage { return Sabotage{HoldNothing: true} }},
 	{"L1", "votes are lost after the primary died", 50, true, votesLost},
 	{"L3", "votes are lost after the leader died", 50, true, votesLost},
@@ -218,7 +225,7 @@ func TestSabotage(t *testing.T) {
 			t.Errorf("%s stayed green for %d seeds", s.contract, s.within)
 		})
 	}
-	for _, c := range []string{"S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "SW", "L1", "L2", "L3"} {
+	for _, c := range []string{"S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "veto", "SW", "L1", "L2", "L3"} {
 		if !covered[c] {
 			t.Errorf("no sabotage for %s", c)
 		}

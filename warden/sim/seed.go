@@ -105,6 +105,7 @@ func drawWorld(rng *rand.Rand, o Options) *World {
 	if kind == KindQuorum && len(nodes) < 3 && luck.IntN(8) != 0 {
 		nodes = append(nodes, "c:6379") // two are too few for most that is promised
 	}
+	hookConfig(o, &c)
 	w := newWorld(kind, rng, c, nodes)
 	w.trace, w.sabotage, w.only = o.Trace, o.Sabotage, o.Only
 	w.weather = weather{least: warden.Millisecond, most: 3 * warden.Millisecond}
