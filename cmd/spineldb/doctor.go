@@ -135,7 +135,7 @@ func (f *checkup) examine(ctx context.Context, files []string, named string, lim
 func patient(conf config.Config, m config.Master) (doctor.Group, error) {
 	p := m.Postgres
 	g := doctor.Group{
-		Name: m.Name, Adapter: m.Adapter, Nodes: append([]warden.NodeID{m.Primary}, m.Nodes...), Quorum: m.Quorum, Wardens: m.Wardens,
+		Name: m.Name, Adapter: m.Adapter, Nodes: append([]warden.NodeID{m.Primary}, m.Nodes...), Quorum: m.Quorum, Wardens: m.Wardens, DownAfter: m.DownAfter,
 		Durable: m.Durable, SyncStandbys: m.SyncStandbys, Fence: len(m.FenceCommand) > 0, Rejoin: len(m.RejoinCommand) > 0,
 		Login: doctor.Login{
 			User: m.AuthUser, Password: string(m.AuthPassword), Database: p.Database, Passfile: p.Passfile,

@@ -25,6 +25,8 @@ type Group struct {
 	Nodes []warden.NodeID
 	// Quorum and Wardens as configured; Wardens 0: not configured.
 	Quorum, Wardens int
+	// DownAfter is how long a node may be silent.
+	DownAfter warden.Duration
 	// Durable: durability = "quorum", with SyncStandbys acknowledgements.
 	Durable      bool
 	SyncStandbys int

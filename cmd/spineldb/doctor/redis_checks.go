@@ -17,7 +17,12 @@ func judgeRedis(g Group, n *RedisNode) []Finding {
 	return append(out, apply(g, n.Node, n, []rule[*RedisNode]{
 		{"rights", "the user may do what orders need", checkRedisRights},
 		{"kind", "it is a server that one primary at a time makes sense for", checkRedisKind},
+		{"readable", "the user may read its settings", checkRedisReadable},
 		{"persistence", "it does not return empty after a restart", checkPersistence},
+		{"config-file", "orders are kept over a restart", checkConfigFile},
+		{"clients", "there is room for the connections of Wardens", checkClients},
+		{"backlog", "replicas that were cut off can go on where they were", checkBacklog},
+		{"buffers", "a full copy is not cut off by its own limit", checkBuffers},
 		{"memory", "memory is limited, and the limit does not bite", checkMemory},
 		{"link", "no link to a primary is down", checkLink},
 	})...)
@@ -35,6 +40,12 @@ func judgeRedisGroup(g Group, all []*RedisNode) []Finding {
 		{"listed", "every replica is named in the configuration", checkRedisListed},
 		{"isolation", "a primary that is cut off stops taking writes", checkIsolation},
 		{"memory-limits", "no replica has less memory than the primary", checkMemoryLimits},
+		{"alike", "the nodes are set up alike", checkAlike},
+		{"passwords", "every node can log in to every other one as its replica", checkMasterAuth},
+		{"users", "the nodes have the same users", checkUsers},
+		{"sources", "every replica copies from a node of the group", checkSources},
+		{"versions", "the nodes are of one version", checkRedisVersions},
+		{"clocks", "the clocks agree", checkRedisClocks},
 	})
 }
 
@@ -43,6 +54,8 @@ func checkRedisReachable(_ Group, n *RedisNode) []Finding {
 	switch {
 	case n.reached():
 		return nil
+	case n.Health == warden.HealthDenied && strings.HasPrefix(n.Err, "DENIED"):
+		f.Found, f.Remedy = "it is in protected mode: only its own host may connect", "CONFIG SET requirepass ... on that host, and auth_password_file in the group's block; or protected-mode no in a network that is yours alone"
 	case n.Health == warden.HealthDenied && strings.HasPrefix(n.Err, "NOPERM"):
 		f.Found, f.Remedy = "the user may not use INFO: "+n.Err, "ACL SETUSER with the rules of docs/operations.md, then ACL SAVE or CONFIG REWRITE"
 	case n.Health == warden.HealthDenied && strings.Contains(n.Err, ":") && !strings.Contains(n.Err, "AUTH") && !strings.Contains(n.Err, "WRONGPASS"):
@@ -68,10 +81,17 @@ func checkRedisRights(g Group, n *RedisNode) []Finding {
 	if user == "" {
 		user = "default"
 	}
-	if len(n.Denied) > 0 {
-		rules := strings.Join(n.Denied, " ")
+	const keep = "\nACL SAVE   # with an aclfile; without one CONFIG REWRITE"
+	const besides = "&__sentinel__:hello +subscribe"
+	denied := slices.DeleteFunc(slices.Clone(n.Denied), func(rule string) bool { return rule == besides })
+	if len(denied) > 0 {
+		rules := strings.Join(denied, " ")
 		out = append(out, Finding{Severity: Error, Found: "the user " + user + " lacks " + rules, Why: "watching, failing over or switching over does not work without",
-			Remedy: "ACL SETUSER " + user + " " + rules})
+			Remedy: "ACL SETUSER " + user + " " + rules + keep})
+	}
+	if len(denied) < len(n.Denied) {
+		out = append(out, Finding{Severity: Warning, Found: "the user " + user + " may not listen to __sentinel__:hello", Why: "real Redis Sentinels that watch it too are not noticed, and two deciders over one group are not safe",
+			Remedy: "ACL SETUSER " + user + " " + besides + keep})
 	}
 	if n.Unasked && user != "default" {
 		out = append(out, Finding{Severity: Note, Found: "the user " + user + " may not ask for its own rights (ACL WHOAMI, ACL DRYRUN), or the server is older than 7.0",
@@ -85,7 +105,7 @@ func checkRedisKind(_ Group, n *RedisNode) []Finding {
 	if n.Info["cluster_enabled"] == "1" {
 		out = append(out, Finding{Severity: Error, Found: "it runs in cluster mode", Why: "a cluster fails over by itself, and refuses REPLICAOF", Remedy: "cluster-enabled no, or leave it to the cluster"})
 	}
-	if n.Config["replica-read-only"] == "no" {
+	if n.Config["replica-read-only"] == "no" || n.Info["slave_read_only"] == "0" {
 		out = append(out, Finding{Severity: Warning, Found: "replica-read-only is no", Why: "what is written to a replica is lost at its next synchronisation", Remedy: "CONFIG SET replica-read-only yes; CONFIG REWRITE"})
 	}
 	return out
@@ -101,9 +121,16 @@ func checkPersistence(_ Group, n *RedisNode) []Finding {
 		}
 		return nil
 	}
-	return []Finding{{Severity: Note, Found: "it saves nothing to disk (save is empty, appendonly is no)",
-		Why:    "a primary that is restarted automatically, before it is found down, returns empty, and its replicas empty themselves after it",
-		Remedy: "CONFIG SET appendonly yes; CONFIG REWRITE   # or see to it that nothing restarts it automatically"}}
+	f := Finding{Severity: Note, Found: "it saves nothing to disk (save is empty, appendonly is no)",
+		Why:    "a primary that is restarted automatically, before it is found down, returns empty, and its replicas empty themselves after it; whether something restarts it cannot be seen from here",
+		Remedy: "CONFIG SET appendonly yes; CONFIG REWRITE   # or see to it that nothing restarts it automatically"}
+	if by := n.Info["process_supervised"]; by == "systemd" || by == "upstart" {
+		f.Severity = Warning
+		f.Found += ", and " + by + " supervises it"
+		f.Why = "restarted at once after a crash, before it is found down, it returns empty, and its replicas empty themselves after it; what the restart policy is cannot be seen from here"
+		f.Remedy = "CONFIG SET appendonly yes; CONFIG REWRITE   # or Restart=no in its unit, and let the failover do its work"
+	}
+	return []Finding{f}
 }
 
 func checkMemory(_ Group, n *RedisNode) []Finding {
@@ -156,7 +183,7 @@ func checkRedisPrimaries(_ Group, all []*RedisNode) []Finding {
 }
 
 // checkCandidates looks for somebody to promote.
-func checkCandidates(_ Group, all []*RedisNode) []Finding {
+func checkCandidates(g Group, all []*RedisNode) []Finding {
 	primaries, replicas := redisRoles(all)
 	if len(primaries) != 1 {
 		return nil
@@ -164,8 +191,11 @@ func checkCandidates(_ Group, all []*RedisNode) []Finding {
 	if len(replicas) == 0 && primaries[0].number("connected_slaves") == 0 {
 		return []Finding{{Severity: Error, Node: primaries[0].Node, Found: "it has no replica", Why: "there is nothing to fail over to", Remedy: "REPLICAOF " + primaries[0].Node.Host() + " " + primaries[0].Node.Port() + "   # on another server"}}
 	}
-	zero := func(n *RedisNode) bool { return n.Info["slave_priority"] == "0" }
-	if len(replicas) > 0 && !slices.ContainsFunc(replicas, func(n *RedisNode) bool { return !zero(n) }) {
+	never := func(n *RedisNode) bool { return n.Info["slave_priority"] == "0" || slices.Contains(g.Excluded, n.Node) }
+	if len(replicas) > 0 && !slices.ContainsFunc(replicas, func(n *RedisNode) bool { return !never(n) }) {
+		if slices.ContainsFunc(replicas, func(n *RedisNode) bool { return n.Info["slave_priority"] != "0" }) {
+			return []Finding{{Severity: Error, Found: "every replica is excluded, by replica-priority 0 or by its tags", Why: "there is no failover", Remedy: "take nofailover from one, or CONFIG SET replica-priority 100; CONFIG REWRITE"}}
+		}
 		return []Finding{{Severity: Error, Found: "every replica has replica-priority 0", Why: "such a replica is never promoted, so there is no failover", Remedy: "CONFIG SET replica-priority 100; CONFIG REWRITE   # on those that may be promoted"}}
 	}
 	return nil
@@ -175,26 +205,6 @@ func checkRedisListed(g Group, all []*RedisNode) []Finding {
 	var out []Finding
 	for _, n := range all {
 		out = append(out, unlisted(g, n.Node, n)...)
-	}
-	return out
-}
-
-// checkIsolation looks at what bounds the writes of a primary that only its
-// clients reach.
-func checkIsolation(g Group, all []*RedisNode) []Finding {
-	var out []Finding
-	for _, n := range all {
-		count, known := n.Config["min-replicas-to-write"]
-		_, shown := n.Info["min_slaves_good_slaves"]
-		switch {
-		case known && count == "0" || !known && n.Info["role"] == "master" && !shown:
-			out = append(out, Finding{Severity: Note, Node: n.Node, Found: "min-replicas-to-write is 0",
-				Why:    "a primary that is cut off from everybody but its clients goes on taking writes, which are discarded when it returns",
-				Remedy: "CONFIG SET min-replicas-to-write 1; CONFIG SET min-replicas-max-lag 10; CONFIG REWRITE   # on every node, if refusing writes is better than losing them"})
-		case known && count != "0" && len(g.Nodes) <= 2:
-			out = append(out, Finding{Severity: Note, Node: n.Node, Found: fmt.Sprintf("min-replicas-to-write is %s, and there are %d nodes", count, len(g.Nodes)),
-				Why: "after a failover the new primary has no replica and refuses writes until the old one has returned", Remedy: "add a replica, or CONFIG SET min-replicas-to-write 0"})
-		}
 	}
 	return out
 }

@@ -9,10 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/cmd/spineldb/duration"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -26,6 +29,16 @@ type RedisNode struct {
 	Info   map[string]string
 	Config map[string]string
 	WhyNot string
+	// Secrets are those of CONFIG GET, by name, to be compared and never shown.
+	Secrets map[string]config.Secret
+	// Users are the rules of each user, with hashes of passwords in them; nil
+	// where they may not be asked for.
+	Users map[string]config.Secret
+	// Rate is how many bytes a second it wrote to its replicas just now.
+	Rate int64
+	// Ahead is by how much its clock is ahead of ours, to within Within; Within 0:
+	// it does not tell its time.
+	Ahead, Within time.Duration
 	// Denied are commands that the user may not use, as far as could be asked
 	// without changing anything. Unasked: the rest could not be asked.
 	Denied  []string
@@ -108,16 +121,60 @@ func collectRedis(ctx context.Context, g Group, node warden.NodeID) *RedisNode {
 	}
 	a := asking{redis.NewClient(o), g.Login.Renames}
 	defer a.client.Close()
+	// The first answer includes the time that connecting takes, so it is asked twice.
+	_, _ = a.do(ctx, "PING").Text()
+	asked := time.Now()
 	text, err := a.do(ctx, "INFO", "everything").Text()
+	answered := time.Now()
 	n.Health, n.Err = redisHealth(err), ""
 	if err != nil {
 		n.Err = warden.DetailOf(err)
 		return n
 	}
 	n.Info = parseInfo(text)
+	if now := n.number("server_time_usec"); now > 0 {
+		n.Within = max(answered.Sub(asked)/2, 1)
+		n.Ahead = time.UnixMicro(now).Sub(asked.Add(n.Within))
+	}
 	n.readConfig(ctx, a)
 	n.readRights(ctx, a)
+	n.readUsers(ctx, a)
+	n.readRate(ctx, a, answered)
 	return n
+}
+
+// rateSpan is how long a primary is watched to see how much it writes.
+const rateSpan = 500 * time.Millisecond
+
+// readRate asks a primary once more how far it is, some time after the first
+// answer.
+func (n *RedisNode) readRate(ctx context.Context, a asking, since time.Time) {
+	if n.Info["role"] != "master" || n.number("connected_slaves") == 0 {
+		return
+	}
+	if duration.Pause(ctx, rateSpan-time.Since(since)) != nil {
+		return
+	}
+	text, err := a.do(ctx, "INFO", "replication").Text()
+	if err != nil {
+		return
+	}
+	later := RedisNode{Info: parseInfo(text)}
+	grown := later.number("master_repl_offset") - n.number("master_repl_offset")
+	n.Rate = max(0, int64(float64(grown)/time.Since(since).Seconds()))
+}
+
+// readUsers asks who may do what.
+func (n *RedisNode) readUsers(ctx context.Context, a asking) {
+	lines, err := a.do(ctx, "ACL", "LIST").StringSlice()
+	if err != nil {
+		return
+	}
+	n.Users = map[string]config.Secret{}
+	for _, line := range lines {
+		name, rules, _ := strings.Cut(strings.TrimPrefix(line, "user "), " ")
+		n.Users[name] = config.Secret(rules)
+	}
 }
 
 // redisHealth sorts why INFO was not answered.
@@ -127,7 +184,7 @@ func redisHealth(err error) warden.Health {
 	case err == nil:
 		return warden.HealthGood
 	case errors.As(err, &said):
-		for _, word := range []string{"NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH"} {
+		for _, word := range []string{"NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH", "DENIED"} {
 			if strings.HasPrefix(err.Error(), word) {
 				return warden.HealthDenied
 			}
@@ -158,28 +215,39 @@ func parseInfo(text string) map[string]string {
 }
 
 // watchedParameters are asked one by one: older servers take no list.
-var watchedParameters = []string{"save", "appendonly", "min-replicas-to-write", "min-replicas-max-lag", "maxmemory", "maxmemory-policy", "repl-backlog-size", "replica-read-only"}
+var watchedParameters = []string{
+	"save", "appendonly", "appendfsync", "min-replicas-to-write", "min-replicas-max-lag", "maxmemory", "maxmemory-policy", "repl-backlog-size",
+	"replica-read-only", "client-output-buffer-limit", "notify-keyspace-events", "databases", "timeout", "masteruser", "masterauth", "requirepass",
+}
+
+// secretParameters are those of them that are not to be shown.
+var secretParameters = []string{"masterauth", "requirepass"}
 
 func (n *RedisNode) readConfig(ctx context.Context, a asking) {
-	config := map[string]string{}
+	values, secrets := map[string]string{}, map[string]config.Secret{}
 	for _, name := range watchedParameters {
 		pair, err := a.do(ctx, "CONFIG", "GET", name).StringSlice()
 		if err != nil {
 			n.WhyNot = warden.DetailOf(err)
 			return
 		}
-		if len(pair) == 2 {
-			config[name] = pair[1]
+		switch {
+		case len(pair) != 2: // a server that does not know it
+		case slices.Contains(secretParameters, name):
+			secrets[name] = config.Secret(pair[1])
+		default:
+			values[name] = pair[1]
 		}
 	}
-	n.Config = config
+	n.Config, n.Secrets = values, secrets
 }
 
 // neededCommands are what watching and ordering a node takes, in words that
 // are complete enough for ACL DRYRUN. The key is the rule that allows it.
 var neededCommands = map[string][]any{
 	"+ping": {"PING"}, "+info": {"INFO"}, "+role": {"ROLE"}, "+command": {"COMMAND"}, "+multi": {"MULTI"}, "+exec": {"EXEC"},
-	"&__warden__:hello +subscribe": {"SUBSCRIBE", "__warden__:hello"}, "&__warden__:hello +publish": {"PUBLISH", "__warden__:hello", "x"},
+	"&__sentinel__:hello +subscribe": {"SUBSCRIBE", "__sentinel__:hello"},
+	"&__warden__:hello +subscribe":   {"SUBSCRIBE", "__warden__:hello"}, "&__warden__:hello +publish": {"PUBLISH", "__warden__:hello", "x"},
 	"+replicaof": {"REPLICAOF", "NO", "ONE"}, "+config|rewrite": {"CONFIG", "REWRITE"}, "+client|setname": {"CLIENT", "SETNAME", "x"},
 	"+client|id": {"CLIENT", "ID"}, "+client|list": {"CLIENT", "LIST"}, "+client|kill": {"CLIENT", "KILL", "ID", "1"},
 	"+client|pause": {"CLIENT", "PAUSE", "1"}, "+client|unpause": {"CLIENT", "UNPAUSE"}, "+script|kill": {"SCRIPT", "KILL"},

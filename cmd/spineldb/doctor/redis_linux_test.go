@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -18,7 +19,7 @@ import (
 )
 
 // serve starts a redis-server with lines of configuration and waits until it
-// answers the default user.
+// answers the default user, whose password is that of a line "requirepass".
 func serve(t *testing.T, lines ...string) (warden.NodeID, *redis.Client) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,7 +46,13 @@ func serve(t *testing.T, lines ...string) (warden.NodeID, *redis.Client) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	client := redis.NewClient(&redis.Options{Addr: string(node)})
+	o := &redis.Options{Addr: string(node)}
+	for _, line := range lines {
+		if password, found := strings.CutPrefix(line, "requirepass "); found {
+			o.Password = password
+		}
+	}
+	client := redis.NewClient(o)
 	t.Cleanup(func() { _ = client.Close() })
 	await(t, "redis-server answers", func() bool { return client.Ping(context.Background()).Err() == nil })
 	return node, client
@@ -115,7 +122,7 @@ func TestRedisUsers(t *testing.T) {
 // redisNode are facts of a server that nothing is wrong with.
 func redisNode(node warden.NodeID, role string) *RedisNode {
 	return &RedisNode{
-		Node: node, Health: warden.HealthGood,
+		Node: node, Health: warden.HealthGood, Within: time.Millisecond,
 		Info:   map[string]string{"role": role, "maxmemory": "1000", "used_memory": "10", "aof_enabled": "1", "master_link_status": "up", "slave_priority": "100", "redis_version": "7.0.15"},
 		Config: map[string]string{"min-replicas-to-write": "1", "save": "", "appendonly": "yes", "replica-read-only": "yes"},
 	}
@@ -137,18 +144,29 @@ func TestRedisRules(t *testing.T) {
 		"not named":     {func(a, _, _ *RedisNode) { a.Info["slave0"] = "ip=10.0.0.9,port=6379,state=online,offset=1,lag=0" }, "note 10.0.0.1:5432 listed"},
 		"cluster":       {func(a, _, _ *RedisNode) { a.Info["cluster_enabled"] = "1" }, "error 10.0.0.1:5432 kind"},
 		"writable":      {func(_, b, _ *RedisNode) { b.Config["replica-read-only"] = "no" }, "warning 10.0.0.2:5432 kind"},
-		"saves nothing": {func(a, _, _ *RedisNode) { a.Info["aof_enabled"], a.Config["appendonly"] = "0", "no" }, "note 10.0.0.1:5432 persistence"},
+		"saves nothing": {func(a, _, _ *RedisNode) { a.Info["aof_enabled"], a.Config["appendonly"] = "0", "no" }, "note 10.0.0.1:5432 persistence, warning  alike"},
 		"save fails":    {func(a, _, _ *RedisNode) { a.Info["rdb_last_bgsave_status"] = "err" }, "warning 10.0.0.1:5432 persistence"},
 		"full":          {func(a, _, _ *RedisNode) { a.Info["used_memory"] = "950" }, "note 10.0.0.1:5432 memory"},
 		"no limit": {func(a, b, c *RedisNode) {
 			a.Info["maxmemory"], b.Info["maxmemory"], c.Info["maxmemory"] = "0", "0", "0"
 		}, "note 10.0.0.1:5432 memory, note 10.0.0.2:5432 memory, note 10.0.0.3:5432 memory"},
-		"link":            {func(_, b, _ *RedisNode) { b.Info["master_link_status"] = "down" }, "warning 10.0.0.2:5432 link"},
-		"two primaries":   {func(_, b, _ *RedisNode) { b.Info["role"] = "master" }, "error  primary"},
-		"no primary":      {func(a, _, _ *RedisNode) { a.Info["role"] = "slave" }, "error  primary"},
-		"one priority 0":  {func(_, b, _ *RedisNode) { b.Info["slave_priority"] = "0" }, ""},
-		"all priority 0":  {func(_, b, c *RedisNode) { b.Info["slave_priority"], c.Info["slave_priority"] = "0", "0" }, "error  candidates"},
-		"never refuses":   {func(a, _, _ *RedisNode) { a.Config["min-replicas-to-write"] = "0" }, "note 10.0.0.1:5432 isolation"},
+		"link":           {func(_, b, _ *RedisNode) { b.Info["master_link_status"] = "down" }, "warning 10.0.0.2:5432 link"},
+		"two primaries":  {func(_, b, _ *RedisNode) { b.Info["role"] = "master" }, "error  primary"},
+		"no primary":     {func(a, _, _ *RedisNode) { a.Info["role"] = "slave" }, "error  primary"},
+		"one priority 0": {func(_, b, _ *RedisNode) { b.Info["slave_priority"] = "0" }, ""},
+		"all priority 0": {func(_, b, c *RedisNode) { b.Info["slave_priority"], c.Info["slave_priority"] = "0", "0" }, "error  candidates"},
+		"never refuses":  {func(a, _, _ *RedisNode) { a.Config["min-replicas-to-write"] = "0" }, "note 10.0.0.1:5432 isolation, note  alike"},
+		"protected": {func(_, b, _ *RedisNode) {
+			b.Health, b.Err = warden.HealthDenied, "DENIED Redis is running in protected mode"
+		}, "error 10.0.0.2:5432 reachable"},
+		"older replica":  {func(_, b, _ *RedisNode) { b.Info["redis_version"] = "6.2.14" }, "warning 10.0.0.2:5432 versions"},
+		"newer replica":  {func(_, b, _ *RedisNode) { b.Info["redis_version"] = "7.2.1" }, "note 10.0.0.2:5432 versions"},
+		"another time":   {func(_, b, _ *RedisNode) { b.Ahead += 3 * time.Second }, "warning  clocks"},
+		"an unsure time": {func(_, b, _ *RedisNode) { b.Ahead, b.Within = 3*time.Second, 3*time.Second }, ""},
+		"tells no time":  {func(_, b, _ *RedisNode) { b.Ahead, b.Within = 3*time.Second, 0 }, ""},
+		"deaf to Sentinels": {func(a, _, _ *RedisNode) {
+			a.Denied = []string{"&__sentinel__:hello +subscribe"}
+		}, "warning 10.0.0.1:5432 rights"},
 		"smaller replica": {func(_, b, _ *RedisNode) { b.Info["maxmemory"] = "500" }, "warning 10.0.0.2:5432 memory-limits"},
 	} {
 		a, b, other := redisNode(nodeA, "master"), redisNode(nodeB, "slave"), redisNode(nodeC, "slave")
