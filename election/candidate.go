@@ -123,7 +123,7 @@ func (s *State) giveUp(c Config, why string, now warden.Instant, f *Effects) {
 	s.Stand = nil
 	s.Denials = nil
 	for _, d := range st.denials {
-		s.Denials = append(s.Denials, d.from.Short()+": "+d.why)
+		s.Denials = append(s.Denials, d.From.Short()+": "+d.Why)
 	}
 	for _, id := range electors {
 		f.send(c, s, id, warden.Message{Renew: &warden.Renew{Epoch: st.Epoch, Reason: st.Want.Reason, Release: true}})
@@ -159,12 +159,12 @@ func (s *State) voted(c Config, m warden.Message, now warden.Instant, f *Effects
 	}
 	st = s.ownStand()
 	drop := func(id warden.WardenID) {
-		st.denials = slices.DeleteFunc(st.denials, func(d denial) bool { return d.from == id })
+		st.denials = slices.DeleteFunc(st.denials, func(d Denial) bool { return d.From == id })
 	}
 	drop(m.From)
 	if !v.Granted { // guard: S2
 		s.seen = max(s.seen, v.Promise)
-		st.denials = append(st.denials, denial{m.From, v.Why, v.Promise})
+		st.denials = append(st.denials, Denial{m.From, v.Why, v.Promise})
 		if v.Promise > st.Epoch {
 			s.giveUp(c, fmt.Sprintf("epoch %d is promised elsewhere", v.Promise), now, f)
 		}
@@ -236,7 +236,7 @@ func (s *State) elected(c Config, base warden.Topology, from []warden.WardenID, 
 	st := s.Stand
 	s.Stand, s.Denials, s.failed = nil, nil, 0
 	s.leadOwn = true
-	s.Lead = &Leadership{Epoch: st.Epoch, Want: st.Want, Since: now, Base: base.Clone(), Voters: slices.Clone(from),
+	s.Lead = &Leadership{Epoch: st.Epoch, Want: st.Want, Since: now, Base: base.Clone(), Voters: slices.Clone(from), StoodAt: st.Since, Denials: st.denials,
 		LeaseUntil: st.Since.Add(leaseLife), roundAt: st.Since}
 	s.HoldFor, s.holdRun, s.HoldUntil = c.Self, c.Run, now.Add(voterHold)
 	f.Elected = true

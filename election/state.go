@@ -89,9 +89,10 @@ type grant struct {
 	newest warden.Topology
 }
 
-type denial struct {
-	from    warden.WardenID
-	why     string
+// Denial is why a Warden denied its vote.
+type Denial struct {
+	From    warden.WardenID
+	Why     string
 	promise warden.Epoch
 }
 
@@ -102,7 +103,7 @@ type Candidacy struct {
 	Since   warden.Instant
 	askedAt warden.Instant
 	grants  []grant
-	denials []denial
+	denials []Denial
 }
 
 type ack struct {
@@ -122,6 +123,9 @@ type Leadership struct {
 	Own        bool
 	LeaseUntil warden.Instant
 	Voters     []warden.WardenID // who granted
+	// StoodAt is when they were asked, Denials are of those who said no; to be shown.
+	StoodAt    warden.Instant
+	Denials    []Denial
 	step       uint64
 	proposal   warden.Topology // zero: none under way
 	proposedAt warden.Instant  // first sending
@@ -148,6 +152,24 @@ func (l *Leadership) Downs() (downs, answered int) {
 		}
 	}
 	return downs, answered
+}
+
+// Answer is a Warden's answer to the newest proposal: that it has accepted it, and
+// whether it finds the primary down (A4).
+type Answer struct {
+	From warden.WardenID
+	Down bool
+}
+
+// Answers are those that accept the newest proposal.
+func (l *Leadership) Answers() []Answer {
+	var out []Answer
+	for _, a := range l.acks {
+		if a.ok {
+			out = append(out, Answer{a.from, a.down})
+		}
+	}
+	return out
 }
 
 // State is the mind's memory. Reg is the durable part.

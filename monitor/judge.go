@@ -179,6 +179,15 @@ func (s *State) Heard(c *Config, from warden.WardenID, node warden.NodeID, ok fu
 	return false
 }
 
+// OpinionOf is what the named Warden lately said of a node.
+func (s *State) OpinionOf(c *Config, from warden.WardenID, node warden.NodeID) (opinion warden.Opinion, ok bool) {
+	s.Heard(c, from, node, func(o warden.Opinion) bool {
+		opinion, ok = o, true
+		return true
+	})
+	return opinion, ok
+}
+
 // says reports whether there is an opinion of the node as ok wants it.
 func (h *heard) says(node warden.NodeID, ok func(warden.Opinion) bool) bool {
 	for i := range h.opinions {

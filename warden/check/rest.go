@@ -103,6 +103,10 @@ var rules = map[string]rule{
 	"failover.State.Report":          forget, // shown
 	"failover.State.Last":            forget, // shown
 	"failover.State.Moved":           forget, // shown
+	"failover.State.Account":         forget, // shown
+	"election.Leadership.StoodAt":    forget, // shown
+	"election.Leadership.Denials":    forget, // shown
+	"group.State.reports":            forget, // shown
 	"failover.Look.Asked":            forget, // of PostgreSQL
 	"failover.pending.at":            recent, // orders end when the scope says so
 	"election.State.HoldFor":         forget, // of that lease

@@ -30,6 +30,7 @@ func (r *run) choose() {
 	for _, line := range ch.Reasons {
 		r.say("%s", line)
 	}
+	r.weighed(ch)
 	if lacks := ""; s.sealed && ch.Candidate != "" {
 		if lacks = r.keeps(ch); lacks != "" { // guard: S8
 			r.say("%s", lacks)
@@ -101,11 +102,14 @@ func (r *run) ask(linked bool) Ask {
 // sayLoss says how much of what the old primary was last seen to have the
 // candidate lacks. Writes after that last look are not in the figure.
 func (r *run) sayLoss() {
+	r.account(func(a *Account) { a.Lacks = -1 })
 	old, l := r.sc.node(r.s.Old), r.lookAt(r.s.Candidate)
 	if old == nil || l == nil || r.s.Want.Reason == warden.ReasonSwitchover || old.Seen.Role != warden.RolePrimary || old.Seen.Lineage != l.Seen.Lineage || l.Seen.Role != warden.RoleReplica {
 		return
 	}
-	r.say("%s lacks %d bytes of what %s was last seen to have", r.s.Candidate, max(old.Seen.Position-l.Seen.Position, 0), r.s.Old)
+	lacks := max(old.Seen.Position-l.Seen.Position, 0)
+	r.account(func(a *Account) { a.Lacks = lacks })
+	r.say("%s lacks %d bytes of what %s was last seen to have", r.s.Candidate, lacks, r.s.Old)
 }
 
 func (r *run) lookAt(id warden.NodeID) *Look {

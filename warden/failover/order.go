@@ -17,6 +17,7 @@ func (r *run) actionDone(d ActionDone) {
 	}
 	p := s.pending[i]
 	s.pending = slices.Delete(slices.Clone(s.pending), i, i+1)
+	r.ended(d.ID, d.Result)
 	if d.Result.Superseded {
 		r.finish(warden.VerdictRefused, "superseded", fmt.Sprintf("%s is claimed by a newer leader: %s", p.node, d.Result.Why))
 		r.f.Finish.Superseded = true

@@ -264,6 +264,9 @@ type State struct {
 	Report []string
 	Last   []string
 	Moved  []string
+	// Account is of the present attempt, or the last one; nil where that was not to
+	// move the primary.
+	Account *Account
 }
 
 // New is an empty memory.
@@ -348,6 +351,7 @@ func (r *run) note(name string, node warden.NodeID, text string) {
 
 func (r *run) enter(st Stage) {
 	r.s.Stage, r.s.StageAt, r.s.pollAt, r.s.told = st, r.now, 0, false
+	r.entered(st)
 	switch st {
 	case Looking:
 		r.note("+failover-state-select-slave", "", "")
@@ -372,6 +376,7 @@ func (r *run) act(kind warden.ActionKind, node, target warden.NodeID, limit ward
 	r.s.pending = append(slices.Clip(r.s.pending), pending{id, kind, node, r.now})
 	r.f.Act = append(r.f.Act, warden.Action{ID: id, Kind: kind, Node: node, Target: target,
 		Epoch: r.s.Epoch, Limit: limit, NotAfter: r.sc.LeaseUntil})
+	r.gave(id, kind, node, target)
 	return &r.f.Act[len(r.f.Act)-1]
 }
 

@@ -54,6 +54,7 @@ func (r *run) begin() {
 	w, b, s := r.sc.Want, &r.sc.Base, r.s
 	*s = s.lasting()
 	s.Epoch, s.Want, s.Since = r.sc.Epoch, w, r.now
+	r.open()
 	r.say("elected in epoch %d for %s by %s", r.sc.Epoch, w.Reason, shorts(r.sc.Voters))
 	if !b.IsZero() {
 		r.say("base %s: %s is the primary (%s)", b.Version, b.Primary, b.Phase)
@@ -396,6 +397,7 @@ func (r *run) publish(reason warden.Reason) {
 func (r *run) published() {
 	s := r.s
 	r.say("%s is agreed as the primary", s.Candidate)
+	r.account(func(a *Account) { a.Published = true })
 	if s.held {
 		r.release()
 	}

@@ -155,6 +155,9 @@ func (p *step) learned(had *warden.Topology) {
 	s.learnedAt = p.now
 	p.monitor(monitor.Tick{})
 	p.changes(had, t)
+	if t.Phase == warden.PhaseDone {
+		p.forgetDecisions()
+	}
 	if t.Phase != warden.PhaseDone || s.confirmed == t.Primary {
 		return
 	}

@@ -38,6 +38,7 @@ func (p *step) commanded(e Commanded) {
 		p.answer(e.ID, warden.VerdictDone, "", text)
 	case code != "":
 		p.answer(e.ID, warden.VerdictRefused, code, text)
+		p.refusedOrder(&e.Command, code, text)
 	case len(s.commands) >= maxCommands:
 		p.answer(e.ID, warden.VerdictRefused, "in-progress", "too many commands are waiting")
 	default:
@@ -251,6 +252,7 @@ func (p *step) commandTimes() {
 				text += "; " + d
 			}
 			p.answer(c.id, warden.VerdictRefused, "not-elected", text)
+			p.refusedOrder(&c.command, "not-elected", text)
 		default:
 			return false
 		}

@@ -19,6 +19,9 @@ type Effects struct {
 	// Announce are events for the log, subscribers and scripts. The state that
 	// answers queries has changed by then.
 	Announce []warden.Event
+	// Reports tell what became of attempts to change the primary; of one with the
+	// ID of an earlier one the newer counts. They are for whoever keeps them.
+	Reports []warden.Report
 	// Answers end operator commands.
 	Answers []CommandAnswer
 	// HelloEvery is the time between two hellos on a node from now on (0: as

@@ -77,6 +77,7 @@ type State struct {
 	sentinels   []string          // the real Sentinels that watch the group
 	silent      []warden.WardenID // Wardens said to be silent; replaced, never changed
 	unblocked   []warden.NodeID   // down, and its script was ended
+	reports     *chronicle        // replaced, never changed; nil: nothing to remember
 	// watch is the list of nodes, derived from what watchKey names.
 	watch    []warden.NodeID
 	watchKey roster
@@ -147,6 +148,8 @@ func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	p.route(e)
 	p.silentPeers()
 	p.unblock()
+	p.decided()
+	p.settle()
 	p.status(greet)
 	p.mark()
 	if !s.el.Mute && !slices.Equal(s.el.Reg.Lineage, s.mon.Extra) {
@@ -191,7 +194,7 @@ func (p *step) reloaded() {
 func (p *step) rewind() {
 	s := p.s
 	if p.now < s.lastStep {
-		s.statusAt, s.backoff, s.failovers = -1, nil, nil
+		s.statusAt, s.backoff, s.failovers, s.reports = -1, nil, nil, nil
 		s.learnedAt, s.lastMove = min(s.learnedAt, p.now), min(s.lastMove, p.now)
 		s.ledUntil = min(s.ledUntil, p.now)
 		for i := range s.commands {
@@ -337,9 +340,11 @@ func (p *step) electionDone(had *warden.Topology, f election.Effects) (chosen bo
 	if f.Elected {
 		p.s.led = p.s.el.Lead.Epoch
 		p.crash("elected")
+		p.openReport()
 		p.electedCommand()
 	}
 	if f.Lost != "" {
+		p.closeReport(warden.VerdictUnknown, "leader-lost", "this Warden lost the lead: "+f.Lost+"; another one goes on")
 		p.lostCommand(f.Lost)
 	}
 	if f.Learned || had.Birth != p.s.el.Reg.Chosen.Birth {
@@ -367,6 +372,7 @@ func (p *step) failoverEffects(f failover.Effects) {
 	if p.s.fo.Stage != p.s.stage {
 		p.s.stage = p.s.fo.Stage
 		p.crash(string(p.s.stage))
+		p.reportStage()
 	}
 }
 
@@ -374,6 +380,7 @@ func (p *step) failoverEffects(f failover.Effects) {
 func (p *step) finished(fin failover.Finish) {
 	p.s.syncVersion = warden.Version{} // what was wanted may be held back now
 	p.answerLed(fin)
+	p.closeReport(fin.Verdict, fin.Code, fin.Text)
 	if l := p.s.el.Lead; l != nil && fin.Verdict != warden.VerdictDone {
 		p.hold(l.Want.Reason)
 	} else if l != nil {

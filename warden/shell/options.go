@@ -55,6 +55,9 @@ type Options struct {
 	// Announce hands an event to subscribers. It must not block. The views
 	// show the state after the event by then.
 	Announce func(warden.Event)
+	// Report hands a report to whoever keeps it; UnixMS is not filled in. It must not
+	// block. Nobody if nil.
+	Report func(warden.Report)
 	// Introduce is told of other Wardens' hellos on the nodes. It must not
 	// block.
 	Introduce func(warden.Hello)
@@ -142,6 +145,9 @@ func newEnv(o Options) (*env, error) {
 	}
 	if o.Announce == nil {
 		o.Announce = func(warden.Event) {}
+	}
+	if o.Report == nil {
+		o.Report = func(warden.Report) {}
 	}
 	if o.Introduce == nil {
 		o.Introduce = func(warden.Hello) {}

@@ -46,6 +46,9 @@ func (l *loop) perform(next Mind, effects group.Effects) {
 	for _, e := range effects.Announce {
 		l.announce(e)
 	}
+	for i := range effects.Reports {
+		l.options.Report(effects.Reports[i])
+	}
 	for _, a := range effects.Answers {
 		l.desk.answer(a.ID, a.Answer)
 	}

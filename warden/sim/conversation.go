@@ -68,6 +68,7 @@ var verbs = map[string]func(*Conversation, words) error{
 	"write":     (*Conversation).write,
 	"command":   (*Conversation).command,
 	"explain":   (*Conversation).explain,
+	"reports":   (*Conversation).reports,
 	"topology":  (*Conversation).topology,
 	"registers": (*Conversation).registers,
 	"nodes":     (*Conversation).nodes,

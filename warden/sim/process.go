@@ -78,6 +78,8 @@ type process struct {
 	pauseAtOrder warden.Duration
 
 	seen evidence
+	// reports are those that were told, of conversations alone. They are on disk.
+	reports []warden.Report
 }
 
 // evidence is what a process was truly told, for the contracts: world times.
@@ -395,6 +397,9 @@ func (p *process) performEffects(e group.Effects) {
 		if a := &e.Announce[i]; (w.tell != nil || w.trace != nil) && a.Level != warden.LevelDebug {
 			w.say(p.name, "%s %s", a.Name, a.Payload)
 		}
+	}
+	for i := range e.Reports {
+		w.check.reported(p, &e.Reports[i])
 	}
 	for i := range e.Answers {
 		w.commandEnded(p, e.Answers[i].ID, e.Answers[i].Answer)
