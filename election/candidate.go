@@ -206,7 +206,7 @@ func (s *State) countVotes(c Config, now warden.Instant, f *Effects) {
 		s.countRecovery(c, base, from, now, f)
 		return
 	}
-	list, need := base.Wardens, needed(base.Wardens, c.Quorum)
+	list, need := base.Wardens, needed(base.Wardens, st.Want.quorum(c.Quorum))
 	if !s.Born() {
 		if base.IsZero() {
 			list = st.Want.List

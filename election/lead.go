@@ -209,7 +209,7 @@ func (s *State) required(c Config, list []warden.WardenID) int {
 	case !s.Born(): // guard: S2
 		return neededAtBirth(list, c.Quorum, c.Wardens)
 	}
-	return needed(list, c.Quorum)
+	return needed(list, s.Lead.Want.quorum(c.Quorum))
 }
 
 // tell sends a chosen topology to all Wardens known (step 3, learn).

@@ -63,11 +63,28 @@ type Want struct {
 	Lost    []warden.WardenID // recover: the Wardens given up
 	Warden  warden.WardenID   // join, forget: the one that comes or goes
 	To      warden.NodeID     // switchover, failover: the operator's choice
+	// Settings are the new ones, of a change of settings; never changed.
+	Settings *warden.Settings
 }
 
 // Is reports whether two wants are for the same thing.
 func (w Want) Is(o Want) bool {
-	return w.Reason == o.Reason && w.Primary == o.Primary && w.Warden == o.Warden && w.To == o.To
+	return w.Reason == o.Reason && w.Primary == o.Primary && w.Warden == o.Warden && w.To == o.To && sameSettings(w.Settings, o.Settings)
+}
+
+func sameSettings(a, b *warden.Settings) bool {
+	return a == b || a != nil && b != nil && a.Equal(b)
+}
+
+// quorum is how many Wardens have to agree besides a majority (A3). A change of
+// settings needs a majority only, or a quorum that was set too high could never
+// be lowered again.
+func (w Want) quorum(configured int) int {
+	switch w.Reason {
+	case warden.ReasonPause, warden.ReasonUnpause, warden.ReasonSettings:
+		return 0
+	}
+	return configured
 }
 
 // noStatus stands for the status of a Warden that has told none yet.

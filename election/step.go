@@ -82,9 +82,12 @@ func Advance(c Config, s *State, e Event, want Want, sight Sight, now warden.Ins
 	s.share()
 	var f Effects
 	s.rewind(now)
-	if s.Stand != nil && sight.Tilt {
-		// Before anything that is heard now makes it ask once more.
+	switch { // before anything that is heard now makes it ask once more
+	case s.Stand == nil:
+	case sight.Tilt:
 		s.giveUp(c, "this Warden is in TILT", now, &f)
+	case s.Stand.Want.Reason == warden.ReasonFailover && !sight.PrimaryDown:
+		s.giveUp(c, "there is nothing to do any more", now, &f) // other settings were agreed a moment ago
 	}
 	switch e := e.(type) {
 	case Heard:

@@ -76,6 +76,13 @@ func TiltTrigger(set, downAfter warden.Duration) warden.Duration {
 	return min(max(downAfter/2, 300*warden.Millisecond), 2*warden.Second)
 }
 
+// TickMost is the longest time that may pass between two steps. It is a little
+// less than the Stride, so that no silence is lost, and leaves two thirds of the
+// time after which a late step means TILT, of which trigger is what is set.
+func TickMost(trigger, downAfter warden.Duration) warden.Duration {
+	return min(Stride(downAfter)-10*warden.Millisecond, TiltTrigger(trigger, downAfter)/3)
+}
+
 func (c *Config) tiltPeriod() warden.Duration {
 	if c.TiltPeriod > 0 {
 		return c.TiltPeriod

@@ -3,6 +3,7 @@ package warden
 import (
 	"fmt"
 	"hash/fnv"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,21 @@ func (r SyncRule) Is(text string) bool {
 	var room [256]byte
 	return string(r.append(room[:0])) == text
 }
+
+// OurRule reports whether a server waits, or would as a primary, by a rule that
+// Wardens have set: it names members, and nobody else makes such names.
+func OurRule(waits string) bool {
+	rest, ok := strings.CutPrefix(waits, "ANY ")
+	_, rest, quoted := strings.Cut(rest, `"`)
+	name, _, _ := strings.Cut(rest, `"`)
+	if !ok || !quoted {
+		return false
+	}
+	return strings.HasPrefix(name, nobody) || memberTail.MatchString(name)
+}
+
+// memberTail is how a MemberName ends.
+var memberTail = regexp.MustCompile(`_[0-9a-f]{8}_[0-9]+\.[0-9]+$`)
 
 func (r SyncRule) append(b []byte) []byte {
 	if r.K <= 0 {

@@ -29,12 +29,6 @@ func (v Version) Newer(w Version) bool {
 
 func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Epoch, v.Step) }
 
-// Settings are the operator's wishes that the Wardens agree on.
-type Settings struct {
-	// Paused: everything is watched, nothing is done.
-	Paused bool `json:"paused,omitempty"`
-}
-
 // Reason says why a topology was written.
 type Reason string
 
@@ -51,6 +45,7 @@ const (
 	ReasonForget     Reason = "warden-forgotten"
 	ReasonPause      Reason = "pause"
 	ReasonUnpause    Reason = "unpause"
+	ReasonSettings   Reason = "settings"
 	ReasonRecover    Reason = "recover"
 	ReasonGoBack     Reason = "go-back"
 	ReasonSync       Reason = "sync-set" // who keeps acknowledged writes
@@ -116,7 +111,7 @@ func sameTopology(t, u *Topology) bool {
 	return t.Version == u.Version && t.Phase == u.Phase && t.Birth == u.Birth && t.Group == u.Group &&
 		t.Primary == u.Primary && t.Previous == u.Previous && sameList(t.Wardens, u.Wardens) &&
 		sameList(t.Lineage, u.Lineage) && slices.EqualFunc(t.Sync, u.Sync, SyncSet.Equal) &&
-		slices.EqualFunc(t.PreviousSync, u.PreviousSync, SyncSet.Equal) && t.Floor == u.Floor && t.Settings == u.Settings && t.Leader == u.Leader &&
+		slices.EqualFunc(t.PreviousSync, u.PreviousSync, SyncSet.Equal) && t.Floor == u.Floor && t.Settings.Equal(&u.Settings) && t.Leader == u.Leader &&
 		t.LeaderRun == u.LeaderRun && t.Reason == u.Reason && t.Replaces == u.Replaces
 }
 

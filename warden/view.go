@@ -137,8 +137,10 @@ const (
 	WishResume     Wish = "resume"
 	WishForget     Wish = "forget" // take a Warden off the list
 	WishRecover    Wish = "recover"
-	WishReset      Wish = "reset" // forget nodes that cannot be reached
-	WishDrill      Wish = "drill" // say what would happen if the primary died now
+	WishReset      Wish = "reset"     // forget nodes that cannot be reached
+	WishDrill      Wish = "drill"     // say what would happen if the primary died now
+	WishSettings   Wish = "settings"  // say which settings are in force
+	WishConfigure  Wish = "configure" // change them
 	// WishRelease undoes a seal without a majority. One Warden does it alone,
 	// beside the group's mind.
 	WishRelease Wish = "release"
@@ -155,6 +157,10 @@ type Command struct {
 	// Gone are nodes that the operator knows to be no primary although they
 	// cannot be asked (release).
 	Gone []NodeID
+	// Items are the settings to change, all or none (configure). Revision: only if
+	// no other change was agreed since those of that revision; nil: since now.
+	Items    []SettingItem
+	Revision *uint64
 	// Wait: answer only when the change is finished, not when it is started.
 	Wait bool
 }
@@ -175,13 +181,15 @@ type Answer struct {
 	Verdict Verdict `json:"verdict"`
 	// Code is a stable word for refusals: abstains, agreed, cancelled,
 	// cannot-hold, changed, in-progress, no-good-replica, no-primary, not-agreed,
-	// not-elected, not-released, not-sealed, paused, quorum, store, superseded,
-	// timeout, unknown-group, unknown-warden, unseen, usage.
+	// not-elected, not-released, not-sealed, not-settable, paused, quorum, store,
+	// superseded, timeout, unknown-group, unknown-node, unknown-warden, unseen, usage.
 	Code string `json:"code,omitempty"`
 	// Text explains it and names the remedy.
 	Text string `json:"text,omitempty"`
 	// Drill is what was asked for with WishDrill.
 	Drill *Drill `json:"drill,omitempty"`
+	// Settings are what was asked for with WishSettings.
+	Settings *SettingsView `json:"settings,omitempty"`
 }
 
 // Directory is what the client-facing servers read, and where they bring

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/spineldb/warden/adapters/postgres"
@@ -31,7 +32,6 @@ type clothes struct {
 	password config.Secret
 	renames  map[string]string
 	postgres config.Postgres
-	tags     map[warden.NodeID]config.Tags
 }
 
 // groups are a setup's groups as the shell wants them. Calls come one at a
@@ -46,7 +46,7 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 	}
 	for _, m := range s.Masters {
 		g := group.Config{
-			Group: m.Name, Client: client, Primary: m.Primary, Nodes: m.Nodes, Quorum: m.Quorum, Wardens: m.Wardens,
+			Group: m.Name, Client: client, Primary: m.Primary, Nodes: m.Nodes, Tags: wishes(m.Tags), Keeps: m.Adapter == config.AdapterPostgres, Quorum: m.Quorum, Wardens: m.Wardens,
 			Alone:     m.Quorum == 1 && len(s.Join) == 0 && m.Wardens <= 1 && m.Expected <= 1,
 			DownAfter: m.DownAfter, CrashAfter: m.CrashAfter, FailoverTimeout: max(m.FailoverTimeout, m.DownAfter), HelloInterval: m.HelloInterval,
 			FailoverCooldown: m.FailoverCooldown, ParallelSyncs: m.ParallelSyncs, ReplicaWitness: m.ReplicaWitness,
@@ -70,20 +70,31 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 	return out
 }
 
+// wishes are the tags of a file as the mind wants them, sorted by node.
+func wishes(tags map[warden.NodeID]config.Tags) []warden.NodeTags {
+	var out []warden.NodeTags
+	for _, node := range slices.Sorted(maps.Keys(tags)) {
+		if t := tags[node].Wishes(); t != (warden.Tags{}) {
+			out = append(out, warden.NodeTags{Node: node, Tags: t})
+		}
+	}
+	return out
+}
+
 // adapter is the group's adapter, made anew only when what it is made of has
 // changed.
 func (d *daemon) adapter(m config.Master) warden.Adapter {
-	wanted := clothes{m.Adapter, m.AuthUser, m.AuthPassword, m.Renames, m.Postgres, m.Tags}
+	wanted := clothes{m.Adapter, m.AuthUser, m.AuthPassword, m.Renames, m.Postgres}
 	have, ok := d.adapters[m.Name]
 	if !ok || !reflect.DeepEqual(have.clothes, wanted) {
-		wanted.renames, wanted.tags = maps.Clone(m.Renames), maps.Clone(m.Tags)
-		have = dressed{tag(d.bare(wanted), wanted.tags), wanted}
+		wanted.renames = maps.Clone(m.Renames)
+		have = dressed{d.bare(wanted), wanted}
 		d.adapters[m.Name] = have
 	}
 	return have.adapter
 }
 
-// bare is an adapter that knows nothing of tags.
+// bare makes an adapter.
 func (d *daemon) bare(c clothes) warden.Adapter {
 	if c.kind == config.AdapterPostgres {
 		p := c.postgres

@@ -22,7 +22,7 @@ var eventNames = []string{
 	"-odown", "+odown-veto", "-order-note", "+paused", "-primary-conflict", "+promoted-slave", "-promotion-vetoed", "-proposal-refused", "+reboot", "-register-conflict",
 	"+rejoin-done", "-rejoin-failed", "+rejoin-started", "+reset-master", "+resumed", "+role-change", "-role-change", "-script-error",
 	"-script-timeout", "+sdown", "-sdown", "-seal-failed", "+selected-slave", "+sentinel", "+sentinel-address-switch", "+sentinel-address-update",
-	"+sentinel-invalid-addr", "+set", "+slave", "+slave-reconf-done", "-slave-reconf-failed", "+slave-reconf-inprog", "+slave-reconf-sent",
+	"+sentinel-invalid-addr", "+set", "+settings", "+slave", "+slave-reconf-done", "-slave-reconf-failed", "+slave-reconf-inprog", "+slave-reconf-sent",
 	"+slave-reconf-sent-be", "-slave-reconf-sent-timeout", "-store-failed", "+store-works", "-superseded", "+switch-master", "-sync-degraded",
 	"-sync-names-changed", "+sync-set", "+tilt", "-tilt", "+try-failover", "+vote-for-leader", "+warden-forgotten", "+warden-joined", "+would-adopt",
 	"+would-failover", "+would-repair", "+would-resume", "+would-sync-set",

@@ -243,6 +243,8 @@ func brief(t warden.Topology) string {
 		text += fmt.Sprintf(", birth %s, Wardens %s", t.Birth, names(t.Wardens))
 	case warden.ReasonPause, warden.ReasonUnpause:
 		text += fmt.Sprintf(", paused %v", t.Settings.Paused)
+	case warden.ReasonSettings:
+		text += fmt.Sprintf(", settings %d, quorum %d", t.Settings.Revision, t.Settings.Quorum)
 	}
 	text += sets(t)
 	return text

@@ -388,8 +388,12 @@ func serves(o *warden.Observation) bool { return o.Role == warden.RolePrimary &&
 // promotion orders a node to take writes, by the sync set of the topology.
 func (r *run) promotion(node warden.NodeID) {
 	a := r.act(warden.ActPromote, node, "", orderLimit)
-	if b := &r.sc.Base; len(b.Sync) > 0 {
+	n := r.sc.node(node)
+	switch b := &r.sc.Base; {
+	case len(b.Sync) > 0:
 		a.Sync = b.NewestSync().Rule(node)
+	case n != nil && warden.OurRule(n.Seen.Waits):
+		a.Sync = &warden.SyncRule{} // by which it would wait for those of a set that is no more
 	}
 }
 

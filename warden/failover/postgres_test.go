@@ -55,6 +55,12 @@ func (s *stageplay) pgNode(w *transcript.Words, n *server) {
 	o := &n.o
 	transcript.Word(w, "member", &o.Member)
 	o.NoSync = w.Has("no-sync")
+	if w.Has("waits-of-old") { // by what Wardens set once
+		o.Waits = (warden.SyncRule{K: 1, Names: []string{warden.MemberName("g", "c", warden.Version{Epoch: 1, Step: 2})}}).String()
+	}
+	if w.Has("waits-of-operator") {
+		o.Waits = `ANY 1 ("standby")`
+	}
 	n.noSlot = w.Has("no-slot-ever")
 	n.leaky = w.Has("unsealed")
 	o.Sealed = o.Sealed && !n.leaky

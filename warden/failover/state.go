@@ -134,6 +134,8 @@ type Want struct {
 	Lost    []warden.WardenID
 	Warden  warden.WardenID
 	To      warden.NodeID
+	// Settings are the new ones, of a change of settings.
+	Settings *warden.Settings
 }
 
 // Sighting is what the monitor holds of one node.

@@ -67,6 +67,13 @@ func (r *run) begin() {
 	case b.Settings.Paused && orders(w.Reason): // guard: pause
 		// It was paused by a leader that this Warden had not heard of.
 		r.propose(Affirming, b.Reason, nil)
+	case w.Reason == warden.ReasonPause || w.Reason == warden.ReasonUnpause:
+		r.propose(Changing, w.Reason, func(t *warden.Topology) {
+			t.Settings.Paused = w.Reason == warden.ReasonPause
+			t.Settings.Revision++
+		})
+	case w.Reason == warden.ReasonSettings:
+		r.configure()
 	case (w.Reason == warden.ReasonFailover || w.Reason == warden.ReasonForced) && b.Primary == w.Primary:
 		s.Old = w.Primary
 		if r.binding() && !r.c.PrePromote {
@@ -79,10 +86,23 @@ func (r *run) begin() {
 	case w.Reason == warden.ReasonAdopt && b.Primary != w.Primary:
 		s.Old, s.Candidate = b.Primary, w.Primary
 		r.publish(warden.ReasonAdopt)
-	case w.Reason == warden.ReasonPause || w.Reason == warden.ReasonUnpause:
-		r.propose(Changing, w.Reason, func(t *warden.Topology) { t.Settings.Paused = w.Reason == warden.ReasonPause })
 	default:
 		r.propose(Affirming, w.Reason, nil)
+	}
+}
+
+// configure proposes other settings, if nobody changed them since they were read.
+// What else a former leader left in the base stays as it is.
+func (r *run) configure() {
+	next, b := r.s.Want.Settings, &r.sc.Base
+	switch {
+	case next == nil || next.Revision != b.Settings.Revision+1: // guard: settings
+		r.finish(warden.VerdictRefused, "changed", fmt.Sprintf("the settings are of revision %d by now: read them again", b.Settings.Revision))
+	case next.Quorum > len(b.Wardens): // guard: S5
+		// The list has become shorter since the operator was told yes.
+		r.finish(warden.VerdictRefused, "quorum", fmt.Sprintf("quorum is to be %d, and the list has %d Wardens by now", next.Quorum, len(b.Wardens)))
+	default:
+		r.propose(Changing, warden.ReasonSettings, func(t *warden.Topology) { t.Settings = *next })
 	}
 }
 

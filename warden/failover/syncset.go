@@ -45,8 +45,13 @@ func streams(p *warden.Observation, name string) bool {
 // as it should be.
 func WantsSync(c *Config, s *State, t *warden.Topology, nodes []Sighting, now warden.Instant) bool {
 	r := run{c: c, s: s, sc: &Scene{Nodes: nodes, Base: *t}, now: now}
-	if t.Phase != warden.PhaseDone || !c.Durable && len(t.Sync) == 0 || r.heldBack(t.Primary) || r.waits() == nil {
+	if t.Phase != warden.PhaseDone || r.heldBack(t.Primary) || r.waits() == nil {
 		return false
+	}
+	if !c.Durable && len(t.Sync) == 0 {
+		// It waits by what was set before quorum durability was given up. What an
+		// operator sets is his own.
+		return warden.OurRule(r.sc.node(t.Primary).Seen.Waits)
 	}
 	next, changes := r.nextSync()
 	return len(t.Sync) == 2 || changes || !next.Rule(t.Primary).Is(*r.waits())
@@ -143,7 +148,7 @@ func (r *run) arrange() {
 	}
 	next, changes := r.nextSync()
 	if !changes {
-		if w := r.waits(); w != nil && !b.NewestSync().Rule(b.Primary).Is(*w) {
+		if w := r.waits(); w != nil && len(b.Sync) > 0 && !b.NewestSync().Rule(b.Primary).Is(*w) {
 			r.note("-sync-names-changed", b.Primary, "it waits by what no Warden has set; it is put back")
 		}
 		r.enter(Naming)

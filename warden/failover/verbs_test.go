@@ -137,6 +137,11 @@ func (s *stageplay) lead(w *transcript.Words) {
 	transcript.List(w, "list", &sc.Want.List)
 	transcript.List(w, "lost", &sc.Want.Lost)
 	transcript.Word(w, "warden", &sc.Want.Warden)
+	if sc.Want.Reason == warden.ReasonSettings {
+		sc.Want.Settings = &warden.Settings{}
+		transcript.Number(w, "revision", &sc.Want.Settings.Revision)
+		transcript.Number(w, "quorum", &sc.Want.Settings.Quorum)
+	}
 	sc.Downs, sc.Answered = len(sc.Base.Wardens), len(sc.Base.Wardens)
 	transcript.Number(w, "downs", &sc.Downs)
 	transcript.Number(w, "answered", &sc.Answered)

@@ -198,6 +198,9 @@ func (p *step) changes(had, t *warden.Topology) {
 	case !t.Settings.Paused && had.Settings.Paused:
 		p.announce("+resumed", warden.LevelWarning, "", "")
 	}
+	if text := settingsText(&had.Settings, &t.Settings); text != "" {
+		p.announce("+settings", warden.LevelWarning, "", text)
+	}
 	if len(t.Sync) == 1 && !(len(had.Sync) == 1 && had.Sync[0].Equal(t.Sync[0])) {
 		p.announce("+sync-set", warden.LevelNotice, "", t.Sync[0].String())
 	}

@@ -28,6 +28,10 @@ func (p *step) commanded(e Commanded) {
 		p.f.Answers = append(p.f.Answers, CommandAnswer{ID: e.ID, Answer: warden.Answer{Verdict: warden.VerdictDone, Drill: &d}})
 		return
 	}
+	if e.Command.Wish == warden.WishSettings {
+		p.f.Answers = append(p.f.Answers, CommandAnswer{ID: e.ID, Answer: warden.Answer{Verdict: warden.VerdictDone, Settings: p.settings()}})
+		return
+	}
 	want, code, text := p.commandWish(e.Command)
 	switch {
 	case code == "done" && (s.mon.Tilt || !p.majorityHeard()): // guard: S5
@@ -66,6 +70,8 @@ func (p *step) commandWish(cmd warden.Command) (w election.Want, code, text stri
 			return election.Want{Reason: warden.ReasonPause}, "", ""
 		}
 		return election.Want{Reason: warden.ReasonUnpause}, "", ""
+	case warden.WishConfigure:
+		return p.settingsWish(cmd, &t)
 	case warden.WishForget:
 		return p.forgetWish(cmd, t)
 	case warden.WishRecover:
@@ -197,6 +203,9 @@ func (p *step) electedCommand() {
 
 // answerLed answers the command we led for.
 func (p *step) answerLed(fin failover.Finish) {
+	if l := p.s.el.Lead; l != nil && l.Want.Reason == warden.ReasonSettings && fin.Verdict == warden.VerdictDone {
+		fin.Text = p.settingsNote()
+	}
 	p.takeLed(func(c command) {
 		if !c.startOnly() {
 			p.answer(c.id, fin.Verdict, fin.Code, fin.Text)
@@ -244,8 +253,10 @@ func (p *step) commandTimes() {
 		case moved:
 			p.answer(c.id, warden.VerdictDone, "", fmt.Sprintf("%s became the primary meanwhile", t.Primary))
 		case c.want.Reason == warden.ReasonPause && t.Settings.Paused, c.want.Reason == warden.ReasonUnpause && !t.Settings.Paused,
-			c.want.Reason == warden.ReasonForget && !t.Lists(c.want.Warden):
+			c.want.Reason == warden.ReasonForget && !t.Lists(c.want.Warden), c.want.Settings != nil && t.Settings.Equal(c.want.Settings):
 			p.answer(c.id, warden.VerdictDone, "", "")
+		case c.want.Settings != nil && t.Settings.Revision >= c.want.Settings.Revision:
+			p.answer(c.id, warden.VerdictRefused, "changed", fmt.Sprintf("the settings are of revision %d by now: read them again", t.Settings.Revision))
 		case p.now.Sub(c.at) > p.commandLimit():
 			text := "no majority of the Wardens agreed in time"
 			for _, d := range s.el.Denials {

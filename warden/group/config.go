@@ -20,6 +20,8 @@ type Config struct {
 	// name. Nodes named here may be made to follow whatever their lineage.
 	Primary warden.NodeID
 	Nodes   []warden.NodeID
+	// Tags are the operator's wishes about single nodes. The list is never changed.
+	Tags []warden.NodeTags
 
 	Quorum int
 	// Wardens is how many Wardens there will be, 0 when not configured.
@@ -56,6 +58,8 @@ type Config struct {
 	// HelloCalm is the time between two hellos while every Warden of the list is
 	// heard: on PostgreSQL each one costs a transaction id. 0: HelloInterval.
 	HelloCalm warden.Duration
+	// Keeps: the servers can keep acknowledged writes (Policy.Durable).
+	Keeps bool
 	// Policy is what only the failover judges by: durability, lag, and the
 	// operator's commands.
 	failover.Policy

@@ -66,7 +66,7 @@ func (p *step) drillObstacles(t *warden.Topology, refuse func(string, ...any)) {
 func (p *step) drillChoice(t *warden.Topology, d *warden.Drill, refuse func(string, ...any)) {
 	looks := make([]failover.Look, len(p.s.mon.Nodes))
 	for i, n := range p.s.mon.Nodes {
-		looks[i] = failover.Look{Node: n.ID, Done: n.Health != "", Seen: n.Seen}
+		looks[i] = failover.Look{Node: n.ID, Done: n.Health != "", Seen: wished(p.c.Tags, n.ID, n.Seen)}
 		if n.Health != warden.HealthGood {
 			looks[i].Seen = &warden.Observation{Health: n.Health, Detail: n.Detail}
 		}

@@ -13,7 +13,7 @@ import (
 // this Warden led.
 func Explain(c Config, s State, now warden.Instant) []string {
 	s.unshare()
-	p := step{c: &c, s: &s, now: now}
+	p := step{file: &c, c: Effective(&c, &s), s: &s, now: now}
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	t := s.el.Reg.Chosen

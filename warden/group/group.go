@@ -110,10 +110,11 @@ func (s *State) unshare() {
 // step is one Step in progress. It changes s, which nobody else has, and holds
 // the effects by value, so that no Step has to ask for memory for them.
 type step struct {
-	c   *Config
-	s   *State
-	f   Effects
-	now warden.Instant
+	// file is the configuration, and c the one that counts: see tuned.
+	file, c *Config
+	s       *State
+	f       Effects
+	now     warden.Instant
 	// before is the register as it was before this Step.
 	before warden.Register
 	// Derived once per Step, see stale.
@@ -137,7 +138,7 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 // more: s becomes the new one. Copies of the old state stay as they are.
 func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	s.unshare()
-	p := step{c: c, s: s, now: now, before: s.el.Reg}
+	p := step{file: c, c: Effective(c, s), s: s, now: now, before: s.el.Reg}
 	p.rewind()
 	p.reloaded()
 	p.configIgnored()
@@ -220,7 +221,8 @@ func (p *step) route(e Event) {
 		if seen.Health != "" {
 			me = monitor.Looked{Node: p.pendingNode(e.ID), Asked: e.Asked, Observation: &seen}
 		}
-		fe = failover.ActionDone{ID: e.ID, Result: e.Result, Observation: &seen, Asked: e.Asked}
+		node := p.pendingNode(e.ID)
+		fe = failover.ActionDone{ID: e.ID, Result: e.Result, Observation: wished(p.leaderConfig().Tags, node, &seen), Asked: e.Asked}
 	case Heard:
 		if st := e.Message.Status; st != nil {
 			me = monitor.Said{From: e.Message.From, Birth: e.Message.Birth, Tilt: st.Tilt, Opinions: st.Opinions}
@@ -347,7 +349,8 @@ func (p *step) electionDone(had *warden.Topology, f election.Effects) (chosen bo
 		p.closeReport(warden.VerdictUnknown, "leader-lost", "this Warden lost the lead: "+f.Lost+"; another one goes on")
 		p.lostCommand(f.Lost)
 	}
-	if f.Learned || had.Birth != p.s.el.Reg.Chosen.Birth {
+	if f.Learned || f.Elected || had.Birth != p.s.el.Reg.Chosen.Birth {
+		p.retune()
 		p.stale()
 	}
 	if f.Learned {
@@ -461,6 +464,9 @@ func (p *step) wake() warden.Instant {
 	next := monitor.Next(p.monitorConfig(), &s.mon, p.now)
 	next = min(next, failover.Next(s.fo, p.now), s.statusAt.Add(p.statusEvery()))
 	next = min(next, election.Next(&s.el, p.wanted, p.now))
+	if p.c != p.file { // the shell knows of the configured pace only
+		next = min(next, p.now.Add(monitor.TickMost(p.c.TiltTrigger, p.c.DownAfter)))
+	}
 	return max(next, p.now.Add(warden.Millisecond))
 }
 

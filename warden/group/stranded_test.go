@@ -75,7 +75,7 @@ func TestStrandedAndDown(t *testing.T) {
 	h := newHouse(t, 1, nil)
 	c := h.config[0]
 	s := New(c, warden.Register{}, h.now)
-	p := step{c: &c, s: &s, now: h.now}
+	p := step{file: &c, c: &c, s: &s, now: h.now}
 	n := &monitor.Node{ID: "b:1", Down: true, DownAt: h.now.Add(-halfwayAfter)}
 	if p.halfway(n) {
 		t.Error("it does not need a rejoin")

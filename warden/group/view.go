@@ -22,7 +22,8 @@ func Epoch(s *State) warden.Epoch { return s.el.Reg.Chosen.Epoch }
 // Outline is what a View begins with: all but nodes, other Wardens, and Explain.
 // It changes nothing.
 func Outline(c *Config, s *State, now warden.Instant) warden.GroupView {
-	p := step{c: c, s: s, now: now}
+	p := step{file: c, c: Effective(c, s), s: s, now: now}
+	c = p.c
 	ec := p.electionConfig()
 	t := &s.el.Reg.Chosen
 	v := warden.GroupView{
@@ -46,7 +47,7 @@ func Outline(c *Config, s *State, now warden.Instant) warden.GroupView {
 // changes nothing.
 func View(c Config, s State, now warden.Instant) warden.GroupView {
 	s.unshare()
-	p := step{c: &c, s: &s, now: now}
+	p := step{file: &c, c: Effective(&c, &s), s: &s, now: now}
 	v := Outline(&c, &s, now)
 	v.Nodes = slices.Grow(v.Nodes, len(s.mon.Nodes))
 	for _, n := range s.mon.Nodes {
@@ -81,7 +82,7 @@ func sentinelState(st failover.Stage) string {
 
 func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView {
 	s, now := p.s, p.now
-	o := n.Seen.Clone()
+	o := wished(p.c.Tags, n.ID, n.Seen).Clone()
 	o.Health, o.Detail = n.Health, n.Detail
 	v := warden.NodeView{
 		Node: n.ID, Primary: n.ID == primary, Observation: o, ObservedAgo: age(now, n.SeenAt), Down: n.Down, Why: p.why(n),

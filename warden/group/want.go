@@ -142,13 +142,24 @@ func (p *step) failoverConfig() *failover.Config {
 		return &p.fc
 	}
 	p.fcMade = true
-	p.fc = failover.Config{Self: p.c.Self, NewBirth: p.c.NewBirth, Quorum: p.c.Quorum, DownAfter: p.c.DownAfter,
-		FailoverTimeout: p.c.FailoverTimeout, ParallelSyncs: p.c.ParallelSyncs, PriorityFirst: p.c.PriorityFirst, HandsOff: p.besideSentinels(),
-		Named: p.c.Nodes, Policy: p.c.Policy}
-	if slices.Contains(p.s.el.Reg.Nodes, p.c.Primary) {
-		p.fc.Primary = p.c.Primary
+	c := p.leaderConfig()
+	p.fc = failover.Config{Self: c.Self, NewBirth: c.NewBirth, Quorum: c.Quorum, DownAfter: c.DownAfter,
+		FailoverTimeout: c.FailoverTimeout, ParallelSyncs: c.ParallelSyncs, PriorityFirst: c.PriorityFirst, HandsOff: p.besideSentinels(),
+		Named: c.Nodes, Policy: c.Policy}
+	if slices.Contains(p.s.el.Reg.Nodes, c.Primary) {
+		p.fc.Primary = c.Primary
 	}
 	return &p.fc
+}
+
+// leaderConfig is the configuration with the settings of the base that a leader
+// writes on from: they are a part of all it proposes. Who does not lead has none
+// but the chosen ones.
+func (p *step) leaderConfig() *Config {
+	if l := p.s.el.Lead; l != nil && !l.Base.IsZero() && !l.Base.Settings.Equal(&p.s.el.Reg.Chosen.Settings) {
+		return tuned(p.file, &l.Base.Settings)
+	}
+	return p.c
 }
 
 func (p *step) sight() election.Sight {
@@ -168,10 +179,10 @@ func (p *step) sightings() []failover.Sighting {
 	if p.seen != nil {
 		return p.seen
 	}
-	mc, fc := p.monitorConfig(), p.failoverConfig()
+	mc, fc, tags := p.monitorConfig(), p.failoverConfig(), p.leaderConfig().Tags
 	out := make([]failover.Sighting, 0, len(p.s.mon.Nodes))
 	for _, n := range p.s.mon.Nodes {
-		out = append(out, failover.Sighting{ID: n.ID, Seen: n.Seen, SeenAt: n.SeenAt, Good: n.Health == warden.HealthGood,
+		out = append(out, failover.Sighting{ID: n.ID, Seen: wished(tags, n.ID, n.Seen), SeenAt: n.SeenAt, Good: n.Health == warden.HealthGood,
 			Down: n.Down, Refusing: n.Refusing, Belongs: p.s.mon.Belongs(mc, n.Seen), Halfway: p.halfway(n),
 			NoSlot: p.s.fo.WantsSlot(fc, &p.s.el.Reg.Chosen, n.ID, n.Seen, p.now)})
 	}
@@ -210,7 +221,7 @@ func (p *step) scene(chosen bool) failover.Scene {
 	sc.Downs, sc.Answered = l.Downs()
 	sc.Voters = l.Voters
 	w := l.Want
-	sc.Want = failover.Want{Reason: w.Reason, Primary: w.Primary, List: w.List, Lost: w.Lost, Warden: w.Warden, To: w.To}
+	sc.Want = failover.Want{Reason: w.Reason, Primary: w.Primary, List: w.List, Lost: w.Lost, Warden: w.Warden, To: w.To, Settings: w.Settings}
 	return sc
 }
 
@@ -295,7 +306,9 @@ const syncEvery = 100 * warden.Millisecond
 func (p *step) wantsSync(t *warden.Topology) bool {
 	s := p.s
 	if !p.c.Durable && len(t.Sync) == 0 {
-		return false
+		if n := s.mon.Find(t.Primary); n == nil || n.Seen.Waits == "" {
+			return false
+		}
 	}
 	if p.looked || s.syncVersion != t.Version || p.now.Sub(s.syncAt) >= syncEvery || p.now < s.syncAt {
 		s.syncAt, s.syncVersion = p.now, t.Version
@@ -334,7 +347,7 @@ func (p *step) suspicious(t *warden.Topology) bool {
 			}
 		case n.ID == t.Primary && n.Seen.ReadOnly:
 			return true
-		case n.ID != t.Primary && (n.Seen.From != "" || n.Seen.NoSlot):
+		case n.ID != t.Primary && (n.Seen.From != "" || n.Seen.NoSlot || warden.TagsOf(p.c.Tags, n.ID).ReplicateFrom != ""):
 			return true
 		case stalling && n.ID != t.Primary && n.Seen.Role == warden.RoleReplica && !n.Seen.LinkUp:
 			return true // perhaps stalled

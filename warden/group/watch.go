@@ -25,12 +25,15 @@ type Gaze struct {
 	nodes    int
 	hot      bool
 	refusing uint64 // bits of the nodes that are looked at even faster
+	// As they are agreed on.
+	down, crash warden.Duration
 }
 
 // GazeOf is the present Gaze; comparing two costs less than a Watch.
 func GazeOf(c *Config, s *State, now warden.Instant) Gaze {
+	c = Effective(c, s)
 	ids, _ := roll(c, s)
-	g := Gaze{first: first(ids), nodes: len(ids), hot: hot(c, s, now)}
+	g := Gaze{first: first(ids), nodes: len(ids), hot: hot(c, s, now), down: c.DownAfter, crash: c.CrashAfter}
 	for i, n := range s.mon.Nodes {
 		if n.Refusing && !n.Down {
 			g.refusing |= 1 << (i % 64)
@@ -55,6 +58,7 @@ func hot(c *Config, s *State, now warden.Instant) bool {
 // down_after (replicas are witnesses then) or something is being changed, and
 // faster where refused connections are to be told from a short restart.
 func Watch(c *Config, s *State, now warden.Instant) []Watched {
+	c = Effective(c, s)
 	most := paceMost
 	if c.LookEvery > 0 {
 		most = c.LookEvery

@@ -13,11 +13,9 @@ import (
 
 // tickMax is the longest time between two Steps of a group: after so long
 // without any other event comes a Tick. The mind notices by a Step that comes
-// far too late that this process stood still (TILT). It is a little less than
-// the silence that the mind counts at most for one pause, so that none is lost,
-// and leaves two thirds of the time after which a late Step means TILT.
+// far too late that this process stood still (TILT).
 func tickMax(c *group.Config) warden.Duration {
-	return min(monitor.Stride(c.DownAfter)-10*warden.Millisecond, monitor.TiltTrigger(c.TiltTrigger, c.DownAfter)/3)
+	return monitor.TickMost(c.TiltTrigger, c.DownAfter)
 }
 
 // tickGrid is what ticks of all groups come together on, at most so much too

@@ -21,6 +21,7 @@ func (w *World) calm(r *Report) {
 	w.heal()
 	begin := w.now
 	w.unpause(begin)
+	w.untune(begin)
 	w.run(begin.Add(settled))
 	w.finishChange()
 	if w.failure == nil && w.recoverable() {
@@ -148,7 +149,7 @@ func (w *World) canFollow(s *server, t *warden.Topology) bool {
 // mayFailOver reports whether L1 applies: a candidate, a majority, no pause.
 func (w *World) mayFailOver() bool {
 	t := w.check.ledger.newest(^warden.Epoch(0))
-	if t == nil || t.Settings.Paused || !w.serverAt(t.Primary).serving() {
+	if t == nil || t.Settings.Paused || t.Settings.Tune() || !w.serverAt(t.Primary).serving() {
 		return false
 	}
 	up := 0

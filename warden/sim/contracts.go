@@ -146,7 +146,8 @@ func (c *contracts) freshEvidence(p *process, does string, ask *warden.VoteReque
 		w.fail("S6", "%s %s for a failover; it looked at %s at %s, its clock was disturbed at %s", p.name, does, s.name,
 			p.seen.looked[s.index].Sub(origin), p.seen.disturbed.Sub(origin))
 	}
-	limit := min(p.config.DownAfter, p.config.CrashAfter) - 50*warden.Millisecond
+	known := group.Effective(&p.config, p.state)
+	limit := min(known.DownAfter, known.CrashAfter) - 50*warden.Millisecond
 	if ago := w.now.Sub(p.seen.good[s.index]); p.seen.good[s.index] != 0 && ago < limit {
 		w.fail("S6", "%s %s for a failover; it saw %s well %s ago", p.name, does, s.name, ago)
 	}

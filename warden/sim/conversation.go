@@ -70,6 +70,7 @@ var verbs = map[string]func(*Conversation, words) error{
 	"explain":   (*Conversation).explain,
 	"reports":   (*Conversation).reports,
 	"topology":  (*Conversation).topology,
+	"settings":  (*Conversation).settings,
 	"registers": (*Conversation).registers,
 	"nodes":     (*Conversation).nodes,
 	"hold":      (*Conversation).hold,

@@ -42,7 +42,7 @@ func (c *contracts) inForce(s *server) []warden.SyncSet {
 
 // promises reports whether by a topology acknowledged commits are kept.
 func promises(t *warden.Topology) bool {
-	return len(t.Sync) > 0 && !slices.ContainsFunc(t.Sync, func(s warden.SyncSet) bool { return s.K == 0 })
+	return len(t.Sync) > 0 && t.Settings.Durable != warden.No && !slices.ContainsFunc(t.Sync, func(s warden.SyncSet) bool { return s.K == 0 })
 }
 
 // acknowledged is called when a client is told that its commit is done: S8.

@@ -51,7 +51,8 @@ func (c *contracts) takesEffect(o *order) {
 // before it is promoted: the one order to follow somebody who is not chosen.
 func (c *contracts) catchesUp(t *warden.Topology, s *server, target warden.NodeID) bool {
 	u := c.world.serverAt(target)
-	return t.Phase == warden.PhasePromoting && t.Primary == s.id && (u.excludedAt != 0 || u.vetoed) && u.offset >= s.offset
+	excluded := u.excludedAt != 0 || u.vetoed || warden.TagsOf(t.Settings.Tags, target).NoFailover == warden.Yes
+	return t.Phase == warden.PhasePromoting && t.Primary == s.id && excluded && u.offset >= s.offset
 }
 
 // unsure reports whether the old primary obeys, late, the chosen demotion that

@@ -40,7 +40,7 @@ func postgresConfig(k Kind, rng *rand.Rand, c *group.Config) {
 	if !k.postgres() {
 		return
 	}
-	c.NameConfirmed = true
+	c.NameConfirmed, c.Keeps = true, true
 	c.CommandTimeout, c.RejoinTimeout = 5*warden.Second, 5*warden.Second
 	c.RejoinCommand = rng.IntN(3) != 0
 	c.FenceCommand = rng.IntN(4) == 0

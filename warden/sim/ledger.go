@@ -19,6 +19,8 @@ type ledger struct {
 	// chosenAt is when the last of them was.
 	chosenAt warden.Instant
 	birth    warden.Birth
+	// tuned: a quorum was proposed at run time, and majorities decide.
+	tuned bool
 }
 
 type versionKey struct {
@@ -131,6 +133,7 @@ func (l *ledger) proposed(p *process, t *warden.Topology, base warden.Topology) 
 	}
 	l.checkList(p, e)
 	l.world.check.letsBe(p, e)
+	l.checkSettings(p, e)
 }
 
 // lastStep is the newest earlier proposal of the same epoch.
@@ -181,7 +184,7 @@ func (l *ledger) accepted(p *process, t *warden.Topology) {
 			n++
 		}
 	}
-	need := max(t.Majority(), l.world.base.Quorum)
+	need := max(t.Majority(), l.quorum(t))
 	if t.Replaces != "" && t.Reason == warden.ReasonRecover {
 		need = len(t.Wardens)
 	}
@@ -193,10 +196,26 @@ func (l *ledger) accepted(p *process, t *warden.Topology) {
 	}
 }
 
+// quorum is how many have to accept a topology at least, whatever the majority is.
+// A leader counts by what it knows to be agreed, or by the file.
+func (l *ledger) quorum(t *warden.Topology) int {
+	switch t.Reason {
+	case warden.ReasonPause, warden.ReasonUnpause, warden.ReasonSettings:
+		return 0
+	}
+	if l.tuned {
+		return 0
+	}
+	return l.world.base.Quorum
+}
+
 // choose checks S4 when a topology becomes chosen: all chosen topologies of a
 // Birth lie on one line of descent, and no promotion is forgotten on the way.
 func (l *ledger) choose(e *entry) {
 	e.chosen, l.chosenAt = true, l.world.now
+	if e.topology.Settings.Durable == warden.No {
+		l.world.check.durable.kept = nil // the operator gave the promise up
+	}
 	if l.birth == "" {
 		l.birth = e.topology.Birth
 		l.world.begins(&e.topology)

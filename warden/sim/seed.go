@@ -66,6 +66,7 @@ func RunSeed(o Options) (r Report) {
 			from = 5 * warden.Second
 		}
 		w.run(start.Add(from))
+		w.tuneSometimes(o.Seed, storm)
 		w.storm(storm)
 	}
 	w.run(storm)

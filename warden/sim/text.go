@@ -49,6 +49,9 @@ func (w *World) topologyText(t warden.Topology) string {
 	if t.Settings.Paused {
 		text += " paused"
 	}
+	if t.Reason == warden.ReasonSettings {
+		text += fmt.Sprintf(" settings %d", t.Settings.Revision)
+	}
 	for _, set := range t.Sync {
 		text += " [" + syncText(set) + "]"
 	}

@@ -21,6 +21,10 @@ func (a words) only() (string, error) {
 
 // pass lets time pass.
 func (c *Conversation) pass(a words) error {
+	if n := len(a.plain); n == 2 && a.plain[1] == "quiet" { // nothing of it is told
+		c.quiet, a.plain = true, a.plain[:1]
+		defer func() { c.quiet = false }()
+	}
 	text, err := a.only()
 	if err != nil {
 		return err
@@ -336,6 +340,9 @@ func (c *Conversation) command(a words) error {
 	}
 	for _, name := range a.list("wardens") {
 		cmd.Wardens = append(cmd.Wardens, warden.WardenID(name))
+	}
+	if err := a.settings(&cmd); err != nil {
+		return err
 	}
 	c.world.give(p, cmd)
 	c.world.run(c.world.now)

@@ -28,7 +28,7 @@ const (
 	defaultHelloInterval   = 2 * warden.Second
 	defaultParallelSyncs   = 1
 	defaultAdapter         = "spineldb"
-	minOther               = 10 * warden.Millisecond
+	minOther               = warden.MinCrashAfter
 	defaultClientAuth      = "yes"
 )
 
@@ -36,7 +36,7 @@ const (
 	// DefaultPort is the client port of a Warden that was told none.
 	DefaultPort = 26379
 	// MinDownAfter is the least down_after that a group may have.
-	MinDownAfter = 100 * warden.Millisecond
+	MinDownAfter = warden.MinDownAfter
 )
 
 // maxFile bounds what is read as a configuration or a secret file, so that a
@@ -171,6 +171,9 @@ type Master struct {
 	RejoinTimeout               warden.Duration
 	// Tags are wishes about single nodes; nil: none.
 	Tags map[warden.NodeID]Tags
+	// Written are the settings (warden.SettingNames) that the file says; the others
+	// are defaults.
+	Written []string
 	// Known are nodes met in an earlier life, unlike Nodes not configured by
 	// name. Floor is an epoch that counts as promised already. Expected is how
 	// many Wardens there were then, this one included; 0: unknown.

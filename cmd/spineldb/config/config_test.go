@@ -48,6 +48,7 @@ func defaultMaster(name, primary string, quorum int) Master {
 		Name: warden.GroupName(name), Primary: warden.NodeID(primary), Quorum: quorum,
 		DownAfter: 30 * warden.Second, CrashAfter: 30 * warden.Second, FailoverTimeout: 3 * warden.Minute,
 		HelloInterval: 2 * warden.Second, ParallelSyncs: 1, ReplicaWitness: true, Adapter: "spineldb", CommandTimeout: 10 * warden.Second,
+		Written: []string{"quorum"},
 	}
 }
 
@@ -67,6 +68,7 @@ func TestSample(t *testing.T) {
 		HTTP:    HTTP{Host: "127.0.0.1", Port: 8008},
 		Masters: []Master{defaultMaster("mymaster", "192.168.1.10:7878", 2)},
 	}
+	want.Masters[0].Written = append(want.Masters[0].Written, "down_after")
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}
@@ -178,7 +180,8 @@ func TestEveryKey(t *testing.T) {
 			NotificationScript: "/etc/w/n.sh", ReconfigScript: "/bin/r", RebootDownAfter: warden.Minute,
 			Renames:      map[string]string{"CONFIG": "guess", "SLAVEOF": "follow"},
 			FenceCommand: []string{"/etc/w/fence.sh", "--hard", "off"}, FenceRequired: true, CommandTimeout: 5 * warden.Second,
-			Tags: map[warden.NodeID]Tags{"[2001:db8::10]:7000": {NoFailover: true, Priority: 100}, "db2:7001": {Priority: 150, PrioritySet: true}},
+			Written: []string{"quorum", "down_after", "crash_after"},
+			Tags:    map[warden.NodeID]Tags{"[2001:db8::10]:7000": {NoFailover: true, Priority: 100}, "db2:7001": {Priority: 150, PrioritySet: true}},
 		}},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -466,6 +469,11 @@ func TestExample(t *testing.T) {
 	full, err := Parse("w.toml", uncommented, noFiles)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, masters := range [][]Master{plain.Masters, full.Masters} {
+		for i := range masters {
+			masters[i].Written = nil // that is the only difference
+		}
 	}
 	if !reflect.DeepEqual(plain, full) {
 		t.Errorf("a stated default is not the real one:\n%+v\n%+v", plain, full)

@@ -107,8 +107,23 @@ func (l *loader) loadMaster(path string, table map[string]any, watched watchedNo
 	s.checkRelations(m)
 	s.checkQuorum(m, joins)
 	s.claim(m, watched)
+	m.Written = s.written()
 	s.finish(topKeys(), "to the top of the file, above the first [[masters]]")
 	return m
+}
+
+// written are the settings that a block says, by the names that they have at run
+// time.
+func (s *section) written() (names []string) {
+	for _, x := range [][2]string{
+		{"quorum", "quorum"}, {"down_after", "down_after"}, {"crash_after", "crash_after"}, {"durability", "synchronous_mode"},
+		{"synchronous_mode_strict", "synchronous_mode_strict"}, {"maximum_lag_on_failover", "max_replication_lag"}, {"check_timeline", "check_timeline"},
+	} {
+		if s.has(x[0]) {
+			names = append(names, x[1])
+		}
+	}
+	return names
 }
 
 func (s *section) groupName(watched watchedNodes) warden.GroupName {

@@ -19,6 +19,7 @@ const (
 	defaultSSLMode       = "prefer"
 	defaultMemberTimeout = 10 * warden.Second
 	defaultMaxLag        = 1 << 20 // bytes
+	defaultSyncStandbys  = 1
 )
 
 // Postgres is how PostgreSQL servers are reached and reach one another. It is
@@ -161,9 +162,11 @@ func (s *section) durability(m *Master) {
 			s.foreign(quorumKeys(), "is set without durability = \"quorum\", so no write would wait for a standby: set that, or remove it")
 		}
 		s.known = append(s.known, quorumKeys()...)
+		// By which it is kept if the Wardens agree on it at run time.
+		m.SyncStandbys, m.MemberTimeout, m.SyncStrict = defaultSyncStandbys, defaultMemberTimeout, true
 		return
 	}
-	m.SyncStandbys = s.whole("sync_standbys", 1, 1, math.MaxInt32, "it is how many standbys have a write before it is acknowledged")
+	m.SyncStandbys = s.whole("sync_standbys", defaultSyncStandbys, 1, math.MaxInt32, "it is how many standbys have a write before it is acknowledged")
 	m.SyncGroupSize = s.whole("sync_group_size", 0, 0, math.MaxInt32, "it is how many standbys count, 0 for all that can")
 	m.MemberTimeout = s.span("member_timeout", defaultMemberTimeout, MinDownAfter)
 	m.SyncStrict = s.flag("synchronous_mode_strict", true)

@@ -60,6 +60,7 @@ func TestEveryPostgresKey(t *testing.T) {
 		ReplicationUser: "replicator", ReplicationPassword: "rpw",
 	}
 	want.Durable, want.SyncStandbys, want.SyncGroupSize, want.MemberTimeout, want.MaxLag = true, 2, 3, 20*warden.Second, 5
+	want.Written = []string{"quorum", "synchronous_mode", "synchronous_mode_strict", "max_replication_lag", "check_timeline"}
 	want.RejoinCommand, want.RejoinTimeout = []string{"/opt/re join", "a b", ""}, 240*warden.Minute
 	want.Tags = map[warden.NodeID]Tags{"db2:5432": {NoSync: true, Priority: 100}}
 	if got := c.Masters[0]; !reflect.DeepEqual(got, want) {
@@ -79,6 +80,7 @@ func TestPostgresDefaults(t *testing.T) {
 	want := defaultMaster("p", "10.0.0.1:5432", 2)
 	want.Adapter, want.AuthUser, want.MaxLag, want.RejoinTimeout = "postgres", "warden", 1<<20, 10*warden.Second
 	want.Postgres = Postgres{Database: "postgres", SSLMode: "prefer"}
+	want.SyncStandbys, want.MemberTimeout, want.SyncStrict = 1, 10*warden.Second, true
 	if got := c.Masters[0]; !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -86,7 +88,7 @@ func TestPostgresDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Nodes, want.Durable, want.SyncStandbys, want.MemberTimeout, want.SyncStrict = []warden.NodeID{"b:5432"}, true, 1, 10*warden.Second, true
+	want.Nodes, want.Durable, want.Written = []warden.NodeID{"b:5432"}, true, []string{"quorum", "synchronous_mode"}
 	if got := c.Masters[0]; !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -28,7 +28,24 @@ type Tags struct {
 }
 
 // MaxPriority is the highest Tags.Priority.
-const MaxPriority = 199
+const MaxPriority = warden.MaxPreference
+
+// Wishes are the tags as Wardens judge by them.
+func (t Tags) Wishes() warden.Tags {
+	w := warden.Tags{ReplicateFrom: t.ReplicateFrom}
+	for _, x := range []struct {
+		said bool
+		into *warden.Switch
+	}{{t.NoFailover || t.Priority == 0, &w.NoFailover}, {t.NoSync, &w.NoSync}, {t.NoLoadBalance, &w.NoLoadBalance}} {
+		if x.said {
+			*x.into = warden.Yes
+		}
+	}
+	if t.PrioritySet {
+		w.Priority = t.Priority
+	}
+	return w
+}
 
 const defaultPriority = 100
 

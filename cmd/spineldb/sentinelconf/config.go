@@ -107,8 +107,11 @@ func (g Group) master(current uint64, dir string) (config.Master, []string) {
 		DownAfter: g.DownAfter, FailoverTimeout: g.FailoverTimeout, HelloInterval: helloInterval, ParallelSyncs: g.ParallelSyncs,
 		ReplicaWitness: true, Adapter: "spineldb", AuthUser: g.AuthUser, AuthPassword: g.AuthPass,
 		NotificationScript: absolute(dir, g.NotificationScript), ReconfigScript: absolute(dir, g.ReconfigScript),
-		RebootDownAfter: g.RebootDownAfter,
-		Floor:           warden.Epoch(max(current, g.ConfigEpoch, g.LeaderEpoch)),
+		RebootDownAfter: g.RebootDownAfter, Written: []string{"quorum"},
+		Floor: warden.Epoch(max(current, g.ConfigEpoch, g.LeaderEpoch)),
+	}
+	if m.DownAfter != DefaultDownAfter {
+		m.Written = append(m.Written, "down_after")
 	}
 	if m.DownAfter < config.MinDownAfter {
 		warn("down-after-milliseconds is %s and counts as %s, the least that a network can be judged by", m.DownAfter, config.MinDownAfter)

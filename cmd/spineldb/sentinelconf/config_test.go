@@ -59,7 +59,7 @@ func TestConfigOfDebian(t *testing.T) {
 		Masters: []config.Master{{
 			Name: "mymaster", Primary: "127.0.0.1:6379", Quorum: 2, DownAfter: 30 * warden.Second, CrashAfter: 30 * warden.Second,
 			FailoverTimeout: 180 * warden.Second, HelloInterval: 2 * warden.Second, ParallelSyncs: 1, ReplicaWitness: true,
-			Adapter: "spineldb", Known: []warden.NodeID{"127.0.0.1:6380"}, Floor: 9, Expected: 2,
+			Adapter: "spineldb", Known: []warden.NodeID{"127.0.0.1:6380"}, Floor: 9, Expected: 2, Written: []string{"quorum"},
 		}},
 	}
 	if !reflect.DeepEqual(c, want) {
