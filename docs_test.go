@@ -104,8 +104,14 @@ func TestEventsAreDocumented(t *testing.T) {
 	page, _, _ = strings.Cut(page, "\n## ")
 	var documented []string
 	for line := range strings.Lines(page) {
-		if cells := strings.Split(line, "|"); len(cells) > 2 {
-			documented = append(documented, all("`([+-][a-z-]+)`", cells[1])...)
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 {
+			continue
+		}
+		names := all("`([+-][a-z-]+)`", cells[1])
+		documented = append(documented, names...)
+		if len(names) > 0 && (len(cells) != 5 || len(strings.TrimSpace(cells[3])) < 5) {
+			t.Errorf("%q in docs/operations.md does not say what to do, which may be nothing", names)
 		}
 	}
 	code := announced(t)

@@ -57,7 +57,7 @@ func checkRedisReachable(_ Group, n *RedisNode) []Finding {
 	case n.Health == warden.HealthDenied && strings.HasPrefix(n.Err, "DENIED"):
 		f.Found, f.Remedy = "it is in protected mode: only its own host may connect", "CONFIG SET requirepass ... on that host, and auth_password_file in the group's block; or protected-mode no in a network that is yours alone"
 	case n.Health == warden.HealthDenied && strings.HasPrefix(n.Err, "NOPERM"):
-		f.Found, f.Remedy = "the user may not use INFO: "+n.Err, "ACL SETUSER with the rules of docs/operations.md, then ACL SAVE or CONFIG REWRITE"
+		f.Found, f.Remedy = "the user may not use INFO: "+n.Err, "ACL SETUSER with the rules of docs/security.md, then ACL SAVE or CONFIG REWRITE"
 	case n.Health == warden.HealthDenied && strings.Contains(n.Err, ":") && !strings.Contains(n.Err, "AUTH") && !strings.Contains(n.Err, "WRONGPASS"):
 		f.Remedy = "correct tls_nodes, tls_ca_file and the certificates"
 	case n.Health == warden.HealthDenied:
@@ -95,7 +95,7 @@ func checkRedisRights(g Group, n *RedisNode) []Finding {
 	}
 	if n.Unasked && user != "default" {
 		out = append(out, Finding{Severity: Note, Found: "the user " + user + " may not ask for its own rights (ACL WHOAMI, ACL DRYRUN), or the server is older than 7.0",
-			Why: "only what can be tried without harm was tried", Remedy: "ACL GETUSER " + user + "   # as an administrator; compare with docs/operations.md"})
+			Why: "only what can be tried without harm was tried", Remedy: "ACL GETUSER " + user + "   # as an administrator; compare with docs/security.md"})
 	}
 	return out
 }

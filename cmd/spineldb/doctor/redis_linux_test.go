@@ -83,13 +83,13 @@ func TestRedisMistakes(t *testing.T) {
 
 // Goal: users that lack something are told what, by DRYRUN or by trying.
 func TestRedisUsers(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/operations.md")
+	page, err := os.ReadFile("../../../docs/security.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	documented := regexp.MustCompile(`(?m)^user warden on >secret .*$`).FindString(string(page))
 	if documented == "" {
-		t.Fatal("docs/operations.md shows no user")
+		t.Fatal("docs/security.md shows no user")
 	}
 	a, _ := serve(t, documented, "user checked on >secret +acl|whoami +acl|dryrun "+strings.Join(strings.Fields(documented)[4:], " "),
 		"user lean on >secret +ping +info +acl|whoami +acl|dryrun +config|get +role", "user blind on >secret +info")

@@ -168,7 +168,7 @@ func shownValue(v string) string {
 
 func checkTopSettings(_ Group, all []Warden) []Finding {
 	return differing(all, func(w Warden) []config.Setting { return w.Settings },
-		"write the same into the file of every Warden, then restart them one by one")
+		"write the same into the file of every Warden, then kill -HUP them; restart one by one where the log asks for it")
 }
 
 func checkGroupSettings(g Group, all []Warden) []Finding {
