@@ -205,7 +205,7 @@ func (s *State) Belongs(c *Config, o *warden.Observation) bool {
 	known := func(id string) bool {
 		return id != "" && (slices.Contains(c.Lineage, id) || slices.Contains(s.Extra, id))
 	}
-	return known(o.Lineage) || known(o.LineageBefore) // guard: S7
+	return known(o.Lineage) || known(o.LineageBefore) || o.Lineage != "" && o.Lineage == s.Sworn // guard: S7
 }
 
 // judgeReturn looks at what the agreed primary holds: the group's data, or
@@ -240,6 +240,9 @@ func (s *State) judgeReturn(c *Config, p *Node, before *warden.Observation, now 
 		if o.Role == warden.RolePrimary && c.Birth != "" && (s.Belongs(c, o) || s.alone(p)) {
 			s.extend(c, o)
 		}
+		if o.Role == warden.RolePrimary && c.Birth != "" && !s.Belongs(c, o) && s.vouched(c, p) {
+			s.Sworn = o.Lineage
+		}
 		return
 	}
 	if p.Lost != lost {
@@ -265,6 +268,21 @@ func (s *State) alone(p *Node) bool {
 	})
 }
 
+// vouched reports whether the agreed primary p, whose replication id nobody knows,
+// is taken by its name for what it was: it read its data from an append-only file
+// when it started, the operator named it, and of the others each is down or holds
+// nothing that is known to be the group's. Who comes back later with a known id has
+// missed what p took since.
+func (s *State) vouched(c *Config, p *Node) bool {
+	if !p.Seen.Reloaded || p.Seen.Empty || p.Seen.Lineage == "" || p.ID != c.Configured && !slices.Contains(c.Named, p.ID) { // guard: S7
+		return false
+	}
+	return !s.any(func(n *Node) bool {
+		known := n.Health != warden.HealthGood || n.Seen.Syncing || !n.Seen.Empty && s.Belongs(c, n.Seen)
+		return n.ID != p.ID && !n.Down && known // guard: S7
+	})
+}
+
 // line is how new a known replication id is, -1 for an unknown one.
 func (s *State) line(c *Config, id string) int {
 	if i := slices.Index(c.Lineage, id); i >= 0 {
@@ -272,6 +290,9 @@ func (s *State) line(c *Config, id string) int {
 	}
 	if i := slices.Index(s.Extra, id); i >= 0 {
 		return len(c.Lineage) + i
+	}
+	if id != "" && id == s.Sworn {
+		return len(c.Lineage) + len(s.Extra)
 	}
 	return -1
 }
@@ -281,6 +302,9 @@ func (s *State) line(c *Config, id string) int {
 // lines that were left say nothing (simulator seed 35255).
 func (s *State) othersAhead(c *Config, p *Node, position int64) bool {
 	mine := s.line(c, p.Seen.LineageBefore)
+	if mine < 0 {
+		mine = s.line(c, p.Seen.Lineage) // it grew out of none: it was written down as it is
+	}
 	return s.any(func(n *Node) bool {
 		if theirs := max(s.line(c, n.Seen.Lineage), s.line(c, n.Seen.LineageBefore)); theirs < mine {
 			return false

@@ -35,6 +35,9 @@ type Config struct {
 	Voters []warden.WardenID
 	// Lineage are the replication ids known to be the group's data.
 	Lineage []string
+	// Configured and Named are the nodes that the operator vouches for.
+	Configured warden.NodeID
+	Named      []warden.NodeID
 	// Nodes are all nodes to watch, sorted.
 	Nodes []warden.NodeID
 }
@@ -161,6 +164,9 @@ type State struct {
 	// Extra are replication ids that followed from known ones since the
 	// topology was written.
 	Extra []string
+	// Sworn is the id of the agreed primary for which only its name vouches, until
+	// it is written down or another node is the primary.
+	Sworn string
 
 	primary   warden.NodeID
 	confirmed bool

@@ -88,6 +88,7 @@ func (s *State) roster(c *Config, now warden.Instant) {
 		}
 		if c.Primary != s.primary {
 			s.Odown, s.Agreeing, s.Veto = false, 0, false
+			s.Sworn = ""
 		}
 		s.primary = c.Primary
 	}

@@ -74,6 +74,10 @@ type Observation struct {
 	RunID string `json:"run_id,omitempty"`
 	// Empty: the node holds no data at all.
 	Empty bool `json:"empty,omitempty"`
+	// Reloaded: the server has an append-only file, with data that was there when it
+	// started or that it copied. Such a file keeps no replication id: it draws a new
+	// one at each start.
+	Reloaded bool `json:"reloaded,omitempty"`
 	// Priority is the operator's preference, lower first; 0 excludes. 100 is
 	// the default of the Redis protocol.
 	Priority int `json:"priority"`

@@ -31,6 +31,7 @@ var infoKeys = [...]string{
 	"role", "run_id", "master_host", "master_port", "master_replid", "master_replid2", "slave_priority", "slave_repl_offset",
 	"replica_announced", "master_repl_offset", "master_link_status", "master_sync_in_progress", "master_link_down_since_seconds",
 	"spineldb_version", "valkey_version", "dragonfly_version", "kvrocks_version", "keydb_version", "redis_version",
+	"aof_enabled", "aof_base_size",
 }
 
 // infoPlaces are the indices of the fields by the lengths of their names.

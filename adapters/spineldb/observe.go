@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -25,6 +26,11 @@ type abilities struct {
 	// poison: the server can be told not to copy from a replaced primary
 	// (SpinelDB). It is found out when it is first needed.
 	poison, poisonProbed bool
+	// reloaded is Observation.Reloaded, as asked at the instant reloadedAt about the
+	// server with this replication id.
+	reloaded   bool
+	reloadedAt time.Time
+	lineage    string
 }
 
 // probe asks which word changes the role. COMMAND INFO knows on most servers.
@@ -62,6 +68,28 @@ func (w *wire) probe(ctx context.Context) error {
 		}
 	}
 	w.able.probed = true
+	return nil
+}
+
+// askFile is after how long a server that showed no append-only file is asked again:
+// one that copied everything writes its file a little later.
+const askFile = 30 * time.Second
+
+// probeFile finds out whether the server has an append-only file: one that was there
+// when it started, or was written since. Servers older than Redis 7 give its size as
+// it was then, later ones the size of its first part; 0, if there was none.
+func (w *wire) probeFile(ctx context.Context, lineage string) error {
+	if w.able.lineage == lineage && (w.able.reloaded || time.Since(w.able.reloadedAt) < askFile) {
+		return nil
+	}
+	replies, err := w.ask(ctx, []any{"INFO", "persistence"})
+	if err != nil {
+		return err
+	}
+	in := parseInfo(replies[0].text())
+	size, _ := in.number("aof_base_size") // 0 when missing
+	w.able.reloaded = in.get("aof_enabled") == "1" && size > 0
+	w.able.reloadedAt, w.able.lineage = time.Now(), lineage
 	return nil
 }
 
@@ -142,8 +170,12 @@ func (w *wire) look(ctx context.Context, name string) (warden.Observation, error
 		if err := w.probe(ctx); err != nil {
 			return o, err
 		}
+		if err := w.probeFile(ctx, o.Lineage); err != nil {
+			return o, err
+		}
 	}
 	o.NoFollow = w.able.probed && w.able.follow == ""
+	o.Reloaded = w.able.reloaded
 	return o, nil
 }
 

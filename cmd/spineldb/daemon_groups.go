@@ -50,7 +50,7 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 			Alone:     m.Quorum == 1 && len(s.Join) == 0 && m.Wardens <= 1 && m.Expected <= 1,
 			DownAfter: m.DownAfter, CrashAfter: m.CrashAfter, FailoverTimeout: max(m.FailoverTimeout, m.DownAfter), HelloInterval: m.HelloInterval,
 			FailoverCooldown: m.FailoverCooldown, ParallelSyncs: m.ParallelSyncs, ReplicaWitness: m.ReplicaWitness,
-			PriorityFirst: s.DropIn, SentinelLife: s.DropIn, RebootDownAfter: m.RebootDownAfter, Expected: m.Expected,
+			TrustsMet: s.DropIn, PriorityFirst: s.DropIn, SentinelLife: s.DropIn, RebootDownAfter: m.RebootDownAfter, Expected: m.Expected,
 			LookEvery: millis(timers, timerPing), TiltTrigger: millis(timers, timerTrigger),
 			TiltPeriod: millis(timers, timerTilt), ElectionTimeout: millis(timers, timerElection),
 			Policy: failover.Policy{

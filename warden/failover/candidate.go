@@ -36,6 +36,8 @@ type Ask struct {
 	// Linked: only replicas with a standing link to Old (a switchover).
 	Linked  bool
 	Lineage []string // known ids, newest last
+	// Vouched nodes have the group's data although their ids are not known (vouch.go).
+	Vouched []warden.NodeID
 	// DownFor and DownAfter bound how old a replica's data may be.
 	DownFor, DownAfter warden.Duration
 	AnyAge             bool
@@ -196,6 +198,8 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 		return fmt.Sprintf("the operator chose %s", a.To)
 	case o.NoFollow: // guard: L2
 		return fmt.Sprintf("%s has no command to change its role", o.Server)
+	case lineageRank(a, l) < 0 && o.Reloaded && !othersHaveData: // guard: S7
+		return "it drew a new replication id when it started with its append-only file: it is taken if it is named in nodes and all other nodes answer, or if you order it to (failover --to)"
 	case lineageRank(a, l) < 0: // guard: S7
 		return "its data is not of this group's lineage, or it never synced"
 	case o.Empty && othersHaveData: // guard: S7
@@ -206,7 +210,7 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 			return "it is a primary itself"
 		case o.NeedsRejoin && l.Node != a.Old && l.Node != a.To: // guard: S7
 			return "it was fenced and has to be rejoined"
-		case lineageRank(a, l) < len(a.Lineage)-1, replaced(a, l): // guard: S7
+		case lineageRank(a, l) < len(a.Lineage)-1, replaced(a, l), a.overVouched(l): // guard: S7
 			return "it is an older primary that has not followed since"
 		}
 		return ""
@@ -241,6 +245,14 @@ func replaced(a Ask, l Look) bool {
 	return l.Node != a.Old && l.Node != a.Previous && slices.Contains(a.Lineage, l.Seen.Lineage)
 }
 
+// overVouched reports whether a primary is one for its name only, and a replica
+// is vouched for, too. It may be a primary of days past.
+func (a Ask) overVouched(l Look) bool {
+	return slices.Contains(a.Vouched, l.Node) && slices.ContainsFunc(a.Looks, func(x Look) bool {
+		return good(x) && x.Seen.Role == warden.RoleReplica && slices.Contains(a.Vouched, x.Node) && !slices.Contains(a.Exclude, x.Node)
+	})
+}
+
 // lineageRank is how new the node's line of the lineage is, -1 when it is not
 // of the lineage at all. A node promoted since the list was written (by hand,
 // say) is newer than all of it; it then has more than everybody else. One with
@@ -253,6 +265,9 @@ func lineageRank(a Ask, l Look) int {
 	}
 	i := slices.Index(a.Lineage, o.LineageBefore)
 	if i < 0 || o.LineageBefore == "" {
+		if slices.Contains(a.Vouched, l.Node) {
+			return max(len(a.Lineage)-1, 0) // nothing tells which is newer
+		}
 		return -1
 	}
 	if i == len(a.Lineage)-1 && l.Node != a.Previous && !slices.ContainsFunc(a.Looks, func(x Look) bool { return ahead(a, x, l) }) {

@@ -90,6 +90,7 @@ func (r *run) ask(linked bool) Ask {
 	if s.sealed && s.inspected {
 		ask.Spared = r.sc.Base.Primary
 	}
+	ask.Vouched = r.vouched(ask.To)
 	if s.held {
 		ask.To = s.Candidate // it has everything, and was told to be the one
 	}
@@ -124,6 +125,5 @@ func (r *run) lookAt(id warden.NodeID) *Look {
 // oldServes reports whether the old primary was just seen serving.
 func (r *run) oldServes() bool {
 	l := r.lookAt(r.s.Old)
-	return l != nil && good(*l) && l.Seen.Role == warden.RolePrimary && !l.Seen.Empty &&
-		lineageRank(Ask{Lineage: r.sc.Lineage, Previous: r.s.Old}, *l) >= 0
+	return l != nil && good(*l) && l.Seen.Role == warden.RolePrimary && !l.Seen.Empty && r.believed(l.Node, l.Seen)
 }

@@ -217,7 +217,7 @@ func (r *run) inspected(d ActionDone, seen bool) {
 	case !seen: // guard: S4
 		r.finish(warden.VerdictUnknown, "candidate-unreachable",
 			fmt.Sprintf("%s may have been promoted and cannot be looked at: it counts as the primary", s.Candidate))
-	case d.Observation.Role == warden.RolePrimary && !r.ours(d.Observation): // guard: S4
+	case d.Observation.Role == warden.RolePrimary && !r.believed(s.Candidate, d.Observation): // guard: S4
 		r.strange(s.Candidate)
 	case d.Observation.Role == warden.RolePrimary && d.Observation.ReadOnly:
 		r.say("%s was promoted already, and takes no writes", s.Candidate)

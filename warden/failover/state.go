@@ -22,7 +22,7 @@ type Config struct {
 	HandsOff bool
 	// Named are the nodes configured by name, and Primary is the configured
 	// primary if it was met: they may be made to follow whatever their lineage
-	// (S7).
+	// (S7), and are believed when nobody has a known replication id (vouch.go).
 	Named   []warden.NodeID
 	Primary warden.NodeID
 	Policy

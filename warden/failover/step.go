@@ -384,7 +384,7 @@ func (r *run) goBack(why string) {
 	s.cancel = why
 	r.say("going back to %s: %s", old, why)
 	r.propose(GoingBack, warden.ReasonGoBack, func(t *warden.Topology) {
-		if n := r.sc.node(old); n != nil && n.Belongs && n.Seen.Role == warden.RolePrimary {
+		if n := r.sc.node(old); n != nil && r.believed(old, n.Seen) && n.Seen.Role == warden.RolePrimary {
 			*t = t.WithLineage(n.Seen.LineageBefore, n.Seen.Lineage) // the candidate's line is not the newest any more
 		}
 		if t.Phase == warden.PhasePromoting {

@@ -20,6 +20,8 @@ type Config struct {
 	// name. Nodes named here may be made to follow whatever their lineage.
 	Primary warden.NodeID
 	Nodes   []warden.NodeID
+	// TrustsMet: nodes that were met count as if they were named, as to Sentinel.
+	TrustsMet bool
 	// Tags are the operator's wishes about single nodes. The list is never changed.
 	Tags []warden.NodeTags
 

@@ -71,7 +71,7 @@ func (p *step) drillChoice(t *warden.Topology, d *warden.Drill, refuse func(stri
 			looks[i].Seen = &warden.Observation{Health: n.Health, Detail: n.Detail}
 		}
 	}
-	r := failover.Rehearse(p.failoverConfig(), t, looks, append(slices.Clone(t.Lineage), p.s.mon.Extra...))
+	r := failover.Rehearse(p.failoverConfig(), t, looks, p.scene(false).Lineage)
 	d.Candidate, d.Lacks, d.Keeps = r.Candidate, r.Lacks, r.Kept && r.Short == "" && r.Candidate != ""
 	if r.Short != "" {
 		refuse("%s", r.Short)

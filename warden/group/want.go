@@ -29,6 +29,7 @@ func monitorConfig(c *Config, s *State, m *monitor.Config) {
 		DownAfter: c.DownAfter, CrashAfter: c.CrashAfter, LifeLimit: c.FailoverTimeout, Quorum: c.Quorum, Witness: c.ReplicaWitness,
 		SentinelLife: c.SentinelLife, RebootDownAfter: c.RebootDownAfter, TiltTrigger: c.TiltTrigger, TiltPeriod: c.TiltPeriod,
 		Self: c.Self, Birth: t.Birth, Primary: t.Primary, Confirmed: t.Phase != warden.PhasePromoting, Voters: t.Wardens, Lineage: t.Lineage,
+		Configured: c.Primary, Named: trusted(c, s),
 	}
 	if c.SentinelLife {
 		m.LifeLimit = forEver // Sentinel never tires of a server that loads
@@ -37,6 +38,14 @@ func monitorConfig(c *Config, s *State, m *monitor.Config) {
 	if t.IsZero() {
 		m.Primary, _ = provisional(c, s)
 	}
+}
+
+// trusted are the nodes that the operator vouches for, besides the configured primary.
+func trusted(c *Config, s *State) []warden.NodeID {
+	if c.TrustsMet {
+		return s.el.Reg.Nodes // what is configured is met as soon as it is heard of
+	}
+	return c.Nodes
 }
 
 // roster is what the list of nodes to watch depends on. The slices in it are
@@ -145,7 +154,7 @@ func (p *step) failoverConfig() *failover.Config {
 	c := p.leaderConfig()
 	p.fc = failover.Config{Self: c.Self, NewBirth: c.NewBirth, Quorum: c.Quorum, DownAfter: c.DownAfter,
 		FailoverTimeout: c.FailoverTimeout, ParallelSyncs: c.ParallelSyncs, PriorityFirst: c.PriorityFirst, HandsOff: p.besideSentinels(),
-		Named: c.Nodes, Policy: c.Policy}
+		Named: trusted(c, p.s), Policy: c.Policy}
 	if slices.Contains(p.s.el.Reg.Nodes, c.Primary) {
 		p.fc.Primary = c.Primary
 	}
@@ -205,6 +214,9 @@ func (p *step) scene(chosen bool) failover.Scene {
 	sc := failover.Scene{Chosen: chosen, Nodes: p.sightings(), Lineage: s.el.Reg.Chosen.Lineage}
 	if len(s.mon.Extra) > 0 {
 		sc.Lineage = append(slices.Clip(sc.Lineage), s.mon.Extra...)
+	}
+	if s.mon.Sworn != "" {
+		sc.Lineage = append(slices.Clip(sc.Lineage), s.mon.Sworn)
 	}
 	if n := s.mon.Find(s.el.Reg.Chosen.Primary); n != nil && n.Down {
 		sc.DownFor = max(s.mon.Silence(n), p.now.Sub(n.DownAt))
@@ -392,7 +404,8 @@ func (p *step) strand(t *warden.Topology) {
 func (p *step) unrecorded(t *warden.Topology) bool {
 	n := p.s.mon.Find(t.Primary)
 	return n != nil && n.Health == warden.HealthGood && n.Seen.Role == warden.RolePrimary && n.SeenAt > p.s.learnedAt &&
-		n.Seen.Lineage != "" && !slices.Contains(t.Lineage, n.Seen.Lineage) && slices.Contains(p.s.mon.Extra, n.Seen.Lineage)
+		n.Seen.Lineage != "" && !slices.Contains(t.Lineage, n.Seen.Lineage) &&
+		(slices.Contains(p.s.mon.Extra, n.Seen.Lineage) || n.Seen.Lineage == p.s.mon.Sworn)
 }
 
 // admitted takes back that a node is foreign when it has the group's data by

@@ -67,7 +67,7 @@ func (w *World) recoverable() bool {
 		return s.up && s.role == warden.RolePrimary && w.ofLineage(s)
 	}
 	p := w.serverAt(t.Primary)
-	if p.up && w.ofLineage(p) && !p.empty() && knows(t, p) && (p.role == warden.RolePrimary || !w.kind.postgres()) {
+	if p.up && w.ofLineage(p) && !p.empty() && w.believes(t, p) && (p.role == warden.RolePrimary || !w.kind.postgres()) {
 		return true
 	}
 	for _, s := range w.servers {
@@ -81,7 +81,18 @@ func (w *World) recoverable() bool {
 // eligible reports whether a server could be promoted.
 func (w *World) eligible(s *server, t *warden.Topology) bool {
 	return s.id != t.Primary && s.up && !s.phantom && s.role == warden.RoleReplica && w.ofLineage(s) && !s.empty() &&
-		s.priority > 0 && s.synced && !s.odd && knows(t, s)
+		s.priority > 0 && (s.synced && knows(t, s) || w.vouches(t, s)) && !s.odd
+}
+
+// believes reports whether the Wardens take a server's data for the group's.
+func (w *World) believes(t *warden.Topology, s *server) bool { return knows(t, s) || w.vouches(t, s) }
+
+// vouches reports whether the operator's word stands for a server's data: it is
+// named, and nobody has data with a known id any more.
+func (w *World) vouches(t *warden.Topology, s *server) bool {
+	return s.reloaded && s.named && !s.empty() && !slices.ContainsFunc(w.servers, func(x *server) bool {
+		return x.up && !x.phantom && !x.empty() && knows(t, x)
+	})
 }
 
 // knows reports whether the Wardens can tell from its replication ids that a

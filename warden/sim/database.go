@@ -45,6 +45,8 @@ type server struct {
 	upstream          warden.NodeID
 	branch            int
 	offset            int64
+	zero              int64 // offset of position 0, as it counts
+	reloaded          bool  // its append-only file had data when it started or copied
 	replid, before    string
 	beforeEnd         int64 // the id before is good up to this offset
 	runID             string
@@ -189,9 +191,9 @@ func (s *server) serving() bool { return s.up && !s.hung && s.world.now >= s.rea
 
 // copyFrom is the end of a full copy.
 func (s *server) copyFrom(u *server) {
-	s.branch, s.offset = u.branch, u.offset
+	s.branch, s.offset, s.zero = u.branch, u.offset, u.zero
 	s.replid, s.before, s.beforeEnd = u.replid, u.before, u.beforeEnd
-	s.odd, s.shy = false, false
+	s.odd, s.shy, s.reloaded = false, false, s.world.kind == KindAppend && !u.empty()
 	if !s.world.ofLineage(s) || s.empty() {
 		s.strangeSince = s.world.now
 	}
@@ -283,7 +285,8 @@ func (w *World) handshake(s, u *server) {
 	same := s.replid == u.replid && s.offset <= u.offset
 	forked := s.replid == u.before && u.before != "" && s.offset <= u.beforeEnd
 	if (same || forked) && !s.empty() {
-		s.branch, s.replid, s.before, s.beforeEnd = u.branch, u.replid, u.before, u.beforeEnd
+		s.branch, s.zero = u.branch, u.zero
+		s.replid, s.before, s.beforeEnd = u.replid, u.before, u.beforeEnd
 		s.link, s.linkSince, s.synced = linkUp, w.now, true
 		return
 	}
@@ -305,8 +308,8 @@ func (w *World) observe(s *server) *warden.Observation {
 		return loading
 	}
 	o := &warden.Observation{
-		Health: warden.HealthGood, Role: s.role, Position: s.offset,
-		Lineage: s.replid, LineageBefore: s.before, RunID: s.runID, Empty: s.empty(),
+		Health: warden.HealthGood, Role: s.role, Position: s.offset - s.zero,
+		Lineage: s.replid, LineageBefore: s.before, RunID: s.runID, Empty: s.empty(), Reloaded: s.reloaded,
 		Priority: s.priority, Server: "redis 7.0.15",
 	}
 	if s.role == warden.RoleReplica {
@@ -320,7 +323,7 @@ func (w *World) observe(s *server) *warden.Observation {
 	} else if !w.kind.postgres() {
 		for _, r := range w.servers {
 			if r.up && r.role == warden.RoleReplica && r.upstream == s.id && r.link != linkNone && r.replid == s.replid {
-				o.Replicas = append(o.Replicas, warden.Replica{Node: r.id, Online: r.link == linkUp, Position: r.offset})
+				o.Replicas = append(o.Replicas, warden.Replica{Node: r.id, Online: r.link == linkUp, Position: r.offset - r.zero})
 			}
 		}
 	}

@@ -370,6 +370,9 @@ func (w *World) breakNode(k faultKind) bool {
 	if w.kind.postgres() && w.breakPostgres(k, s) {
 		return true
 	}
+	if w.kind == KindAppend && !w.vouchable(k, s) {
+		return false
+	}
 	switch k {
 	case crashNode:
 		w.crashAndReturn(s, withRecent)
@@ -396,6 +399,13 @@ func (w *World) breakNode(k faultKind) bool {
 		w.inStorm(w.lasting(), func() { s.priority = 100 })
 	}
 	return true
+}
+
+// vouchable reports whether the operator's word stays true after a fault, that a node
+// he named has the group's data or none. A primary that lost all and takes writes
+// again, with its last holder down, cannot be told from one that restarted.
+func (w *World) vouchable(k faultKind, s *server) bool {
+	return k != nodeReturnsAnother && (k != nodeReturnsEmpty || s.role == warden.RoleReplica && !s.forgetful)
 }
 
 func (w *World) crashAndReturn(s *server, how returning) {

@@ -11,15 +11,18 @@ import (
 type Kind uint8
 
 // Kinds. KindDrawn lets the seed decide: half of the worlds are of Redis, a
-// quarter each of PostgreSQL without and with quorum durability.
+// quarter each of PostgreSQL without and with quorum durability. KindAppend is never
+// drawn: Redis with append-only files, whose servers draw a new replication id, and
+// count their positions from 0, at each start.
 const (
 	KindDrawn Kind = iota
 	KindRedis
 	KindPostgres
 	KindQuorum
+	KindAppend
 )
 
-var kindNames = map[string]Kind{"redis": KindRedis, "postgres": KindPostgres, "quorum": KindQuorum}
+var kindNames = map[string]Kind{"redis": KindRedis, "postgres": KindPostgres, "quorum": KindQuorum, "append": KindAppend}
 
 // postgres reports whether the databases are PostgreSQL.
 func (k Kind) postgres() bool { return k == KindPostgres || k == KindQuorum }

@@ -99,7 +99,7 @@ func (w *World) obey(o *order) warden.Result {
 		if !w.sabotage.HoldNothing {
 			s.heldUntil = w.now.Add(limit)
 		}
-		return warden.Result{Outcome: warden.Done, Position: s.offset}
+		return warden.Result{Outcome: warden.Done, Position: s.offset - s.zero}
 	case group.ActRelease:
 		if !w.sabotage.HoldForEver {
 			s.heldUntil = 0
@@ -220,6 +220,9 @@ func (s *server) start(how returning) {
 	if w.kind.postgres() {
 		return // its files say what it was
 	}
+	if w.kind == KindAppend {
+		defer s.forgetIDs()
+	}
 	if s.forgetful {
 		// Started as the configuration file of the first day says.
 		s.role, s.upstream = warden.RolePrimary, ""
@@ -231,6 +234,12 @@ func (s *server) start(how returning) {
 	if s.role == warden.RolePrimary && !s.empty() {
 		s.fork(true)
 	}
+}
+
+// forgetIDs is what an append-only file does not tell at a start.
+func (s *server) forgetIDs() {
+	s.replid, s.before, s.beforeEnd = s.world.freshID("repl-"), "", 0
+	s.zero, s.reloaded = s.offset, !s.empty()
 }
 
 // hang stops the server like SIGSTOP; wake lets it go on with what arrived.

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// runSeeds runs n seeds on all cores and yields their reports in the order of
+// runSeeds runs n seeds in worlds of a kind on all cores and yields their reports in the order of
 // the seeds, whoever was done first. Every worker has ended when it returns.
-func runSeeds(from, n uint64) iter.Seq[Report] {
+func runSeeds(kind Kind, from, n uint64) iter.Seq[Report] {
 	return func(yield func(Report) bool) {
 		var next atomic.Uint64
 		workers := min(uint64(runtime.GOMAXPROCS(0)), n)
@@ -19,7 +19,7 @@ func runSeeds(from, n uint64) iter.Seq[Report] {
 		for range workers {
 			wait.Go(func() {
 				for i := next.Add(1) - 1; i < n; i = next.Add(1) - 1 {
-					done <- RunSeed(Options{Seed: from + i})
+					done <- RunSeed(Options{Seed: from + i, Kind: kind})
 				}
 			})
 		}

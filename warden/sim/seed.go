@@ -107,11 +107,17 @@ func drawWorld(rng *rand.Rand, o Options) *World {
 		nodes = append(nodes, "c:6379") // two are too few for most that is promised
 	}
 	hookConfig(o, &c)
+	if kind == KindAppend {
+		// Names are all that tells such servers from strangers.
+		if c.TrustsMet = luck.IntN(3) == 0; !c.TrustsMet {
+			c.Nodes = nodes[1:]
+		}
+	}
 	w := newWorld(kind, rng, c, nodes)
 	w.trace, w.sabotage, w.only = o.Trace, o.Sabotage, o.Only
 	w.weather = weather{least: warden.Millisecond, most: 3 * warden.Millisecond}
 	for i, s := range w.servers {
-		s.named = i == 0 || len(c.Nodes) > 0
+		s.named = i == 0 || len(c.Nodes) > 0 || c.TrustsMet
 		s.forgetful = rng.IntN(5) == 0
 	}
 	for i := range 2 {
