@@ -205,7 +205,7 @@ func (s *State) Belongs(c *Config, o *warden.Observation) bool {
 	known := func(id string) bool {
 		return id != "" && (slices.Contains(c.Lineage, id) || slices.Contains(s.Extra, id))
 	}
-	return known(o.Lineage) || known(o.LineageBefore) || o.Lineage != "" && o.Lineage == s.Sworn // guard: S7
+	return known(o.Lineage) || known(o.LineageBefore) // guard: S7
 }
 
 // judgeReturn looks at what the agreed primary holds: the group's data, or
@@ -274,12 +274,13 @@ func (s *State) alone(p *Node) bool {
 // nothing that is known to be the group's. Who comes back later with a known id has
 // missed what p took since.
 func (s *State) vouched(c *Config, p *Node) bool {
-	if !p.Seen.Reloaded || p.Seen.Empty || p.Seen.Lineage == "" || p.ID != c.Configured && !slices.Contains(c.Named, p.ID) { // guard: S7
+	named := p.ID == c.Configured || slices.Contains(c.Named, p.ID)
+	if !named || !p.Seen.Reloaded || p.Seen.Empty || p.Seen.Lineage == "" { // guard: S7
 		return false
 	}
 	return !s.any(func(n *Node) bool {
 		known := n.Health != warden.HealthGood || n.Seen.Syncing || !n.Seen.Empty && s.Belongs(c, n.Seen)
-		return n.ID != p.ID && !n.Down && known // guard: S7
+		return !n.Down && known // guard: S7
 	})
 }
 
@@ -290,9 +291,6 @@ func (s *State) line(c *Config, id string) int {
 	}
 	if i := slices.Index(s.Extra, id); i >= 0 {
 		return len(c.Lineage) + i
-	}
-	if id != "" && id == s.Sworn {
-		return len(c.Lineage) + len(s.Extra)
 	}
 	return -1
 }

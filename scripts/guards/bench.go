@@ -69,7 +69,7 @@ func build(ctx context.Context, tmp string, files map[string][]byte, seeds int) 
 	}
 	b.stages = append(b.stages,
 		stage{name: "conversations of the whole", dir: simulator, test: compiled[simulator], run: "^TestConversations$"},
-		stage{name: "seeds", dir: simulator, test: compiled[simulator], run: "^TestSeeds$", env: []string{fmt.Sprintf("WARDEN_SIM_SEEDS=%d", seeds)}})
+		stage{name: "seeds", dir: simulator, test: compiled[simulator], run: "^Test(Append)?Seeds$", env: []string{fmt.Sprintf("WARDEN_SIM_SEEDS=%d", seeds)}})
 	return b, nil
 }
 
