@@ -108,6 +108,7 @@ func (p *program) commands() []*cli.Command {
 		{Name: "recover", Usage: "go on after a majority of Wardens was lost for ever", ArgsUsage: "[GROUP] --lost ID,ID", Flags: recovery, Action: p.recovery},
 		{Name: "release", Usage: "undo a seal by hand when no majority of Wardens is left to do it", ArgsUsage: "[GROUP]", Flags: release, Action: p.release},
 		{Name: "ckquorum", Usage: "ask whether a failover could be agreed now", ArgsUsage: "[GROUP]", Flags: plain, Action: p.ckquorum},
+		p.configCommand(),
 		p.doctorCommand(),
 		p.drillCommand(),
 		p.dsnCommand(),

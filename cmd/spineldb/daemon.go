@@ -244,7 +244,11 @@ func (d *daemon) stop() error {
 func (d *daemon) makeSteward(o opening) {
 	d.steward = &steward{
 		keeper: o.keeper, log: d.log, level: o.level, announce: d.say, scripts: jobs{d.scripts}, quit: o.quit,
-		primary:     func(name warden.GroupName) (warden.NodeID, bool) { return d.shell.Primary(name) },
+		primary: func(name warden.GroupName) (warden.NodeID, bool) { return d.shell.Primary(name) },
+		agreed: func(name warden.GroupName) warden.Settings {
+			v, _ := d.shell.Group(name)
+			return v.Topology.Settings
+		},
 		reconfigure: d.reconfigure,
 	}
 	d.steward.now.Store(&o.setup)

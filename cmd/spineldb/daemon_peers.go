@@ -225,6 +225,12 @@ func (dir directory) Command(ctx context.Context, c warden.Command) warden.Answe
 		return dir.d.release(ctx, c)
 	}
 	a := dir.Shell.Command(ctx, c)
+	if a.Settings != nil {
+		now := dir.d.steward.now.Load()
+		if at := now.master(c.Group); at >= 0 {
+			nameSources(a.Settings, now.Masters[at], now.Changes.Groups[c.Group])
+		}
+	}
 	if c.Wish == warden.WishReset && a.Verdict != warden.VerdictRefused {
 		dir.d.neighbours.Reset(c.Group)
 	}

@@ -196,7 +196,11 @@ func (p *program) order(c *cli.Context, group string, tail func(group string, s 
 	if !c.IsSet("timeout") {
 		r.Timeout = max(r.Timeout, patience(r.status, r.group))
 	}
-	text, err := r.Ask(c.Context, append([]any{"WARDEN", word, r.group}, rest...)...)
+	words := []any{"WARDEN"}
+	for part := range strings.FieldsSeq(word) {
+		words = append(words, part)
+	}
+	text, err := r.Ask(c.Context, append(append(words, r.group), rest...)...)
 	answer := readAnswer(text, err)
 	if r.json {
 		err = p.printJSON(struct {

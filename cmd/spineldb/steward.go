@@ -38,6 +38,8 @@ type steward struct {
 	announce    func(warden.Event)
 	// primary is the served primary of a group.
 	primary func(warden.GroupName) (warden.NodeID, bool)
+	// agreed are the settings that the Wardens have agreed on.
+	agreed  func(warden.GroupName) warden.Settings
 	scripts scriptRunner
 	quit    func()
 
@@ -187,6 +189,9 @@ func (s *steward) Set(ctx context.Context, name warden.GroupName, options []resp
 			if isScript(o.Name) && next.DenyScripts {
 				return resp.Refusal{Text: "ERR Reconfiguration of scripts path is denied for security reasons. " +
 					"Check the deny-scripts-reconfig configuration directive in your Sentinel configuration"}
+			}
+			if setting := agreedOptions[o.Name]; isAgreed(s.agreed(name), setting) {
+				return resp.Refusal{Text: "ERR " + setting + " is agreed on by the Wardens, so that nothing would change: WARDEN CONFIG SET changes it, with UNSET it is as each Warden says"}
 			}
 			if err := applyOption(&next.Masters[at], o); err != nil {
 				return err

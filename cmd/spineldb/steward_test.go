@@ -18,6 +18,7 @@ import (
 
 // office is a steward whose Warden is a record of what was asked of it.
 type office struct {
+	agreedOn warden.Settings
 	*steward
 	t       *testing.T
 	dir     string
@@ -66,6 +67,7 @@ func newOffice(t *testing.T) *office {
 			}
 			return o.running.Masters[at].Primary, true
 		},
+		agreed: func(warden.GroupName) warden.Settings { return o.agreedOn },
 		reconfigure: func(_ context.Context, s setup) error {
 			if o.stuck {
 				return errors.New("a loop still waits for the store")
@@ -313,5 +315,23 @@ func TestIdentities(t *testing.T) {
 	}
 	if len(ids.shown) > maxIdentities {
 		t.Errorf("%d ids are kept", len(ids.shown))
+	}
+}
+
+// Goal: what the Wardens agree on is not set by a client of one of them, because
+// nothing would come of it; all other options still are.
+func TestStewardLeavesWhatIsAgreed(t *testing.T) {
+	o := newOffice(t)
+	o.agreedOn = warden.Settings{DownAfter: warden.Second}
+	var no resp.Refusal
+	err := o.Set(t.Context(), "m", []resp.Setting{setting("quorum", "3"), setting("down-after-milliseconds", "5000")})
+	if !errors.As(err, &no) || !strings.Contains(no.Text, "down_after is agreed on") {
+		t.Errorf("down_after: %v", err)
+	}
+	if o.running.Masters[0].Quorum != base().Masters[0].Quorum {
+		t.Error("one of two options was taken")
+	}
+	if err := o.Set(t.Context(), "m", []resp.Setting{setting("quorum", "3")}); err != nil || o.running.Masters[0].Quorum != 3 {
+		t.Errorf("quorum: %v", err)
 	}
 }

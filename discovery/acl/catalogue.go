@@ -38,7 +38,7 @@ var catalogue = []struct {
 		"sentinel|is-primary-down-by-addr sentinel|master sentinel|masters sentinel|monitor sentinel|myid sentinel|pending-scripts " +
 		"sentinel|primaries sentinel|primary sentinel|remove sentinel|replicas sentinel|reset sentinel|sentinels sentinel|set " +
 		"sentinel|simulate-failure sentinel|slaves"},
-	{"admin slow dangerous", "warden warden|drill warden|events warden|explain warden|facts warden|failover warden|forget warden|pause warden|recover " +
+	{"admin slow dangerous", "warden warden|config warden|drill warden|events warden|explain warden|facts warden|failover warden|forget warden|pause warden|recover " +
 		"warden|release warden|reset warden|resume warden|status warden|switchover warden|version"},
 }
 

@@ -50,6 +50,9 @@
 //	WARDEN FACTS                                     what this process and its machine are like
 //	WARDEN FAILOVER group [TO host:port] [NOWAIT]    [warden.Answer]
 //	WARDEN SWITCHOVER group [TO host:port] [NOWAIT]  [warden.Answer]
+//	WARDEN CONFIG GET group                          [warden.SettingsView]
+//	WARDEN CONFIG SET group [REVISION n]             [warden.Answer] have settings agreed, all or none;
+//	    name=value ... [UNSET name ...]              of a node: host:port/name
 //	WARDEN PAUSE group                               [warden.Answer]
 //	WARDEN RESUME group                              [warden.Answer]
 //	WARDEN FORGET group warden-id                    [warden.Answer]

@@ -51,6 +51,8 @@ type Version struct {
 func wardenCommands() []command {
 	const group, change = "<group>", "<group> [TO <host:port>] [NOWAIT]"
 	return []command{{name: "warden", arity: -2, summary: "Ask and order a Warden, in JSON.", subs: []command{
+		{name: "config", arity: -4, usage: "GET <group> | SET <group> [REVISION <n>] <name>=<value> ... [UNSET <name> ...]",
+			summary: "Return the settings in force, or have other ones agreed.", run: configure},
 		{name: "drill", arity: 3, usage: group, summary: "Return what would happen if the primary died now.", run: simpleOrder(warden.WishDrill)},
 		{name: "events", arity: -2, usage: "[<count>] | SINCE <seq> [<count>]", summary: "Return the last events.", run: showEvents},
 		{name: "explain", arity: 3, usage: group, summary: "Return what is going on and why nothing more is.", run: explain},

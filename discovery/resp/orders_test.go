@@ -15,6 +15,7 @@ func TestOrdersReachTheDirectory(t *testing.T) {
 	dir := newFake()
 	s := startServer(t, dir, nil)
 	p := dial(t, s)
+	seven := uint64(7)
 	for _, c := range []struct {
 		words string
 		want  warden.Command
@@ -32,6 +33,9 @@ func TestOrdersReachTheDirectory(t *testing.T) {
 		{"WARDEN FORGET mymaster " + idB, warden.Command{Wish: warden.WishForget, Wardens: []warden.WardenID{idB}}},
 		{"WARDEN RECOVER mymaster LOST " + idB + "," + idC + "," + idB,
 			warden.Command{Wish: warden.WishRecover, Wardens: []warden.WardenID{idB, idC}}},
+		{"WARDEN CONFIG SET mymaster REVISION 7 down_after=5s 10.0.0.2:6379/nosync=true UNSET quorum [::1]:1/nofailover", warden.Command{Wish: warden.WishConfigure, Revision: &seven,
+			Items: []warden.SettingItem{{Name: "down_after", Value: "5s"}, {Node: "10.0.0.2:6379", Name: "nosync", Value: "true"}, {Name: "quorum", Unset: true}, {Node: "[::1]:1", Name: "nofailover", Unset: true}}}},
+		{"WARDEN config set mymaster unset quorum", warden.Command{Wish: warden.WishConfigure, Items: []warden.SettingItem{{Name: "quorum", Unset: true}}}},
 		{"WARDEN RELEASE mymaster", warden.Command{Wish: warden.WishRelease}},
 		{"WARDEN RELEASE mymaster GONE 10.0.0.2:6379,[::1]:1", warden.Command{Wish: warden.WishRelease, Gone: []warden.NodeID{"10.0.0.2:6379", "[::1]:1"}}},
 	} {
@@ -58,6 +62,9 @@ func TestMistakesAreNoOrders(t *testing.T) {
 		"WARDEN FAILOVER mymaster TO 1.2.3.4:5 TO 1.2.3.4:5", "WARDEN SWITCHOVER mymaster NOW", "WARDEN PAUSE nobody",
 		"WARDEN FORGET mymaster 1234", "WARDEN FORGET mymaster " + strings.ToUpper(runA), "WARDEN FORGET nobody " + idB,
 		"WARDEN RECOVER mymaster FOUND " + idB, "WARDEN RECOVER mymaster LOST " + idB + ",", "WARDEN NONSENSE", "WARDEN",
+		"WARDEN CONFIG GET", "WARDEN CONFIG GET nobody", "WARDEN CONFIG SET mymaster", "WARDEN CONFIG LIST mymaster", "WARDEN CONFIG GET mymaster quorum",
+		"WARDEN CONFIG SET nobody quorum=1", "WARDEN CONFIG SET mymaster quorum", "WARDEN CONFIG SET mymaster REVISION", "WARDEN CONFIG SET mymaster REVISION 1",
+		"WARDEN CONFIG SET mymaster REVISION x quorum=1", "WARDEN CONFIG SET mymaster UNSET", "WARDEN CONFIG SET mymaster UNSET quorum=1", "WARDEN CONFIG SET mymaster a/quorum=1",
 		"WARDEN DRILL", "WARDEN DRILL nobody", "WARDEN DRILL mymaster 10.0.0.2:6379",
 		"WARDEN RELEASE", "WARDEN RELEASE nobody", "WARDEN RELEASE mymaster GONE", "WARDEN RELEASE mymaster GONE a,b:1", "WARDEN RELEASE mymaster LOST a:1",
 		"SENTINEL FAILOVER", "SENTINEL FAILOVER mymaster now", "WARDEN RESUME mymaster now",
