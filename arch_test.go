@@ -60,6 +60,7 @@ var rings = []ring{
 	{"cmd/spineldb/demo", 5, "a part of the command: a failover to watch"},
 	{"cmd/spineldb/doctor", 5, "a part of the command: looks at live nodes"},
 	{"cmd/spineldb/duration", 5, "a part of the command: reads durations, waits them out"},
+	{"cmd/spineldb/hooks", 5, "a part of the command: programs and addresses that are told of events"},
 	{"cmd/spineldb/exit", 5, "a part of the command: exit codes"},
 	{"cmd/spineldb/journal", 5, "a part of the command: Sentinel's log"},
 	{"cmd/spineldb/postgreslab", 5, "a part of the command: real servers for demo, benchmarks and tests"},

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/spineldb/warden/cmd/spineldb/certificate"
 	"github.com/spineldb/warden/cmd/spineldb/config"
+	"github.com/spineldb/warden/cmd/spineldb/hooks"
 	"github.com/spineldb/warden/cmd/spineldb/journal"
 	"github.com/spineldb/warden/discovery/acl"
 	"github.com/spineldb/warden/discovery/gossip"
@@ -125,7 +127,10 @@ type daemon struct {
 	ids       *identities
 	names     *hostNames
 	scripts   *script.Runner
-	adapters  map[warden.GroupName]dressed
+	// hooks and webhooks are set before the groups run.
+	hooks    *hooks.Hooks
+	webhooks *hooks.Webhooks
+	adapters map[warden.GroupName]dressed
 	// certificates is nil while nobody speaks TLS.
 	certificates *certificate.Keeper
 	nodesByTLS   bool
@@ -183,6 +188,7 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 		func() error { return d.openUsers(o) },
 		func() error { return d.chooseGossipPort(c) },
 		func() error { return d.makeShell(o.setup) },
+		func() error { return d.startHooks(o.setup) },
 		func() error { return d.startNames(o) },
 		func() error { return d.startNeighbours(o) },
 		func() error { return d.openServer(ctx, o) },
@@ -198,6 +204,7 @@ func startDaemon(ctx context.Context, o opening) (d *daemon, err error) {
 			return d, err
 		}
 	}
+	d.hooks.Started()
 	d.watchNeighbours(o.setup)
 	d.log.Info("Sentinel ID is " + d.shownID())
 	for _, m := range c.Masters {
@@ -222,6 +229,7 @@ func (d *daemon) serve(ctx context.Context, hangup func(context.Context)) error 
 		case <-hup:
 			hangup(ctx)
 		case <-ctx.Done():
+			d.hooks.Stopping()
 			return d.stop()
 		}
 	}
@@ -316,8 +324,9 @@ func (c courier) Send(to warden.WardenID, m warden.Message) { c.d.gossip.Send(to
 func (d *daemon) announce(e warden.Event) {
 	e.Payload, e.Node = d.names.text(d.ids.translate(e.Payload)), d.names.show(e.Node)
 	if d.server != nil {
-		d.server.Publish(e)
+		seq := d.server.Publish(e)
 		d.notifyWeb()
+		d.webhooks.Tell(seq, e)
 	}
 	for _, tell := range d.heard {
 		tell(e)
@@ -427,6 +436,11 @@ func (d *daemon) reload(ctx context.Context) {
 	if err != nil {
 		d.log.Error("reload: nothing was changed", "error", err)
 		return
+	}
+	if !reflect.DeepEqual(c.Webhooks, have.Webhooks) {
+		if err := d.webhooks.Use(c.Webhooks); err != nil {
+			d.log.Warn("reload: webhooks were not changed", "error", err)
+		}
 	}
 	if !slices.Equal(c.GossipKeys, have.GossipKeys) {
 		if err := d.gossip.SetKeys(rawKeys(c)); err != nil {

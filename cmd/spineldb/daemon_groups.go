@@ -59,6 +59,7 @@ func (d *daemon) groups(s setup) []shell.GroupOptions {
 				Durable:       m.Durable, SyncStandbys: m.SyncStandbys, SyncGroupSize: m.SyncGroupSize, MemberTimeout: m.MemberTimeout,
 				SyncStrict: m.SyncStrict, MaxLag: m.MaxLag, FenceCommand: m.FenceCommand != nil, RejoinCommand: m.RejoinCommand != nil,
 				FenceRequired: m.FenceRequired, CommandTimeout: m.CommandTimeout, RejoinTimeout: m.RejoinTimeout,
+				PrePromote: m.Hooks.PrePromote != nil, PrePromoteTimeout: m.Hooks.PrePromoteTimeout,
 			},
 			Load: d.loads, CrashPoint: point,
 		}
@@ -114,8 +115,8 @@ func (d *daemon) bare(c clothes) warden.Adapter {
 
 // commands are the operator's programs for a group, nil where there are none.
 func (d *daemon) commands(m config.Master) warden.Commands {
-	if m.FenceCommand == nil && m.RejoinCommand == nil {
+	if m.FenceCommand == nil && m.RejoinCommand == nil && m.Hooks.PrePromote == nil {
 		return nil // and not a pointer that is nil
 	}
-	return script.NewCommands(script.CommandOptions{Fence: m.FenceCommand, Rejoin: m.RejoinCommand, Logger: d.log})
+	return script.NewCommands(script.CommandOptions{Fence: m.FenceCommand, Rejoin: m.RejoinCommand, PrePromote: m.Hooks.PrePromote, Logger: d.log})
 }

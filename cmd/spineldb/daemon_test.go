@@ -11,7 +11,7 @@ import (
 // A reload must apply every key of the file or name it: none may be ignored in
 // silence, not even one that is added later.
 func TestReloadNamesWhatNeedsARestart(t *testing.T) {
-	applied := []string{"File", "Masters", "Warnings", "GossipKeys", "Users", "DropIn", "AnnounceIP", "AnnouncePort"}
+	applied := []string{"File", "Masters", "Warnings", "GossipKeys", "Users", "DropIn", "AnnounceIP", "AnnouncePort", "Hooks", "Webhooks"}
 	var have config.Config
 	kind := reflect.TypeFor[config.Config]()
 	for i := range kind.NumField() {

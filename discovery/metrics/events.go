@@ -17,7 +17,7 @@ var eventNames = []string{
 	"+elected-leader", "-failover-abort", "-failover-abort-master-timeout", "-failover-abort-no-good-slave", "-failover-abort-not-elected",
 	"-failover-abort-slave-timeout", "-failover-abort-timeout", "+failover-end", "+failover-end-for-timeout", "-failover-flapping",
 	"+failover-state-reconf-slaves", "+failover-state-select-slave", "+failover-state-send-slaveof-noone", "+failover-state-wait-promotion",
-	"-fence-failed", "+fenced", "+first-agreement", "+fix-slave-config", "-foreign-node", "-id-conflict", "-leader-lost", "+monitor", "-monitor",
+	"-fence-failed", "+fenced", "+first-agreement", "+fix-slave-config", "-foreign-node", "-hook-dropped", "-hook-failed", "-id-conflict", "-leader-lost", "+monitor", "-monitor",
 	"+needs-rejoin", "-needs-rejoin", "+new-connections", "-new-connections", "+new-epoch", "-newer-format", "-node-denied", "-not-elected", "+odown",
 	"-odown", "+odown-veto", "-order-note", "+paused", "-primary-conflict", "+promoted-slave", "-promotion-vetoed", "-proposal-refused", "+reboot", "-register-conflict",
 	"+rejoin-done", "-rejoin-failed", "+rejoin-started", "+reset-master", "+resumed", "+role-change", "-role-change", "-script-error",
@@ -25,7 +25,7 @@ var eventNames = []string{
 	"+sentinel-invalid-addr", "+set", "+settings", "+slave", "+slave-reconf-done", "-slave-reconf-failed", "+slave-reconf-inprog", "+slave-reconf-sent",
 	"+slave-reconf-sent-be", "-slave-reconf-sent-timeout", "-store-failed", "+store-works", "-superseded", "+switch-master", "-sync-degraded",
 	"-sync-names-changed", "+sync-set", "+tilt", "-tilt", "+try-failover", "+vote-for-leader", "+warden-forgotten", "+warden-joined", "+would-adopt",
-	"+would-failover", "+would-repair", "+would-resume", "+would-sync-set",
+	"+would-failover", "+would-repair", "+would-resume", "+would-sync-set", "-webhook-dropped", "-webhook-failed",
 }
 
 // Observe takes in an event, after the directory shows the state that it brought

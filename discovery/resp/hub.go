@@ -68,19 +68,20 @@ func newHub(o Options) *hub {
 
 // Publish delivers an event to its subscribers and keeps it for WARDEN EVENTS.
 // It never blocks on a client: one whose queue is full is cut. What answers
-// queries must have changed before. Debug events are dropped.
-func (s *Server) Publish(e warden.Event) {
+// queries must have changed before. Debug events are dropped. It returns the
+// event's number in the log.
+func (s *Server) Publish(e warden.Event) (seq int64) {
 	if e.Level == warden.LevelDebug {
-		return
+		return 0
 	}
 	payload := oneLine.Replace(e.Payload)
 	payload = payload[:min(len(payload), maxPayload)]
-	s.hub.publish(warden.EventRecord{
+	return s.hub.publish(warden.EventRecord{
 		UnixMS: time.Now().UnixMilli(), Event: e.Name, Level: e.Level, Group: e.Group, Payload: payload,
 	})
 }
 
-func (h *hub) publish(r warden.EventRecord) {
+func (h *hub) publish(r warden.EventRecord) (seq int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.seq++
@@ -109,6 +110,7 @@ func (h *hub) publish(r warden.EventRecord) {
 	case h.gather == nil:
 		h.gather = time.AfterFunc(h.patience, h.gathered)
 	}
+	return r.Seq
 }
 
 func (h *hub) deliver(to map[*client]struct{}, parts ...string) {

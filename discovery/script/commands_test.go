@@ -124,6 +124,48 @@ func TestCommandEnvironment(t *testing.T) {
 	}
 }
 
+// Goal: the question before a promotion is told who is to replace whom, and why.
+func TestPrePromote(t *testing.T) {
+	e := newErrand(t, `/usr/bin/env >env; test "$WARDEN_NODE" != 10.0.0.1:5432`)
+	c := NewCommands(CommandOptions{PrePromote: []string{e.path}, Logger: slog.New(slog.NewTextHandler(e.log, nil))})
+	call := warden.Call{Group: "orders", Node: "10.0.0.2:5432", Primary: "10.0.0.2:5432", Old: "10.0.0.3:5432", Reason: warden.ReasonSwitchover, Epoch: 7}
+	expect(t, c.PrePromote(t.Context(), call), warden.Done)
+	for _, want := range []string{"WARDEN_GROUP=orders", "WARDEN_NODE=10.0.0.2:5432", "WARDEN_NEW_PRIMARY=10.0.0.2:5432", "WARDEN_OLD_PRIMARY=10.0.0.3:5432",
+		"WARDEN_REASON=switchover", "WARDEN_EPOCH=7"} {
+		if !slices.Contains(strings.Fields(e.read("env")), want) {
+			t.Errorf("environment %q lacks %s", e.read("env"), want)
+		}
+	}
+	call.Node = "10.0.0.1:5432"
+	expect(t, c.PrePromote(t.Context(), call), warden.Refused, "pre_promote ended with exit code 1")
+	expect(t, NewCommands(CommandOptions{}).PrePromote(t.Context(), call), warden.Refused, "there is none")
+	e = newErrand(t, "sleep 600")
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	expect(t, NewCommands(CommandOptions{PrePromote: []string{e.path}}).PrePromote(ctx, call), warden.Unknown, "took too long", "pre_promote_timeout")
+}
+
+// Goal: an errand may read what it was given, or not, and is not held up either way.
+func TestErrandInput(t *testing.T) {
+	input := []byte(strings.Repeat("x", maxInput-1) + "\n")
+	run := func(text string, input []byte) (warden.Result, string) {
+		e := newErrand(t, text)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		errand := Errand{Name: "on_x", Words: []string{e.path}, Env: []string{"A=b"}, Input: input}
+		return errand.Run(ctx, slog.New(slog.NewTextHandler(e.log, nil))), e.read("read")
+	}
+	r, read := run(`cat >read; test "$A" = b`, input)
+	expect(t, r, warden.Done)
+	if read != string(input) {
+		t.Errorf("%d bytes were read, want %d", len(read), len(input))
+	}
+	r, _ = run("exit 0", input)
+	expect(t, r, warden.Done)
+	r, _ = run("exit 0", append(input, 'x'))
+	expect(t, r, warden.Refused, "4097 bytes are more than 4096")
+}
+
 // Goal: what the exit code says, and the last words.
 func TestCommandOutcome(t *testing.T) {
 	e := newErrand(t, "echo first; echo \"no such \033[31mdisk\" >&2; exit $1")

@@ -82,6 +82,10 @@ type Config struct {
 	// TLS for clients and toward the nodes; zero: none. Port is 0 when clients
 	// are served by TLS alone.
 	TLS TLS
+	// Hooks are the operator's programs: those about this Warden, and for groups
+	// that say nothing else. Webhooks are told of events by HTTP.
+	Hooks    Hooks
+	Webhooks []Webhook
 	// HTTP is the port for health checks and the like.
 	HTTP       HTTP
 	MaxClients int
@@ -169,6 +173,8 @@ type Master struct {
 	FenceRequired               bool
 	CommandTimeout              warden.Duration
 	RejoinTimeout               warden.Duration
+	// Hooks are the group's, with what Config.Hooks says for all.
+	Hooks Hooks
 	// Tags are wishes about single nodes; nil: none.
 	Tags map[warden.NodeID]Tags
 	// Written are the settings (warden.SettingNames) that the file says; the others
@@ -254,6 +260,9 @@ func (c Config) hasInlineSecrets(text string) bool {
 		if secret != "" && strings.Contains(text, string(secret)) {
 			return true
 		}
+	}
+	if slices.ContainsFunc(c.Webhooks, func(w Webhook) bool { return w.Secret != "" && strings.Contains(text, string(w.Secret)) }) {
+		return true
 	}
 	return slices.ContainsFunc(c.Masters, func(m Master) bool {
 		return m.AuthPassword != "" && strings.Contains(text, string(m.AuthPassword))

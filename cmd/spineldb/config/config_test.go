@@ -49,7 +49,12 @@ func defaultMaster(name, primary string, quorum int) Master {
 		DownAfter: 30 * warden.Second, CrashAfter: 30 * warden.Second, FailoverTimeout: 3 * warden.Minute,
 		HelloInterval: 2 * warden.Second, ParallelSyncs: 1, ReplicaWitness: true, Adapter: "spineldb", CommandTimeout: 10 * warden.Second,
 		Written: []string{"quorum"},
+		Hooks:   defaultHooks(),
 	}
+}
+
+func defaultHooks() Hooks {
+	return Hooks{Timeout: 30 * warden.Second, Retries: 3, PrePromoteTimeout: 5 * warden.Second}
 }
 
 // The sample of SpinelDB's own documentation means what it says there.
@@ -66,6 +71,7 @@ func TestSample(t *testing.T) {
 		File: "/etc/warden.toml", Host: "0.0.0.0", Port: 26379, AnnouncePort: 26379, GossipPort: 27379,
 		DataDir: "/etc/warden-26379.data", MaxClients: 10000, Past: DefaultPast(), LogLevel: slog.LevelInfo, TLS: TLS{ClientAuth: "yes"},
 		HTTP:    HTTP{Host: "127.0.0.1", Port: 8008},
+		Hooks:   defaultHooks(),
 		Masters: []Master{defaultMaster("mymaster", "192.168.1.10:7878", 2)},
 	}
 	want.Masters[0].Written = append(want.Masters[0].Written, "down_after")
@@ -104,6 +110,24 @@ tls_cert_file = "hc.pem"
 tls_key_file = "hk.pem"
 tls_key_password = "another"
 tls_client_ca_file = "hca.pem"
+[hooks]
+on_failover = ["n.sh", "two words"]
+on_role_change = "n.sh  role"
+on_start = "n.sh start"
+on_stop = "n.sh stop"
+timeout = "4s"
+retries = 0
+pre_promote = "n.sh"
+pre_promote_timeout = "300ms"
+[[webhooks]]
+url = "https://hooks.example:444/s3cret?x=y"
+secret_file = "token"
+events = ["+switch-master", "-*"]
+timeout = "2s"
+retries = 9
+tls_ca_file = "hca.pem"
+[[webhooks]]
+url = "http://localhost/"
 [[masters]]
 name = "cache.1"
 ip = "2001:DB8::10"
@@ -131,10 +155,35 @@ command_timeout = "5s"
 tags."[2001:db8::10]:7000" = { nofailover = true }
 [masters.tags."DB2:7001"]
 failover_priority = 150
+[masters.hooks]
+on_failover = []
+on_switchover = "/bin/r"
+on_node_join = "n.sh"
+on_node_remove = "n.sh"
+on_node_rejoin = "n.sh"
+retries = 10
+pre_promote = "/bin/r now"
 `
 
 // wonder is the SHA-256 of "wonder".
 const wonder = "36296059cca8b7c7c7a52ff12abe53eb374d509d480f69bb673ac2566ea0b53f"
+
+func everyMaster() Master {
+	return Master{
+		Hooks: Hooks{Timeout: 4 * warden.Second, Retries: 10, PrePromoteTimeout: 300 * warden.Millisecond, PrePromote: []string{"/bin/r", "now"}, Commands: map[string][]string{
+			"on_role_change": {"/etc/w/n.sh", "role"}, "on_switchover": {"/bin/r"}, "on_node_join": {"/etc/w/n.sh"}, "on_node_remove": {"/etc/w/n.sh"}, "on_node_rejoin": {"/etc/w/n.sh"},
+		}},
+		Name: "cache.1", Primary: "[2001:db8::10]:7000", Nodes: []warden.NodeID{"db2:7001"}, Quorum: 2, Wardens: 3,
+		DownAfter: 90 * warden.Second, CrashAfter: 500 * warden.Millisecond, FailoverTimeout: 60 * warden.Minute,
+		HelloInterval: 1500 * warden.Millisecond, FailoverCooldown: 2 * warden.Minute, ParallelSyncs: 4,
+		Adapter: "spineldb", AuthUser: "u", AuthPassword: "pass word ",
+		NotificationScript: "/etc/w/n.sh", ReconfigScript: "/bin/r", RebootDownAfter: warden.Minute,
+		Renames:      map[string]string{"CONFIG": "guess", "SLAVEOF": "follow"},
+		FenceCommand: []string{"/etc/w/fence.sh", "--hard", "off"}, FenceRequired: true, CommandTimeout: 5 * warden.Second,
+		Written: []string{"quorum", "down_after", "crash_after"},
+		Tags:    map[warden.NodeID]Tags{"[2001:db8::10]:7000": {NoFailover: true, Priority: 100}, "db2:7001": {Priority: 150, PrioritySet: true}},
+	}
+}
 
 // Every key is read into its field.
 func TestEveryKey(t *testing.T) {
@@ -172,17 +221,15 @@ func TestEveryKey(t *testing.T) {
 		HTTP: HTTP{Host: "2001:db8::5", Port: 5004, Asked: true, Token: "pass word of file", TLS: TLS{
 			Port: 1, CertFile: "/etc/w/hc.pem", KeyFile: "/etc/w/hk.pem", CAFile: "/etc/w/hca.pem", KeyPassword: "another", ClientAuth: "yes",
 		}},
-		Masters: []Master{{
-			Name: "cache.1", Primary: "[2001:db8::10]:7000", Nodes: []warden.NodeID{"db2:7001"}, Quorum: 2, Wardens: 3,
-			DownAfter: 90 * warden.Second, CrashAfter: 500 * warden.Millisecond, FailoverTimeout: 60 * warden.Minute,
-			HelloInterval: 1500 * warden.Millisecond, FailoverCooldown: 2 * warden.Minute, ParallelSyncs: 4,
-			Adapter: "spineldb", AuthUser: "u", AuthPassword: "pass word ",
-			NotificationScript: "/etc/w/n.sh", ReconfigScript: "/bin/r", RebootDownAfter: warden.Minute,
-			Renames:      map[string]string{"CONFIG": "guess", "SLAVEOF": "follow"},
-			FenceCommand: []string{"/etc/w/fence.sh", "--hard", "off"}, FenceRequired: true, CommandTimeout: 5 * warden.Second,
-			Written: []string{"quorum", "down_after", "crash_after"},
-			Tags:    map[warden.NodeID]Tags{"[2001:db8::10]:7000": {NoFailover: true, Priority: 100}, "db2:7001": {Priority: 150, PrioritySet: true}},
+		Hooks: Hooks{Timeout: 4 * warden.Second, PrePromoteTimeout: 300 * warden.Millisecond, PrePromote: []string{"/etc/w/n.sh"}, Commands: map[string][]string{
+			"on_failover": {"/etc/w/n.sh", "two words"}, "on_role_change": {"/etc/w/n.sh", "role"}, "on_start": {"/etc/w/n.sh", "start"}, "on_stop": {"/etc/w/n.sh", "stop"},
 		}},
+		Webhooks: []Webhook{
+			{URL: "https://hooks.example:444/s3cret?x=y", Host: "hooks.example:444", Secret: "pass word of file", Events: []string{"+switch-master", "-*"},
+				Timeout: 2 * warden.Second, Retries: 9, CAFile: "/etc/w/hca.pem"},
+			{URL: "http://localhost/", Host: "localhost", Events: []string{"*"}, Timeout: 5 * warden.Second, Retries: 5},
+		},
+		Masters: []Master{everyMaster()},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

@@ -30,15 +30,7 @@ type HTTP struct {
 
 // loadHTTP reads the table [http].
 func (l *loader) loadHTTP(top *section) HTTP {
-	var table map[string]any
-	switch v := top.get("http").(type) {
-	case nil:
-	case map[string]any:
-		table = v
-	default:
-		top.wrong("http", "is %s, but a table is wanted: write [http] and the keys below it", typeName(v))
-	}
-	s := l.section("http", table)
+	s := l.section("http", top.table("http", "[http]"))
 	s.place = "http."
 	h := s.listen()
 	h.Token = s.token()

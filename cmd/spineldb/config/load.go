@@ -25,12 +25,14 @@ func (l *loader) load() Config {
 	s := l.section("", l.doc.values)
 	c := l.loadTop(s)
 	c.HTTP = l.loadHTTP(s)
-	tables := l.masterTables(s)
+	c.Hooks = l.loadHooks(s)
+	c.Webhooks = l.webhooks(s)
+	tables := s.blocks("masters")
 	s.finish(masterKeys(), "under [[masters]]")
 
 	watched := watchedNodes{}
 	for i, table := range tables {
-		m := l.loadMaster(under("masters", strconv.Itoa(i)), table, watched, len(c.Join))
+		m := l.loadMaster(under("masters", strconv.Itoa(i)), table, watched, len(c.Join), c.Hooks)
 		c.Masters = append(c.Masters, m)
 	}
 	if len(tables) == 0 && !s.failed["masters"] && nearestUnknown(l.doc.values) == "" {

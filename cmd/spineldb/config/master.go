@@ -42,24 +42,24 @@ func nearestUnknown(values map[string]any) string {
 	return ""
 }
 
-// masterTables finds the [[masters]] blocks.
-func (l *loader) masterTables(s *section) []map[string]any {
+// blocks finds the blocks of a name, such as [[masters]].
+func (s *section) blocks(key string) []map[string]any {
 	var tables []map[string]any
-	switch v := s.get("masters").(type) {
+	switch v := s.get(key).(type) {
 	case nil:
 	case []any:
 		for i, item := range v {
 			table, ok := item.(map[string]any)
 			if !ok {
-				s.wrongItem("masters", i, "entry %d is %s, but a block is wanted: write [[masters]] and the keys below it", i+1, typeName(item))
+				s.wrongItem(key, i, "entry %d is %s, but a block is wanted: write [[%s]] and the keys below it", i+1, typeName(item), key)
 				continue
 			}
 			tables = append(tables, table)
 		}
 	case map[string]any:
-		s.wrong("masters", "is a single table: write [[masters]] with two brackets on each side, once per group")
+		s.wrong(key, "is a single table: write [[%s]] with two brackets on each side, once per group", key)
 	default:
-		s.wrong("masters", "is %s, but blocks are wanted: write [[masters]] and the keys below it", typeName(v))
+		s.wrong(key, "is %s, but blocks are wanted: write [[%s]] and the keys below it", typeName(v), key)
 	}
 	return tables
 }
@@ -74,7 +74,7 @@ type claimedBy struct {
 
 // loadMaster reads one block. joins is the number of other Wardens named by
 // join, the least there can be.
-func (l *loader) loadMaster(path string, table map[string]any, watched watchedNodes, joins int) Master {
+func (l *loader) loadMaster(path string, table map[string]any, watched watchedNodes, joins int, hooks Hooks) Master {
 	s := l.section(path, table)
 	if name, ok := table["name"].(string); ok {
 		s.group = wording.Shown(name)
@@ -103,6 +103,7 @@ func (l *loader) loadMaster(path string, table map[string]any, watched watchedNo
 	m.RebootDownAfter = s.span("reboot_down_after", 0, 0)
 	m.Tags = s.tags(m)
 	s.commands(&m)
+	m.Hooks = s.hooks(hooks, m)
 	s.kind(&m)
 	s.checkRelations(m)
 	s.checkQuorum(m, joins)

@@ -14,7 +14,7 @@ import (
 
 // secretKeys are the keys whose values are never shown.
 func secretKeys() []string {
-	return []string{"requirepass", "auth_password", "gossip_secret_key", "tls_key_password", "users", "token"}
+	return []string{"requirepass", "auth_password", "gossip_secret_key", "tls_key_password", "users", "token", "secret", "url"}
 }
 
 // loader turns a document into a Config and notes what is wrong with it.

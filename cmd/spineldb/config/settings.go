@@ -56,6 +56,8 @@ func (m Master) Settings() []Setting {
 		{Key: "auth_user", Value: m.AuthUser}, secretSetting("auth_password", m.AuthPassword),
 		{Key: "tags", Value: tagWords(m.Tags)},
 		{Key: "fence_command", Value: given(m.FenceCommand)}, flag("fence_required", m.FenceRequired), span("command_timeout", m.CommandTimeout),
+		{Key: "pre_promote", Value: given(m.Hooks.PrePromote)}, span("pre_promote_timeout", m.Hooks.PrePromoteTimeout),
+		{Key: "hooks", Value: strings.Join(slices.Sorted(maps.Keys(m.Hooks.Commands)), " ")},
 	}
 	if m.Adapter != AdapterPostgres {
 		return append(out, Setting{Key: "rename_commands", Value: renameWords(m.Renames)})
