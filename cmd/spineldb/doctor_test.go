@@ -161,6 +161,12 @@ func TestDoctorComparesWardens(t *testing.T) {
 	calm()
 	fakes[idC].change(func() { fakes[idC].status.Self.Version = "2" })
 	runCommand(t, "doctor", "--server", at).has(t, exit.Done, "different versions: 1 on aaaaaaaa, bbbbbbbb; 2 on cccccccc")
+	fakes[idB].change(func() { fakes[idB].facts.Groups = settings(3, warden.Second) })
+	for _, f := range fakes {
+		f.change(func() { f.status.Groups[0].Topology.Settings.Quorum = 2 })
+	}
+	runCommand(t, "doctor", "--server", at).has(t, exit.Done, "note     quorum is 2 on aaaaaaaa, cccccccc; 3 on bbbbbbbb", "agreed at run time counts")
+	calm()
 	fakes[idC].srv.Close()
 	runCommand(t, "doctor", "--server", at).has(t, exit.Refused, "2 of 3 Wardens answer, just as many as are needed")
 }

@@ -38,12 +38,12 @@ func serve(t *testing.T, lines ...string) (warden.NodeID, *redis.Client) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("redis-server", file)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start redis-server, which these tests need (apt-get install -y redis-server): %v", err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with those that save for it
 		_ = cmd.Wait()
 	})
 	o := &redis.Options{Addr: string(node)}

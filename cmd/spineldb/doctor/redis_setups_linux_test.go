@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -29,7 +30,7 @@ const nodePassword = "the-password-of-the-nodes"
 func serveTrio(t *testing.T) trio {
 	t.Helper()
 	sound := []string{
-		"appendonly yes", "maxmemory 200mb", "min-replicas-to-write 1", "min-replicas-max-lag 5", "repl-diskless-sync-delay 0",
+		"appendonly yes", "maxmemory 200mb", "min-replicas-to-write 1", "min-replicas-max-lag 5", "repl-diskless-sync-delay 0", "auto-aof-rewrite-percentage 0",
 		"requirepass " + nodePassword, "masterauth " + nodePassword,
 	}
 	out := trio{Group: Group{Name: "m", Adapter: Spinel, Quorum: 2, Wardens: 3, DownAfter: 10 * warden.Second, Login: Login{Password: nodePassword}}}
@@ -56,29 +57,44 @@ func order(t *testing.T, at *redis.Client, args ...any) {
 	}
 }
 
-// Goal: servers without a mistake yield nothing, and each mistake made on one
-// of them is found, with its node and a remedy; taken back it is not found.
-func TestRedisSetups(t *testing.T) {
-	g := serveTrio(t)
+// mistake is one made on a server, how it is taken back, and what finds it.
+type mistake struct {
+	wrong, right func()
+	severity     Severity
+	node         warden.NodeID
+	check, words string
+}
+
+// setting changes one setting of a server.
+func (g trio) setting(t *testing.T, at int, name, value string) func() {
+	return func() { order(t, g.admins[at], "CONFIG", "SET", name, value) }
+}
+
+// dump is the file that a server saves to.
+func (g trio) dump(t *testing.T, at int) string {
+	t.Helper()
+	dir, err := g.admins[at].ConfigGet(context.Background(), "dir").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir["dir"], "dump.rdb")
+}
+
+// save has a server save, and waits until that has ended so.
+func (g trio) save(t *testing.T, at int, status string) {
+	t.Helper()
+	order(t, g.admins[at], "BGSAVE")
+	await(t, "the save ends with "+status, func() bool {
+		text, err := g.admins[at].Info(context.Background(), "persistence").Result()
+		return err == nil && strings.Contains(text, "rdb_last_bgsave_status:"+status)
+	})
+}
+
+// settingMistakes are in single settings, for the most part.
+func settingMistakes(t *testing.T, g trio) map[string]mistake {
 	a, b, c := g.Nodes[0], g.Nodes[1], g.Nodes[2]
-	clean := func(after string) {
-		t.Helper()
-		for _, f := range diagnose(t, g.Group).Findings {
-			if f.Severity != OK {
-				t.Errorf("after %s: %+v", after, f)
-			}
-		}
-	}
-	clean("the start")
-	set := func(at int, name, value string) func() {
-		return func() { order(t, g.admins[at], "CONFIG", "SET", name, value) }
-	}
-	for name, m := range map[string]struct {
-		wrong, right func()
-		severity     Severity
-		node         warden.NodeID
-		check, words string
-	}{
+	set := func(at int, name, value string) func() { return g.setting(t, at, name, value) }
+	return map[string]mistake{
 		"append-only file":  {set(1, "appendonly", "no"), set(1, "appendonly", "yes"), Warning, "", "alike", `appendonly is "no" on ` + string(b)},
 		"eviction":          {set(2, "maxmemory-policy", "allkeys-lru"), set(2, "maxmemory-policy", "noeviction"), Warning, "", "alike", "allkeys-lru\" on " + string(c)},
 		"no masterauth":     {set(0, "masterauth", ""), set(0, "masterauth", nodePassword), Error, a, "passwords", "no masterauth"},
@@ -98,13 +114,62 @@ func TestRedisSetups(t *testing.T) {
 			}
 			order(t, g.admins[2], "CONFIG", "SET", "maxclients", strconv.FormatInt((&RedisNode{Info: parseInfo(text)}).number("connected_clients")+1, 10))
 		}, set(2, "maxclients", "1000"), Warning, c, "clients", "CLIENT LIST"},
+	}
+}
+
+// stateMistakes are in what the servers do.
+func stateMistakes(t *testing.T, g trio) map[string]mistake {
+	a, b, c := g.Nodes[0], g.Nodes[1], g.Nodes[2]
+	set := func(at int, name, value string) func() { return g.setting(t, at, name, value) }
+	return map[string]mistake{
+		"two primaries": {func() { order(t, g.admins[2], "REPLICAOF", "NO", "ONE") },
+			func() { order(t, g.admins[2], "REPLICAOF", a.Host(), a.Port()) }, Error, "", "primary", string(a) + ", " + string(c)},
+		"memory is full": {func() {
+			text, err := g.admins[1].Info(context.Background(), "memory").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			order(t, g.admins[1], "CONFIG", "SET", "maxmemory", strconv.FormatInt((&RedisNode{Info: parseInfo(text)}).number("used_memory")+1, 10))
+		}, set(1, "maxmemory", "200mb"), Note, b, "memory", "nine tenths"},
+		"no limit": {set(0, "maxmemory", "0"), set(0, "maxmemory", "200mb"), Note, a, "memory", "maxmemory is not set"},
+		"a save that fails": {func() {
+			_ = os.Remove(g.dump(t, 1)) // there may be one of a full copy
+			// A directory of that name cannot be replaced by a file.
+			if err := os.MkdirAll(filepath.Join(g.dump(t, 1), "in the way"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			g.save(t, 1, "err")
+		}, func() {
+			if err := os.RemoveAll(g.dump(t, 1)); err != nil {
+				t.Fatal(err)
+			}
+			g.save(t, 1, "ok")
+		}, Warning, b, "persistence", "the last save failed"},
 		"another source": {func() { order(t, g.admins[1], "REPLICAOF", "127.0.0.1", "1") },
 			func() { order(t, g.admins[1], "REPLICAOF", a.Host(), a.Port()) }, Warning, b, "sources", "it copies from 127.0.0.1:1"},
-	} {
+	}
+}
+
+// Goal: servers without a mistake yield nothing, and each mistake made on one
+// of them is found, with its node and a remedy; taken back it is not found.
+func TestRedisSetups(t *testing.T) {
+	g := serveTrio(t)
+	clean := func(after string) {
+		t.Helper()
+		for _, f := range diagnose(t, g.Group).Findings {
+			if f.Severity != OK {
+				t.Errorf("after %s: %+v", after, f)
+			}
+		}
+	}
+	clean("the start")
+	all := settingMistakes(t, g)
+	maps.Copy(all, stateMistakes(t, g))
+	for name, m := range all {
 		m.wrong()
 		g.Excluded = nil
 		if name == "priority and tags" {
-			g.Excluded = []warden.NodeID{c}
+			g.Excluded = []warden.NodeID{g.Nodes[2]}
 		}
 		r := diagnose(t, g.Group)
 		wantFinding(t, r, m.severity, m.node, m.check, m.words)
@@ -121,6 +186,22 @@ func TestRedisSetups(t *testing.T) {
 		return err == nil && strings.Contains(text, "min_slaves_good_slaves:2")
 	})
 	clean("everything was taken back")
+}
+
+// Goal: servers that cannot be a group are told so: one in cluster mode, a
+// primary without a replica, replicas without a primary.
+func TestRedisNoGroup(t *testing.T) {
+	lone, _ := serve(t)
+	g := Group{Name: "m", Adapter: Spinel, Nodes: []warden.NodeID{lone}, Quorum: 2, Wardens: 3}
+	wantFinding(t, diagnose(t, g), Error, lone, "candidates", "it has no replica")
+	cluster, _ := serve(t, "cluster-enabled yes")
+	g.Nodes = []warden.NodeID{cluster}
+	wantFinding(t, diagnose(t, g), Error, cluster, "kind", "cluster mode")
+	orphan, _ := serve(t, "replicaof 127.0.0.1 1")
+	g.Nodes = []warden.NodeID{orphan}
+	r := diagnose(t, g)
+	wantFinding(t, r, Error, "", "primary", "no node that can be looked at is a primary")
+	wantFinding(t, r, Warning, orphan, "link", "its link to 127.0.0.1:1 is down")
 }
 
 // Goal: a backlog and a buffer that are too small for what is written are found

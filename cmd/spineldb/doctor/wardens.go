@@ -172,8 +172,32 @@ func checkTopSettings(_ Group, all []Warden) []Finding {
 }
 
 func checkGroupSettings(g Group, all []Warden) []Finding {
-	return differing(all, func(w Warden) []config.Setting { return w.Groups[g.Name] },
+	out := differing(all, func(w Warden) []config.Setting { return w.Groups[g.Name] },
 		"write the same into the file of every Warden, then kill -HUP them")
+	v, _ := best(g.Name, all)
+	for i, f := range out {
+		if key, _, _ := strings.Cut(f.Found, " is "); slices.Contains(agreedKeys(v.Topology.Settings), key) {
+			out[i].Severity, out[i].Why = Note, "what the Wardens have agreed at run time counts, and none of these, until that is unset"
+		}
+	}
+	return out
+}
+
+// agreedKeys are the keys of a file that are overruled by what was agreed at run
+// time.
+func agreedKeys(s warden.Settings) (keys []string) {
+	for _, k := range []struct {
+		key string
+		is  bool
+	}{
+		{"quorum", s.Quorum != 0}, {"down_after", s.DownAfter != 0}, {"crash_after", s.CrashAfter != 0}, {"maximum_lag_on_failover", s.MaxLag != 0},
+		{"durability", s.Durable != warden.Unsaid}, {"synchronous_mode_strict", s.SyncStrict != warden.Unsaid},
+	} {
+		if k.is {
+			keys = append(keys, k.key)
+		}
+	}
+	return keys
 }
 
 func checkVersions(_ Group, all []Warden) []Finding {
