@@ -43,7 +43,7 @@ type checkup struct {
 // doctorCommand is built here because two of its flags are its own.
 func (p *program) doctorCommand() *cli.Command {
 	flags := append(p.connectionFlags(10*time.Second),
-		&cli.StringSliceFlag{Name: "config", Aliases: []string{"c"}, EnvVars: []string{"WARDEN_CONFIG"}, DefaultText: defaultConfigFile, Usage: "look at the nodes of this `FILE`, as the Warden does that runs with it; others are compared with it"},
+		&cli.StringSliceFlag{Name: "config", Aliases: []string{"c"}, EnvVars: []string{"WARDEN_CONFIG"}, DefaultText: defaultConfigFile, Usage: "look at the nodes of this `FILE` (a warden.toml or a sentinel.conf), as the Warden does that runs with it; others are compared with it"},
 		&cli.BoolFlag{Name: "all", EnvVars: []string{"WARDEN_ALL"}, Usage: "show what is in order, too"})
 	return &cli.Command{
 		Name: "doctor", Usage: "look at live nodes and say what to change", ArgsUsage: "[GROUP]", Flags: flags, Action: p.doctor,
@@ -135,7 +135,7 @@ func (f *checkup) examine(ctx context.Context, files []string, named string, lim
 func patient(conf config.Config, m config.Master) (doctor.Group, error) {
 	p := m.Postgres
 	g := doctor.Group{
-		Name: m.Name, Adapter: m.Adapter, Nodes: append([]warden.NodeID{m.Primary}, m.Nodes...), Quorum: m.Quorum, Wardens: m.Wardens, DownAfter: m.DownAfter,
+		Name: m.Name, Adapter: m.Adapter, Nodes: slices.Concat([]warden.NodeID{m.Primary}, m.Nodes, m.Known), Quorum: m.Quorum, Wardens: m.Wardens, DownAfter: m.DownAfter,
 		Durable: m.Durable, SyncStandbys: m.SyncStandbys, Fence: len(m.FenceCommand) > 0, Rejoin: len(m.RejoinCommand) > 0,
 		Login: doctor.Login{
 			User: m.AuthUser, Password: string(m.AuthPassword), Database: p.Database, Passfile: p.Passfile,

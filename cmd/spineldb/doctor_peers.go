@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/spineldb/warden/cmd/spineldb/doctor"
 	"github.com/spineldb/warden/cmd/spineldb/exit"
 	"github.com/spineldb/warden/cmd/spineldb/remote"
+	"github.com/spineldb/warden/cmd/spineldb/sentinelconf"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -24,7 +26,7 @@ type comparison struct {
 // read reads all files and returns the first one.
 func (f *checkup) read(files []string) (first config.Config, err error) {
 	for i, file := range files {
-		conf, err := config.Load(file)
+		conf, err := loadEither(file)
 		if err != nil {
 			return first, exit.WrongUsage("%v", err)
 		}
@@ -41,6 +43,22 @@ func (f *checkup) read(files []string) (first config.Config, err error) {
 		}
 	}
 	return first, nil
+}
+
+// loadEither reads a warden.toml, or by its ending a sentinel.conf.
+func loadEither(file string) (config.Config, error) {
+	if filepath.Ext(file) != ".conf" {
+		return config.Load(file)
+	}
+	like, err := sentinelconf.Load(file, nil)
+	if err != nil {
+		return config.Config{}, err
+	}
+	c, err := like.Config()
+	if err == nil {
+		c.GossipKeys, err = peerKeys(like)
+	}
+	return c, err
 }
 
 // measure tries the disk of a data directory, where there is one.

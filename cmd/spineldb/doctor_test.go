@@ -196,6 +196,26 @@ func TestDoctorComparesFiles(t *testing.T) {
 	}
 }
 
+// Goal: a sentinel.conf is read as well, with the replicas that are noted in it,
+// and compared with others.
+func TestDoctorReadsSentinelConf(t *testing.T) {
+	nodes := []string{aNode(t, "role:master\r\nconnected_slaves:1"), aNode(t, "role:slave\r\nmaster_link_status:up")}
+	words := func(addr string) string { return strings.Replace(addr, ":", " ", 1) }
+	file := func(down string) string {
+		path := filepath.Join(t.TempDir(), "sentinel.conf")
+		text := "port 26379\nrequirepass secret-of-all\nsentinel monitor mymaster " + words(nodes[0]) + " 2\n" +
+			"sentinel down-after-milliseconds mymaster " + down + "\nsentinel known-replica mymaster " + words(nodes[1]) + "\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	one, other := file("5000"), file("6000")
+	runCommand(t, "doctor", "--config", one).has(t, exit.Done, "mymaster  spineldb, 2 nodes")
+	runCommand(t, "doctor", "--config", one, "--config", other).has(t, exit.Refused, "down_after is 5s on "+one+"; 6s on "+other)
+	runCommand(t, "doctor", "--config", filepath.Join(t.TempDir(), "none.conf")).has(t, exit.Usage, "none.conf")
+}
+
 // Goal: a Warden tells what it runs with, how quick its disk is and what time
 // it has; a slow disk is found, measured by it and measured here.
 func TestFactsOfADaemon(t *testing.T) {
