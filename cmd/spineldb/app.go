@@ -111,6 +111,7 @@ func (p *program) commands() []*cli.Command {
 		p.configCommand(),
 		p.doctorCommand(),
 		p.drillCommand(),
+		p.reportsCommand(),
 		p.dsnCommand(),
 		{Name: "version", Usage: "print the version", Flags: []cli.Flag{jsonFlag()}, Action: p.version},
 		{Name: "demo", Usage: "show a failover on this machine", SkipFlagParsing: true, Action: p.runDemo},

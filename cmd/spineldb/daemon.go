@@ -109,8 +109,10 @@ type daemon struct {
 	loads  uint64 // how often the groups were made from a configuration
 	store  *store.Store
 	events *archive.Events
-	gossip *gossip.Gossip
-	server *resp.Server
+	// reports are of failovers.
+	reports *archive.Reports
+	gossip  *gossip.Gossip
+	server  *resp.Server
 	// rest holds nil where there is no HTTP, webCertificates is nil where it is in
 	// the clear.
 	rest            atomic.Pointer[rest.Server]
@@ -298,7 +300,7 @@ func (d *daemon) makeShell(s setup) (err error) {
 	d.shell, err = shell.New(shell.Options{
 		ID: d.store.Identity(), Sentinel: d.ids.of(d.store.Identity()), Run: d.store.Run(), RunID: randomID(), Version: currentVersion().Version,
 		AnnounceHost: announcedHost(c), ClientPort: c.AnnouncePort, GossipPort: d.gossipPort,
-		Groups: d.groups(s), Store: d.store, Courier: courier{d}, Announce: d.announce, Introduce: d.introduce, Logger: d.log,
+		Groups: d.groups(s), Store: d.store, Courier: courier{d}, Announce: d.announce, Report: d.reports.Keep, Introduce: d.introduce, Logger: d.log,
 		Neighbour: func(h warden.Hello) string { return d.neighbours.Own(h) },
 		Overhear:  func(payload string) { d.neighbours.Hello(payload) },
 		Looked:    d.looked,
@@ -370,7 +372,7 @@ func (d *daemon) openServer(ctx context.Context, o opening) (err error) {
 	c := o.setup.Config
 	d.server, err = resp.New(resp.Options{
 		Access: d.users, Directory: shown{directory{d.shell, d}}, Steward: d.steward, Neighbours: d.neighbours, Renames: o.renames,
-		History: c.Past.Events, Past: d.events.Past(), Keep: d.events.Keep,
+		History: c.Past.Events, Past: d.events.Past(), Keep: d.events.Keep, Reports: d.reports.List,
 		Facts: d.facts, Logger: d.log, Version: currentVersion().Version, ConfigFile: c.File, MaxClients: c.MaxClients, IdleTimeout: o.doors.idle,
 	})
 	if err != nil {
@@ -478,6 +480,7 @@ func needRestart(have, want config.Config) (keys []string) {
 	add("http", have.HTTP == want.HTTP)
 	add("events_kept", have.Past.Events == want.Past.Events)
 	add("events_kept_bytes", have.Past.EventBytes == want.Past.EventBytes)
+	add("reports_kept", have.Past.Reports == want.Past.Reports)
 	add("maxclients", have.MaxClients == want.MaxClients)
 	add("log_level", have.LogLevel == want.LogLevel)
 	return keys

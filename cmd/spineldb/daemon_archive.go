@@ -14,6 +14,8 @@ import (
 func (d *daemon) openArchive(dir string, p config.Past) {
 	d.events = archive.OpenEvents(archive.EventsOptions{Dir: dir, Run: d.store.Run(), Most: p.Events, Bytes: p.EventBytes, Logger: d.log})
 	d.onStop("events", d.events.Close)
+	d.reports = archive.OpenReports(archive.ReportsOptions{Dir: dir, Most: p.Reports, Logger: d.log})
+	d.onStop("reports", d.reports.Close)
 }
 
 // processName tells the numbers of this run's events from those of another: an

@@ -40,7 +40,7 @@ func (d *daemon) serveHTTP(ctx context.Context, c config.HTTP) error {
 		return fmt.Errorf("open HTTP port %s (key listen under [http]): %w (is another process using the port?)", addr, err)
 	}
 	web, err := rest.New(rest.Options{
-		Directory: shown{directory{d.shell, d}}, Log: d.kept, Process: d.processName(), Resume: d.resumeEvents,
+		Directory: shown{directory{d.shell, d}}, Log: d.kept, Process: d.processName(), Resume: d.resumeEvents, Reports: d.reports.List,
 		Token: string(c.Token), Extra: d.pages(), Nearest: wording.Nearest, Logger: d.log,
 	})
 	if err == nil {

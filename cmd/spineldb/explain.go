@@ -35,11 +35,7 @@ func (p *program) explain(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	all := remote.Status{Self: *reports[0].Self}
-	for _, name := range remote.GroupsOf(reports) {
-		all.Groups = append(all.Groups, warden.GroupView{Name: name})
-	}
-	group, err := chooseGroup(all, named)
+	group, err := groupAmong(reports, named)
 	if err != nil {
 		return err
 	}
@@ -54,13 +50,23 @@ func (p *program) explain(c *cli.Context) error {
 		wait.Go(func() { answers[i] = t.askExplain(c.Context, r, group) })
 	}
 	wait.Wait()
+	// Who may not ask for reports, or asks Wardens that have none, is told the rest.
+	var last *warden.Report
+	if found, _ := t.askReports(c.Context, reports, group, "1"); len(found) > 0 {
+		last = &found[len(found)-1]
+	}
 	if t.json {
 		return p.printJSON(struct {
-			Group   string        `json:"group"`
-			Wardens []explanation `json:"wardens"`
-		}{group, answers})
+			Group   string         `json:"group"`
+			Wardens []explanation  `json:"wardens"`
+			Last    *warden.Report `json:"last_report,omitempty"`
+		}{group, answers, last})
 	}
-	_, err = fmt.Fprint(p.out, p.renderExplain(answers))
+	text := p.renderExplain(answers)
+	if last != nil {
+		text += p.renderReport(last)
+	}
+	_, err = fmt.Fprint(p.out, text)
 	return err
 }
 

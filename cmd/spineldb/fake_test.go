@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ type fakeWarden struct {
 	user     string // who has the password; "" for the default user
 	password string
 	past     []remote.Event
+	reports  []warden.Report
 	facts    remote.Facts // its clock is right unless UnixMS is set
 	answer   string       // to every order; "" closes the connection instead
 	ckquorum string       // an error, or "" for yes
@@ -112,6 +114,8 @@ func (f *fakeWarden) warden(c *server.Peer, _ string, args []string) {
 			facts.UnixMS = time.Now().UnixMilli()
 		}
 		f.write(c, facts)
+	case "REPORTS":
+		f.writeReports(c, args[2])
 	case "EVENTS":
 		f.write(c, map[string]any{"events": f.past})
 	case "EXPLAIN":
@@ -303,4 +307,18 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		case <-tick.C:
 		}
 	}
+}
+
+// writeReports answers WARDEN REPORTS for a number of them, or one by its ID.
+func (f *fakeWarden) writeReports(c *server.Peer, what string) {
+	if n, err := strconv.Atoi(what); err == nil {
+		f.write(c, map[string]any{"reports": f.reports[max(0, len(f.reports)-n):]})
+		return
+	}
+	i := slices.IndexFunc(f.reports, func(r warden.Report) bool { return r.ID == what })
+	if i < 0 {
+		c.WriteError("ERR no report '" + what + "' of group 'mymaster' here: another Warden may have it")
+		return
+	}
+	f.write(c, map[string]any{"reports": f.reports[i : i+1]})
 }

@@ -39,7 +39,7 @@ var catalogue = []struct {
 		"sentinel|primaries sentinel|primary sentinel|remove sentinel|replicas sentinel|reset sentinel|sentinels sentinel|set " +
 		"sentinel|simulate-failure sentinel|slaves"},
 	{"admin slow dangerous", "warden warden|config warden|drill warden|events warden|explain warden|facts warden|failover warden|forget warden|pause warden|recover " +
-		"warden|release warden|reset warden|resume warden|status warden|switchover warden|version"},
+		"warden|release warden|reports warden|reset warden|resume warden|status warden|switchover warden|version"},
 }
 
 // commands is the catalogue by name, made once.

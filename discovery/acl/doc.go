@@ -38,7 +38,7 @@
 // &__sentinel__:hello.
 //
 // The command line of this program: +hello +ping +warden|status +warden|explain
-// +warden|events +warden|drill +warden|facts +sentinel|ckquorum +subscribe +unsubscribe and
+// +warden|events +warden|drill +warden|facts +warden|reports +sentinel|ckquorum +subscribe +unsubscribe and
 // the channel &__warden__:events to look; +warden to give orders as well.
 //
 // # What is safer than in Redis

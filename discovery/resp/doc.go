@@ -46,6 +46,7 @@
 //
 //	WARDEN STATUS [group]                            [Status] this Warden and its groups
 //	WARDEN EXPLAIN group                             [Explanation] why things are as they are
+//	WARDEN REPORTS group [id | count]                [ReportList] what became of changes
 //	WARDEN DRILL group                               [warden.Answer] what if the primary died now
 //	WARDEN FACTS                                     what this process and its machine are like
 //	WARDEN FAILOVER group [TO host:port] [NOWAIT]    [warden.Answer]

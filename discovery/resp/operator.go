@@ -63,6 +63,7 @@ func wardenCommands() []command {
 		{name: "pause", arity: 3, usage: group, summary: "Watch, but do nothing, until RESUME.", run: simpleOrder(warden.WishPause)},
 		{name: "recover", arity: 5, usage: "<group> LOST <id[,id...]>", summary: "Go on without a majority that is lost for ever.", run: recoverGroup},
 		{name: "release", arity: -3, usage: "<group> [GONE <host:port[,...]>]", summary: "Undo a seal without a majority.", run: releaseGroup},
+		{name: "reports", arity: -3, usage: "<group> [<id> | <count>]", summary: "Return what became of the last changes of the primary.", run: showReports},
 		{name: "reset", arity: 3, usage: "<pattern>", summary: "Forget what cannot be reached, in groups that match.", run: resetGroups},
 		{name: "resume", arity: 3, usage: group, summary: "End a PAUSE.", run: simpleOrder(warden.WishResume)},
 		{name: "status", arity: -2, usage: "[<group>]", summary: "Return this Warden and what it sees.", run: status},

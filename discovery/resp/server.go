@@ -45,6 +45,9 @@ type Options struct {
 	// Facts is what this process tells of itself and its machine, to be encoded as
 	// JSON. It must not wait. Default none: WARDEN FACTS answers an error.
 	Facts func() any
+	// Reports are the kept reports of a group, the oldest first. It may wait for a
+	// disk. Default none: WARDEN REPORTS is an error.
+	Reports func(warden.GroupName) ([]warden.Report, error)
 	// Logger gets one line per refused or cut client. Default: none.
 	Logger *slog.Logger
 	// Version is that of this program, RedisVersion the one whose protocol it

@@ -23,6 +23,8 @@ const (
 	wTwo  = "2222222222222222222222222222222222222222"
 	wTri  = "3333333333333333333333333333333333333333"
 	token = "a-token-of-the-operators"
+
+	reportID = "7-11111111"
 )
 
 // fakeDirectory is a Directory whose answers a test sets.
@@ -152,7 +154,7 @@ type site struct {
 func open(t *testing.T, change ...func(*Options)) *site {
 	t.Helper()
 	s := &site{t: t, dir: &fakeDirectory{now: warden.Instant(3600 * warden.Second), views: []warden.GroupView{calm()}}}
-	o := Options{Directory: s.dir, Token: token, Nearest: guess, Log: func(int64, int) ([]warden.EventRecord, int64, int64) { return nil, 0, 0 }}
+	o := Options{Directory: s.dir, Token: token, Nearest: guess, Log: func(int64, int) ([]warden.EventRecord, int64, int64) { return nil, 0, 0 }, Reports: someReports}
 	for _, f := range change {
 		f(&o)
 	}

@@ -130,7 +130,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 
 // plainPath fills in a documented path.
 func plainPath(path string) string {
-	return strings.NewReplacer("{group}", "mymaster", "{node}", nodeA).Replace(path)
+	return strings.NewReplacer("{group}", "mymaster", "{node}", nodeA, "{id}", reportID).Replace(path)
 }
 
 // Goal: every documented request is answered, with a documented status and a

@@ -42,6 +42,8 @@ func makeRoutes() map[string]route {
 		"events":          {[]string{http.MethodGet}, ofWarden, (*Server).streamEvents},
 		"openapi.json":    {reading, ofWarden, (*Server).describe},
 		"cluster":         {reading, ofGroup, (*Server).showGroup},
+		"reports":         {reading, ofGroup, (*Server).listReports},
+		oneReport:         {reading, ofGroup, (*Server).showReport},
 		"node":            {reading, ofNode, (*Server).showNode},
 		"switchover":      {ordering, ofGroup, (*Server).switchover},
 		"failover/pause":  {ordering, ofGroup, (*Server).pause},
@@ -63,9 +65,14 @@ type request struct {
 	// where it does not.
 	name        string
 	group, node string
+	// report is the ID that the path names, of oneReport.
+	report string
 	// nearest is that of Options.
 	nearest func(word string, known []string) string
 }
+
+// oneReport is the name of the route that shows one report.
+const oneReport = "reports/{id}"
 
 // serve answers one request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -126,6 +133,9 @@ func (q *request) readPath() string {
 		if !ok || rest == "" {
 			rest = "node"
 		}
+	}
+	if id, ok := strings.CutPrefix(rest, "reports/"); ok && id != "" && !strings.Contains(id, "/") {
+		q.report, rest = id, oneReport
 	}
 	if rest == "" {
 		return "there is nothing at /: GET /openapi.json tells what there is"

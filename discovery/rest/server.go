@@ -35,6 +35,9 @@ type Options struct {
 	// number seq in an earlier process, by its name. It must not wait. Default 0,
 	// always: the reader gets all that are kept.
 	Resume func(process string, seq int64) int64
+	// Reports are the kept reports of a group, the oldest first. It may wait for a
+	// disk. Default none: GET /reports answers 501.
+	Reports func(warden.GroupName) ([]warden.Report, error)
 	// Token is what those who change something show. Default none: nobody may.
 	Token string
 	// Extra are further things to GET, by path.

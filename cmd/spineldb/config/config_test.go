@@ -93,6 +93,7 @@ requirepass = "s3cret"
 maxclients = 7
 events_kept = 100
 events_kept_bytes = 262144
+reports_kept = 5
 log_level = "debug"
 users = ["alice on >wonder ~* +@all", "  bob   off  nopass"]
 acl_file = "users.acl"
@@ -211,7 +212,7 @@ func TestEveryKey(t *testing.T) {
 		File: "/etc/w/warden.toml", Host: "::1", Port: 5000, AnnounceIP: "warden-1.example.com", AnnouncePort: 5001,
 		GossipPort: 5002, GossipKeys: []Secret{"0123456789abcdef", "0123456789abcdef0123456789abcdef"},
 		Join:    []warden.NodeID{"a.example:5002", "10.0.0.7:99", "[2001:db8::1]:98", "[2001:db8::2]:5002"},
-		DataDir: "/var/lib/warden", RequirePass: "s3cret", MaxClients: 7, Past: Past{Events: 100, EventBytes: 262144}, LogLevel: slog.LevelDebug,
+		DataDir: "/var/lib/warden", RequirePass: "s3cret", MaxClients: 7, Past: Past{Events: 100, EventBytes: 262144, Reports: 5}, LogLevel: slog.LevelDebug,
 		Users:   []string{"alice on #" + wonder + " ~* +@all", "bob off nopass"},
 		ACLFile: "/etc/w/users.acl",
 		TLS: TLS{

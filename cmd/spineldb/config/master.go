@@ -28,7 +28,7 @@ func topKeys() []string {
 		"host", "announce_ip", "announce_port", "data_dir", "gossip_port", "gossip_secret_key", "join",
 		"requirepass", "maxclients", "log_level", "users", "acl_file", "tls_port", "tls_cert_file", "tls_key_file",
 		"tls_key_password", "tls_key_password_file", "tls_ca_file", "tls_client_auth", "tls_nodes",
-		"events_kept", "events_kept_bytes",
+		"events_kept", "events_kept_bytes", "reports_kept",
 	}
 }
 

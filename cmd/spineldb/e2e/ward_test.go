@@ -46,7 +46,9 @@ type ward struct {
 	web     int // the port for HTTP; 0: none was asked for
 	dir     string
 	process *process
-	client  *redis.Client
+	// launched is when the process was started last.
+	launched time.Time
+	client   *redis.Client
 }
 
 // prepareWarden writes the configuration of a Warden and starts nothing.
@@ -151,6 +153,7 @@ func (w *ward) start(env ...string) {
 // launch starts the Warden and does not wait.
 func (w *ward) launch(env ...string) {
 	w.lab.t.Helper()
+	w.launched = time.Now()
 	w.process = w.lab.spawn(w.name, w.lab.path(w.name, "log"), env, spineldbBinary, w.flag(), w.file())
 }
 
@@ -240,6 +243,11 @@ type happening struct {
 
 // events are all events of the running process.
 func (w *ward) events() []happening {
+	return slices.DeleteFunc(w.allEvents(), func(h happening) bool { return h.UnixMS < w.launched.UnixMilli() })
+}
+
+// allEvents are also those of earlier runs.
+func (w *ward) allEvents() []happening {
 	var log struct {
 		Events []happening `json:"events"`
 	}

@@ -1,0 +1,154 @@
+package archive
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spineldb/warden/warden"
+)
+
+const (
+	// ReportsDir is where the reports are, inside the data directory.
+	ReportsDir = "reports"
+	// groupBytes is the most that the reports of one group take, in bytes.
+	groupBytes = 8 << 20
+	// versions is how often a report is told, about: what it tells grows.
+	versions = 4
+)
+
+// ReportsOptions say where reports are kept, and how many.
+type ReportsOptions struct {
+	// Dir is the data directory.
+	Dir string
+	// Most is how many of the newest reports are kept of each group. Default 100.
+	Most   int
+	Logger *slog.Logger
+}
+
+// Reports keeps reports. Its methods are safe for concurrent use.
+type Reports struct {
+	options ReportsOptions
+	writer  *writer[warden.Report]
+	// mu is held while files change places. Only the writer and readers wait for it.
+	mu sync.Mutex
+	// mended are the groups whose files were looked at in this run.
+	mended map[warden.GroupName]bool
+}
+
+// OpenReports begins to keep reports. It always succeeds: where the files cannot be
+// used it warns, and keeps nothing until they can. It must be closed.
+func OpenReports(o ReportsOptions) *Reports {
+	o.Most, o.Logger = cmp.Or(o.Most, 100), cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	r := &Reports{options: o, mended: map[warden.GroupName]bool{}}
+	r.writer = startWriter(&writer[warden.Report]{log: o.Logger, what: "failover reports", where: filepath.Join(o.Dir, ReportsDir)}, r.write, func() error { return nil })
+	return r
+}
+
+// Keep has a report written that was told just now, and fills in when it began. It
+// never blocks.
+func (r *Reports) Keep(report warden.Report) {
+	report.UnixMS = time.Now().UnixMilli() - report.Took.Milliseconds()
+	r.writer.put(report)
+}
+
+// Close writes what is left, within ctx. Keep must not be called after it.
+func (r *Reports) Close(ctx context.Context) error { return r.writer.close(ctx) }
+
+// List returns the newest reports of a group, at most as many as are kept, the
+// oldest first, each as it was told last. It reads a file, so it may wait for the
+// disk.
+func (r *Reports) List(group warden.GroupName) ([]warden.Report, error) {
+	p, err := r.pair(group)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	texts, err := p.read()
+	r.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("read the reports of %s: %w", group, err)
+	}
+	var all []warden.Report
+	place := map[string]int{}
+	for _, text := range texts {
+		var report warden.Report
+		if json.Unmarshal(text, &report) != nil || report.ID == "" {
+			continue // it has its checksum, so it is of another version
+		}
+		if i, again := place[report.ID]; again {
+			all[i] = report
+			continue
+		}
+		place[report.ID] = len(all)
+		all = append(all, report)
+	}
+	slices.SortStableFunc(all, func(a, b warden.Report) int { return cmp.Compare(a.UnixMS, b.UnixMS) })
+	return all[max(0, len(all)-r.options.Most):], nil
+}
+
+// Get returns the report of that ID, as it was told last. It may wait for the disk.
+func (r *Reports) Get(group warden.GroupName, id string) (report warden.Report, found bool, err error) {
+	all, err := r.List(group)
+	i := slices.IndexFunc(all, func(x warden.Report) bool { return x.ID == id })
+	if err != nil || i < 0 {
+		return warden.Report{}, false, err
+	}
+	return all[i], true, nil
+}
+
+// pair are the files of a group. The name of one is that of a file, and nothing else.
+func (r *Reports) pair(group warden.GroupName) (*pair, error) {
+	if _, err := warden.ParseGroupName(string(group)); err != nil {
+		return nil, err
+	}
+	return &pair{path: filepath.Join(r.options.Dir, ReportsDir, string(group)+".log"), lines: versions * r.options.Most, bytes: groupBytes / 2}, nil
+}
+
+// write writes some reports, of any groups.
+func (r *Reports) write(batch []warden.Report) error {
+	lines := map[warden.GroupName][][]byte{}
+	for _, report := range batch {
+		line, err := appendLine(nil, report)
+		if err != nil {
+			return err
+		}
+		lines[report.Group] = append(lines[report.Group], line)
+	}
+	var first error
+	for group, all := range lines {
+		first = firstError(first, r.writeGroup(group, all))
+	}
+	return first
+}
+
+func (r *Reports) writeGroup(group warden.GroupName, lines [][]byte) error {
+	p, err := r.pair(group)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.mended[group] {
+		_, aside, err := p.mend()
+		for _, name := range aside {
+			r.options.Logger.Warn("the reports of a group were damaged: what can be read of them is kept, and the rest is gone", "group", string(group), "set_aside", name)
+		}
+		if err != nil {
+			return err
+		}
+		r.mended[group] = true
+	}
+	for _, line := range lines {
+		if err = p.add(line, 1); err != nil {
+			break
+		}
+	}
+	return firstError(err, p.close()) // reports are rare: no file is kept open for each group
+}
