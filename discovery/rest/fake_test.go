@@ -84,10 +84,18 @@ func (d *fakeDirectory) Command(ctx context.Context, c warden.Command) warden.An
 	d.commands = append(d.commands, c)
 	answer := d.answer
 	d.mu.Unlock()
-	if answer == nil {
+	switch {
+	case answer == nil && c.Wish == warden.WishSettings:
+		return warden.Answer{Verdict: warden.VerdictDone, Settings: someSettings(c.Group)}
+	case answer == nil:
 		return warden.Answer{Verdict: warden.VerdictDone}
 	}
 	return answer(ctx, c)
+}
+
+func someSettings(group warden.GroupName) *warden.SettingsView {
+	return &warden.SettingsView{Group: group, Revision: 4, Agreed: true, Settings: []warden.SettingView{
+		{Name: "quorum", Value: "2", Source: warden.SourceFile}, {Node: nodeB, Name: "nosync", Value: "true", Source: warden.SourceAgreed}}}
 }
 
 func (d *fakeDirectory) change(f func(*warden.GroupView)) {

@@ -139,7 +139,7 @@ func (s *Server) order(q *request, group string, cmd warden.Command) *answer {
 	_ = out.SetWriteDeadline(time.Now().Add(limit + s.options.RequestTimeout))
 	_ = out.SetReadDeadline(time.Time{})
 	got := s.dir.Command(ctx, cmd)
-	s.log.Info("order by HTTP", "group", string(cmd.Group), "wish", string(cmd.Wish), "to", string(cmd.To),
+	s.log.Info("order by HTTP", "group", string(cmd.Group), "wish", string(cmd.Wish), "to", string(cmd.To), "settings", len(cmd.Items),
 		"from", q.RemoteAddr, "verdict", string(got.Verdict), "code", got.Code, "text", got.Text)
 	return render(statusOfAnswer(got), got)
 }
@@ -159,58 +159,12 @@ func statusOfAnswer(a warden.Answer) int {
 		return http.StatusNotFound
 	case "usage":
 		return http.StatusBadRequest
+	case "not-settable":
+		return http.StatusNotImplemented
 	case "not-agreed", "stopping", "store":
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusConflict
-}
-
-// settings are what POST /cluster/config knows, and what keeps each from being
-// set here; "" where nothing does.
-func settings() map[string]string {
-	const file = "it is a key of the configuration file, the same on every Warden: change it there and reload"
-	const agent = "it needs an agent on the hosts of the nodes, which there is not yet"
-	return map[string]string{
-		"failover_paused": "", "synchronous_mode": file + " (durability)", "synchronous_mode_strict": file,
-		"max_replication_lag": file + " (maximum_lag_on_failover)", "check_timeline": "a standby of another timeline is never promoted",
-		"failsafe_mode": agent, "failsafe_ttl_ms": agent,
-	}
-}
-
-// configure answers POST /cluster/config. Of several settings all are taken or
-// none.
-func (s *Server) configure(q *request) *answer {
-	reasons := settings()
-	known := []string{"group"}
-	for name := range reasons {
-		known = append(known, name)
-	}
-	slices.Sort(known)
-	fields := map[string]json.RawMessage{}
-	if a := q.body(&fields, known...); a != nil {
-		return a
-	}
-	in := struct {
-		Group  string `json:"group"`
-		Paused *bool  `json:"failover_paused"`
-	}{}
-	text, _ := json.Marshal(fields) // it was read from such a text
-	if err := json.Unmarshal(text, &in); err != nil {
-		return refuse(http.StatusBadRequest, "usage", "group is to be text, and failover_paused true or false")
-	}
-	for _, name := range known {
-		if _, given := fields[name]; given && reasons[name] != "" {
-			return refuse(http.StatusNotImplemented, "not-settable", fmt.Sprintf("%s cannot be set at run time: %s; nothing was changed", name, reasons[name]))
-		}
-	}
-	if in.Paused == nil {
-		return refuse(http.StatusBadRequest, "usage", "no setting is given: write {\"failover_paused\": true}")
-	}
-	wish := warden.WishResume
-	if *in.Paused {
-		wish = warden.WishPause
-	}
-	return s.order(q, in.Group, warden.Command{Wish: wish})
 }
 
 // failsafe answers POST /failsafe.

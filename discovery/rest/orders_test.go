@@ -28,7 +28,7 @@ func orderPaths() []string {
 // configured token by nobody at all.
 func TestOrdersNeedTheToken(t *testing.T) {
 	s, locked := open(t), open(t, func(o *Options) { o.Token = "" })
-	if len(orderPaths()) != 10 {
+	if len(orderPaths()) != 10 { // and PATCH /config, TestSettings
 		t.Fatalf("paths of orders: %q", orderPaths())
 	}
 	for _, path := range orderPaths() {
@@ -63,8 +63,9 @@ func TestOrders(t *testing.T) {
 		{"/switchover", `{"group":"mymaster","wait":null}`, warden.Command{Group: group, Wish: warden.WishSwitchover, Wait: true}},
 		{"/failover/pause", `{"group":"mymaster"}`, warden.Command{Group: group, Wish: warden.WishPause}},
 		{"/groups/mymaster/failover/resume", "null", warden.Command{Group: group, Wish: warden.WishResume}},
-		{"/cluster/config", `{"failover_paused":true}`, warden.Command{Group: group, Wish: warden.WishPause}},
-		{"/groups/mymaster/cluster/config", `{"failover_paused":false}`, warden.Command{Group: group, Wish: warden.WishResume}},
+		{"/cluster/config", `{"failover_paused":true}`, warden.Command{Group: group, Wish: warden.WishConfigure, Items: []warden.SettingItem{{Name: "failover_paused", Value: "true"}}}},
+		{"/groups/mymaster/cluster/config", `{"failover_paused":false,"max_replication_lag":1048576,"synchronous_mode":null}`, warden.Command{Group: group, Wish: warden.WishConfigure,
+			Items: []warden.SettingItem{{Name: "failover_paused", Value: "false"}, {Name: "synchronous_mode", Unset: true}, {Name: "max_replication_lag", Value: "1048576"}}}},
 	} {
 		s := open(t)
 		if r := s.post(c.path, c.body); r.status != 200 || r.body != `{"verdict":"done"}`+"\n" {
@@ -139,10 +140,19 @@ func TestWrongOrders(t *testing.T) {
 		{"/failover/pause", `{"group":"nobody"}`, "404 unknown-group"},
 		{"/groups/mymaster/failover/pause", `{"to":"a:1"}`, `400 usage unknown field "to"`},
 		{"/groups/mymaster/cluster/config", `{}`, "400 usage no setting is given"},
-		{"/groups/mymaster/cluster/config", `{"failover_paused":1}`, "400 usage group is to be text, and failover_paused true or false"},
+		{"/groups/mymaster/cluster/config", `{"failover_paused":1}`, `400 usage failover_paused is "1": write true or false`},
+		{"/groups/mymaster/cluster/config", `{"group":1,"failover_paused":true}`, "400 usage group is to be text"},
+		{"/groups/mymaster/cluster/config", `{"revision":-1,"failover_paused":true}`, "400 usage group is to be text, revision a number"},
+		{"/groups/mymaster/cluster/config", `{"nodes":{"x":{"nosync":true}}}`, "400 usage field nodes: address"},
+		{"/groups/mymaster/cluster/config", `{"nodes":{"10.0.0.2:6379":{"nosink":true}}}`, `400 usage unknown tag "nosink": did you mean "nosync"?`},
+		{"/groups/mymaster/cluster/config", `{"nodes":{"10.0.0.2:6379":true}}`, "400 usage group is to be text"},
+		{"/groups/mymaster/cluster/config", `{"nodes":{"10.0.0.2:6379":{"failover_priority":0}}}`, "400 usage failover_priority is"},
+		{"/groups/mymaster/cluster/config", `{"quorum":[2]}`, "400 usage field quorum is to be true, false, a number"},
+		{"/groups/mymaster/cluster/config", `{"quorum":1e3}`, "400 usage quorum is"},
+		{"/groups/mymaster/cluster/config", `{"down_after":5}`, "400 usage down_after is"},
 		{"/groups/mymaster/cluster/config", `{"failover_pause":true}`, `400 usage unknown field "failover_pause": did you mean "failover_paused"?`},
-		{"/groups/mymaster/cluster/config", `{"failover_paused":true,"synchronous_mode":true}`, "501 not-settable synchronous_mode cannot be set at run time"},
-		{"/groups/mymaster/cluster/config", `{"failsafe_mode":true}`, "501 not-settable failsafe_mode cannot be set at run time: it needs an agent"},
+		{"/groups/mymaster/cluster/config", `{"failover_paused":true,"check_timeline":false}`, "501 not-settable check_timeline cannot be false"},
+		{"/groups/mymaster/cluster/config", `{"failsafe_mode":true}`, "501 not-settable failsafe_mode cannot be true: it needs an agent"},
 		{"/failsafe", `{}`, "501 no-agent"},
 	} {
 		r := s.post(c.path, c.body)

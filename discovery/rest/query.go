@@ -2,7 +2,6 @@ package rest
 
 import (
 	"fmt"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -64,11 +63,11 @@ func (q *request) parameters(allowed ...string) (map[string]string, error) {
 }
 
 // readConditions puts what a query demands of a node into a question.
-func (a *asked) readConditions(q *request, given map[string]string) (err error) {
+func (a *asked) readConditions(q *request, given map[string]string) error {
 	a.lag = -1
 	if text, ok := given["lag"]; ok {
-		if a.lag, err = parseBytes(text); err != nil {
-			return err
+		if a.lag, ok = warden.ParseBytes(text); !ok {
+			return fmt.Errorf("parameter lag is %q: write a number of bytes, or one with B, kB, MB, GB or TB", clip(text))
 		}
 	}
 	for name, value := range given {
@@ -91,32 +90,6 @@ func (a *asked) readConditions(q *request, given map[string]string) (err error) 
 		a.tags = append(a.tags, tag{name, value})
 	}
 	return nil
-}
-
-// parseBytes reads a number of bytes, alone or with a unit: 1048576, 16MB, 1 GiB.
-// Units are powers of 1024, as PostgreSQL has them.
-func parseBytes(text string) (int64, error) {
-	wrong := fmt.Errorf("parameter lag is %q: write a number of bytes, or one with B, kB, MB, GB or TB", clip(text))
-	digits := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 {
-		return 0, wrong
-	}
-	unit := strings.ToUpper(strings.TrimSpace(text[len(digits):]))
-	power := slices.Index([]string{"B", "KB", "MB", "GB", "TB"}, strings.Replace(unit, "IB", "B", 1))
-	if unit == "" {
-		power = 0
-	}
-	if power < 0 {
-		return 0, wrong
-	}
-	for range power {
-		if n > math.MaxInt64/1024 {
-			return 0, wrong
-		}
-		n *= 1024
-	}
-	return n, nil
 }
 
 // unknown says what was probably meant.

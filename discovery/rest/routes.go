@@ -29,6 +29,7 @@ var (
 	reading  = []string{http.MethodGet, http.MethodHead}
 	checking = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 	ordering = []string{http.MethodPost}
+	changing = []string{http.MethodGet, http.MethodHead, http.MethodPatch}
 )
 
 // routes are all of them by path: the part behind /groups/{group}, and
@@ -49,6 +50,7 @@ func makeRoutes() map[string]route {
 		"failover/pause":  {ordering, ofGroup, (*Server).pause},
 		"failover/resume": {ordering, ofGroup, (*Server).resume},
 		"cluster/config":  {ordering, ofGroup, (*Server).configure},
+		"config":          {changing, ofGroup, (*Server).settings},
 		"failsafe":        {ordering, ofGroup, (*Server).failsafe},
 	}
 	for name := range checks() {
@@ -101,7 +103,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) *answer {
 		w.Header().Set("Allow", strings.Join(at.methods, ", "))
 		return refuse(http.StatusMethodNotAllowed, "method", fmt.Sprintf("%s of /%s: use %s", clip(r.Method), q.name, at.methods[0]))
 	}
-	if at.methods[0] == http.MethodPost {
+	if r.Method == http.MethodPost || r.Method == http.MethodPatch {
 		if a := s.refuseStranger(r); a != nil {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="warden"`)
 			return a
