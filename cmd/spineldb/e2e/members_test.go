@@ -19,8 +19,9 @@ func (l *lab) rewrite(change func(text string) string) {
 }
 
 // doctor is what the doctor says of the running Wardens.
-func (l *lab) doctor() string {
-	out, err := l.wardens[0].command(l.ctx(patience), "doctor")
+func (l *lab) doctor(flags ...string) string {
+	l.t.Helper()
+	out, err := l.wardens[0].command(l.ctx(patience), append([]string{"doctor"}, flags...)...)
 	if err != nil {
 		out += err.Error()
 	}

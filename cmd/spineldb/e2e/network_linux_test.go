@@ -158,6 +158,15 @@ func cutOneWarden(t *testing.T, n *network) {
 	stays(t, 2*downAfter, "nothing is failed over", func() bool {
 		return primary.isPrimary() && !anySaid(l.wardens[:2], "+sdown", "master "+groupName) && !alone.said("+switch-master")
 	})
+	out := l.doctor("--timeout", "2s")
+	for _, want := range []string{"no other Warden hears " + alone.id().Short(), "2 of 3 Wardens answer, just as many as are needed"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("one Warden is cut off, and the doctor does not say %q:\n%s", want, out)
+		}
+	}
+	if out, _ := alone.command(l.ctx(patience), "doctor", "--timeout", "2s"); !strings.Contains(out, string(primary.addr)+"  no Warden reaches it") {
+		t.Errorf("asked on the side that is cut off, the doctor says\n%s", out)
+	}
 	n.join()
 	l.awaitAgreed(primary)
 	if now := l.wardens[0].mustView().Topology.Version; now.Epoch > version.Epoch+1 {
