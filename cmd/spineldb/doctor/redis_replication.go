@@ -22,6 +22,19 @@ func checkIsolation(g Group, all []*RedisNode) []Finding {
 	return out
 }
 
+// leastLag is the shortest min-replicas-max-lag, in seconds, that a calm network
+// keeps: replicas tell once a second how far they are.
+const leastLag = 2
+
+// lagFor is the min-replicas-max-lag, in seconds, with which a primary that is
+// cut off stops at about the time at which there is another one.
+func lagFor(g Group) int64 {
+	if g.DownAfter == 0 {
+		return 10
+	}
+	return max(int64(g.DownAfter/warden.Second), leastLag)
+}
+
 // isolation judges min-replicas-to-write of one of so many nodes.
 func isolation(g Group, n *RedisNode, nodes int) Finding {
 	text, known := n.Config["min-replicas-to-write"]
@@ -30,7 +43,7 @@ func isolation(g Group, n *RedisNode, nodes int) Finding {
 	lag, _ := strconv.Atoi(n.Config["min-replicas-max-lag"])
 	left := nodes - 2 // replicas of the next primary, until the old one has returned
 	const why = "a primary that is cut off from everybody but its clients goes on taking writes, which are discarded when it returns"
-	const both = "CONFIG SET min-replicas-to-write 1; CONFIG SET min-replicas-max-lag 10; CONFIG REWRITE   # on every node, if refusing writes is better than losing them"
+	both := fmt.Sprintf("CONFIG SET min-replicas-to-write 1; CONFIG SET min-replicas-max-lag %d; CONFIG REWRITE   # on every node, if refusing writes is better than losing them", lagFor(g))
 	switch {
 	case known && want == 0 || !known && n.Info["role"] == "master" && !shown:
 		return Finding{Severity: Note, Found: "min-replicas-to-write is 0", Why: why, Remedy: both}
@@ -44,10 +57,10 @@ func isolation(g Group, n *RedisNode, nodes int) Finding {
 	case want > left:
 		return Finding{Severity: Note, Found: fmt.Sprintf("min-replicas-to-write is %d, and there are %d nodes", want, nodes),
 			Why: "after a failover the new primary has too few replicas and refuses writes until the old one has returned", Remedy: "add a replica, or CONFIG SET min-replicas-to-write " + strconv.Itoa(max(left, 0))}
-	case g.DownAfter > 0 && warden.Duration(lag)*warden.Second > max(g.DownAfter, 2*warden.Second):
+	case g.DownAfter > 0 && warden.Duration(lag)*warden.Second > max(g.DownAfter, leastLag*warden.Second):
 		return Finding{Severity: Note, Found: fmt.Sprintf("min-replicas-max-lag is %d s, and down_after %s", lag, g.DownAfter),
 			Why:    "a primary that is cut off takes writes for longer than it takes until there is another one",
-			Remedy: fmt.Sprintf("CONFIG SET min-replicas-max-lag %d; CONFIG REWRITE   # on every node", max(int64(g.DownAfter/warden.Second), 2))}
+			Remedy: fmt.Sprintf("CONFIG SET min-replicas-max-lag %d; CONFIG REWRITE   # on every node", lagFor(g))}
 	}
 	return Finding{}
 }
