@@ -51,7 +51,11 @@ func (w *World) sealable(t *warden.Topology) bool {
 	for _, set := range t.Sync {
 		n, best := 0, false
 		for _, m := range set.Members {
-			if s := w.serverAt(m.Node); w.eligible(s, t) && s.pg.lastName == m.Name {
+			s := w.serverAt(m.Node)
+			if s.up && s.role == warden.RolePrimary && s.id != t.Primary {
+				return false // promoted by hand: what it acknowledged since, and others did not, is for an operator to weigh
+			}
+			if w.eligible(s, t) && s.pg.lastName == m.Name {
 				n++
 				best = best || aboveFloor(t, s)
 			}

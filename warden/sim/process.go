@@ -1,15 +1,17 @@
 package sim
 
 import (
+	"github.com/spineldb/warden/monitor"
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/group"
 )
 
-// tickMax and tickMin are the shell's: the longest time between two steps of
-// one group, and the shortest before a tick.
 const (
-	tickMax = 100 * warden.Millisecond
+	// tickMin is the shell's: the shortest time before a tick.
 	tickMin = warden.Millisecond
+	// tickOften is the longest time between two steps of a group in a conversation,
+	// whatever its configuration: its moments are easier to find so.
+	tickOften = 100 * warden.Millisecond
 	// longPause is a pause that every Warden must notice (TILT), whatever its
 	// down_after is in these worlds.
 	longPause = 1800 * warden.Millisecond
@@ -237,7 +239,10 @@ func (p *process) scheduleTick() {
 	if !p.up {
 		return
 	}
-	due := p.lastStep.Add(tickMax)
+	due := p.lastStep.Add(tickOften)
+	if p.world.drawn {
+		due = p.lastStep.Add(monitor.TickMost(p.config.TiltTrigger, p.config.DownAfter)) // as the shell has it
+	}
 	if p.wake != 0 {
 		due = min(due, p.wake)
 	}

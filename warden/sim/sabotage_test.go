@@ -196,7 +196,7 @@ func hiddenPauses() Sabotage {
 		if read[i] == 0 {
 			shown[i] = now
 		} else if d := now.Sub(read[i]); d > 0 {
-			shown[i] = shown[i].Add(min(d, tickMax))
+			shown[i] = shown[i].Add(min(d, tickOften))
 		}
 		read[i] = now
 		return shown[i]

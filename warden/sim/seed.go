@@ -114,6 +114,7 @@ func drawWorld(rng *rand.Rand, o Options) *World {
 		}
 	}
 	w := newWorld(kind, rng, c, nodes)
+	w.drawn = true
 	w.trace, w.sabotage, w.only = o.Trace, o.Sabotage, o.Only
 	w.weather = weather{least: warden.Millisecond, most: 3 * warden.Millisecond}
 	for i, s := range w.servers {

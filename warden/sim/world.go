@@ -37,6 +37,7 @@ type weather struct {
 // World is one simulated quorum with its databases.
 type World struct {
 	kind      Kind
+	drawn     bool // by a seed
 	rng       *rand.Rand
 	now       warden.Instant
 	queue     queue
