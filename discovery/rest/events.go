@@ -135,13 +135,17 @@ func (s *Server) stream(q *request, group warden.GroupName, from int64) {
 			case <-q.Context().Done():
 				return
 			}
-			text, from = s.eventsAfter(from, group)
 		}
 		pause.Reset(streamPause)
 		select {
 		case <-pause.C:
 		case <-q.Context().Done():
 			return
+		}
+		if len(text) == 0 {
+			// Only now: what readers cost must not fall into the moment in which this
+			// Warden decides.
+			text, from = s.eventsAfter(from, group)
 		}
 	}
 }

@@ -96,7 +96,18 @@ func (c *crowd) leave() {
 func (b *bench) clients(ctx context.Context) error {
 	b.say("\nclients: kill -9, down_after %s, %d idle clients and %d subscribers to everything on each of %d Wardens, and none\n",
 		b.downAfter, b.idle, b.subscribers, monitorCount)
-	kinds := []string{"alone", "crowd"}
+	alone, crowded, err := b.inTurns(ctx, "clients", "crowd", b.crowded)
+	if err != nil {
+		return err
+	}
+	b.judge(clientsBar(alone, crowded))
+	return nil
+}
+
+// inTurns makes trials without company and with it in turns, who goes first
+// alternating, and returns the times from +odown on.
+func (b *bench) inTurns(ctx context.Context, chapter, company string, trial func(ctx context.Context, with bool) (outage, error)) (alone, beside Series, err error) {
+	kinds := []string{"alone", company}
 	values, work := map[string][]float64{}, map[string][]float64{}
 	for i := range b.runs {
 		turn := slices.Clone(kinds)
@@ -104,21 +115,22 @@ func (b *bench) clients(ctx context.Context) error {
 			slices.Reverse(turn)
 		}
 		for _, kind := range turn {
-			o, err := b.crowded(ctx, kind == "crowd")
+			o, err := trial(ctx, kind == company)
 			if err != nil {
-				return err
+				return alone, beside, err
 			}
 			b.say("    %-8s written after %.1f ms, named after %.1f ms, %.1f ms from +odown (load %s)\n", kind, ms(o.write), ms(o.named), ms(o.work), load())
 			values[kind] = append(values[kind], ms(o.write))
 			work[kind] = append(work[kind], ms(o.work))
 		}
 	}
+	verdict := chapter + " after +odown"
 	for _, part := range []struct {
 		chapter, text string
 		of            map[string][]float64
 	}{
-		{"clients", "from the kill to the first acknowledged write, all of it", values},
-		{"clients after +odown", "of that, from the first +odown to the first acknowledged write", work},
+		{chapter, "from the kill to the first acknowledged write, all of it", values},
+		{verdict, "of that, from the first +odown to the first acknowledged write", work},
 	} {
 		b.say("\n%s\n", part.text)
 		var series []Series
@@ -127,10 +139,9 @@ func (b *bench) clients(ctx context.Context) error {
 		}
 		b.note(series)
 	}
-	alone, crowded := b.report.find("clients after +odown", "alone", ours), b.report.find("clients after +odown", "crowd", ours)
-	b.say("  ratio of the medians from +odown: %.2f\n", crowded.Median/alone.Median)
-	b.judge(clientsBar(alone, crowded))
-	return nil
+	alone, beside = b.report.find(verdict, "alone", ours), b.report.find(verdict, company, ours)
+	b.say("  ratio of the medians from +odown: %.2f\n", beside.Median/alone.Median)
+	return alone, beside, nil
 }
 
 // clientsBar: a delay could be measured if the crowd's median were beyond what
@@ -139,34 +150,47 @@ func clientsBar(alone, crowd Series) Bar {
 	return atMost("from +odown with the crowd: median, in ms, against the longest without", crowd.Median, alone.Max)
 }
 
+// company is who else uses the Wardens during a trial. content says after the
+// failover whether all of them were served, before ctx ends.
+type company interface {
+	content(ctx context.Context) error
+	leave()
+}
+
+// content: every subscriber was told, and the idle ones are served still.
+func (c *crowd) content(ctx context.Context) error { return errors.Join(c.told(ctx), c.untouched()) }
+
 // crowded makes one trial, with or without other clients.
 func (b *bench) crowded(ctx context.Context, with bool) (outage, error) {
+	return b.accompanied(ctx, with, func(_ context.Context, r *rig) (company, error) {
+		return gather(r.monitorAddrs(), b.idle, b.subscribers)
+	})
+}
+
+// accompanied makes one trial, with or without company, which come has.
+func (b *bench) accompanied(ctx context.Context, with bool, come func(context.Context, *rig) (company, error)) (outage, error) {
 	var o outage
 	err := b.trial(ctx, ours, 0, func(ctx context.Context, r *rig) (err error) {
-		if !with {
-			if o, err = r.strike(ctx, "kill"); err != nil {
+		var c company
+		if with {
+			c, err = come(ctx, r)
+			defer c.leave()
+			if err != nil {
 				return err
 			}
-			o.work, err = r.sinceVerdict(o)
-			return err
-		}
-		c, err := gather(r.monitorAddrs(), b.idle, b.subscribers)
-		defer c.leave()
-		if err != nil {
-			return err
-		}
-		if err := pause(ctx, calm); err != nil {
-			return err
+			if err := pause(ctx, calm); err != nil {
+				return err
+			}
 		}
 		if o, err = r.strike(ctx, "kill"); err != nil {
 			return err
 		}
-		if o.work, err = r.sinceVerdict(o); err != nil {
+		if o.work, err = r.sinceVerdict(o); err != nil || !with {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(ctx, askLimit)
 		defer cancel()
-		return errors.Join(c.told(ctx), c.untouched())
+		return c.content(ctx)
 	})
 	return o, err
 }

@@ -41,6 +41,7 @@ type options struct {
 	requests        int
 	idle            int
 	subscribers     int
+	readers         int
 	wardenBinary    string
 	serverBinary    string
 	loadBinary      string
@@ -116,6 +117,7 @@ var chapters = []chapter{
 	{"leader", (*bench).leader},
 	{"query", (*bench).query},
 	{"clients", (*bench).clients},
+	{"readers", (*bench).listened},
 	{"steady", (*bench).steady},
 	{"mass", (*bench).mass},
 	{"quorum", (*bench).quorum},
@@ -138,6 +140,7 @@ func parse(args []string, errs io.Writer) (string, options, error) {
 	f.IntVar(&o.requests, "requests", 100_000, "requests in one round of the benchmark query")
 	f.IntVar(&o.idle, "idle", 1000, "idle clients of each Warden in the benchmark clients")
 	f.IntVar(&o.subscribers, "subscribers", 100, "subscribers of each Warden in the benchmark clients")
+	f.IntVar(&o.readers, "readers", 20, "readers of events at each Warden in the benchmark readers")
 	f.StringVar(&o.engine, "engine", engineRedis, "the database: redis or postgres")
 	f.IntVar(&o.patroniRuns, "patroni-n", 3, "trials of each kind with Patroni, where it is installed; 0: none")
 	f.StringVar(&o.pageFile, "page", "docs/postgresql.md", "the page with the grants for the role of Wardens")
@@ -223,8 +226,8 @@ func (o options) check(what string, rest []string) error {
 		return errors.New("-spineldb is missing: start this with scripts/bench, which builds it")
 	case o.requests < queryConnections:
 		return fmt.Errorf("-requests %d: give a number from %d on", o.requests, queryConnections)
-	case o.idle < 0 || o.subscribers < 0:
-		return errors.New("-idle and -subscribers are at least 0")
+	case o.idle < 0 || o.subscribers < 0 || o.readers < 0:
+		return errors.New("-idle, -subscribers and -readers are at least 0")
 	case o.downAfter < 100*time.Millisecond || o.crashAfter < 10*time.Millisecond:
 		return errors.New("-down-after is at least 100ms and -crash-after at least 10ms")
 	}

@@ -46,6 +46,8 @@ port = %d
 gossip_port = %d
 data_dir = "monitor%d.data"
 join = [%s]
+[http]
+listen = %q
 [[masters]]
 name = %q
 ip = "127.0.0.1"
@@ -54,7 +56,7 @@ quorum = 2
 wardens = %d
 down_after = %q
 failover_timeout = %q
-`, port, r.gossip[i], i, strings.Join(join, ", "), groupName, primary, monitorCount, r.b.downAfter, r.b.failoverTimeout)
+`, port, r.gossip[i], i, strings.Join(join, ", "), address(r.web[i]), groupName, primary, monitorCount, r.b.downAfter, r.b.failoverTimeout)
 	if r.crash > 0 {
 		text += fmt.Sprintf("crash_after = %q\n", r.crash)
 	}

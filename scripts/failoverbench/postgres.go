@@ -200,14 +200,14 @@ func (r *pgWardens) setUp(ctx context.Context) (err error) {
 	if r.dir, err = r.b.directory("warden"); err != nil {
 		return err
 	}
-	ports, err := freePorts(nodeCount + 2*monitorCount)
+	ports, err := freePorts(nodeCount + 3*monitorCount)
 	if err != nil {
 		return err
 	}
 	if r.all, err = r.b.startServers(ctx, ports[:nodeCount]); err != nil {
 		return err
 	}
-	r.gossip = ports[nodeCount+monitorCount:]
+	r.gossip, r.web = ports[nodeCount+monitorCount:nodeCount+2*monitorCount], ports[nodeCount+2*monitorCount:]
 	for i, port := range ports[nodeCount : nodeCount+monitorCount] {
 		if err := r.write(i, r.pgConfig(i, port)); err != nil {
 			return err

@@ -51,6 +51,7 @@ type rig struct {
 	nodes    []*process
 	monitors []*process
 	gossip   []int
+	web      []int // ports for HTTP of our system
 }
 
 // trial sets up a rig, runs do on it and takes it down. A rig that cannot be
@@ -95,7 +96,7 @@ func (r *rig) setUp(ctx context.Context) (err error) {
 	if r.dir, err = os.MkdirTemp(r.b.root, r.system+"-"); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
-	ports, err := freePorts(nodeCount + 2*monitorCount)
+	ports, err := freePorts(nodeCount + 3*monitorCount)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (r *rig) setUp(ctx context.Context) (err error) {
 	if err := r.until(ctx, r.nodesReady); err != nil {
 		return fmt.Errorf("wait for the nodes: %w", err)
 	}
-	r.gossip = ports[nodeCount+monitorCount:]
+	r.gossip, r.web = ports[nodeCount+monitorCount:nodeCount+2*monitorCount], ports[nodeCount+2*monitorCount:]
 	for i, port := range ports[nodeCount : nodeCount+monitorCount] {
 		if err := r.configure(i, port); err != nil {
 			return err
