@@ -23,6 +23,10 @@ type GroupView struct {
 	// MovedAgo is the time since this process learned that another node is the
 	// agreed primary; negative: never.
 	MovedAgo Duration `json:"moved_ago_ns"`
+	// MovedFor is why that was done, and MovedIn the epoch of the decision; both are
+	// zero while MovedAgo is negative.
+	MovedFor Reason `json:"-"`
+	MovedIn  Epoch  `json:"-"`
 
 	Quorum          int      `json:"quorum"`
 	DownAfter       Duration `json:"down_after_ns"`

@@ -155,8 +155,11 @@ func (p *step) learned(had *warden.Topology) {
 	s.learnedAt = p.now
 	p.monitor(monitor.Tick{})
 	p.changes(had, t)
-	if t.Phase == warden.PhaseDone {
+	switch t.Phase {
+	case warden.PhaseDone:
 		p.forgetDecisions()
+	case warden.PhasePromoting:
+		s.moving = move{t.Primary, t.Reason, t.Epoch}
 	}
 	if t.Phase != warden.PhaseDone || s.confirmed == t.Primary {
 		return
@@ -168,6 +171,10 @@ func (p *step) learned(had *warden.Topology) {
 		return
 	}
 	s.lastMove = p.now
+	s.moved = move{t.Primary, t.Reason, t.Epoch}
+	if s.moving.to == t.Primary && !moves(t.Reason) {
+		s.moved = s.moving // its leader died, and what is learned here is the next one's first step
+	}
 	if t.Leader != p.c.Self {
 		client := ""
 		if q := s.el.Peer(t.Leader); q != nil {
@@ -185,6 +192,15 @@ func (p *step) learned(had *warden.Topology) {
 	if t.Reason == warden.ReasonFailover {
 		p.flapping()
 	}
+}
+
+// moves reports whether a step for this reason makes another node the primary.
+func moves(r warden.Reason) bool {
+	switch r {
+	case warden.ReasonFailover, warden.ReasonForced, warden.ReasonSwitchover, warden.ReasonAdopt:
+		return true
+	}
+	return false
 }
 
 // changes announces what a step changed besides the primary.

@@ -42,6 +42,13 @@ type pause struct {
 	span   warden.Duration
 }
 
+// move is a change of the primary.
+type move struct {
+	to     warden.NodeID
+	reason warden.Reason
+	epoch  warden.Epoch
+}
+
 // State is one group's memory. It is an immutable value: Step returns a new one.
 type State struct {
 	mon monitor.State
@@ -58,6 +65,8 @@ type State struct {
 	backoff   []pause
 	failovers []warden.Instant // automatic ones, for flapping and cool-down
 	lastMove  warden.Instant
+	moving    move // the newest promotion that was chosen
+	moved     move // the newest one that is done
 	wouldSaid election.Want
 	foreign   []warden.NodeID
 	stranded  []warden.NodeID
@@ -91,6 +100,7 @@ func New(c Config, reg warden.Register, now warden.Instant) State {
 	if t := reg.Chosen; !t.IsZero() {
 		s.confirmed = t.Primary
 		if t.Phase == warden.PhasePromoting {
+			s.moving = move{t.Primary, t.Reason, t.Epoch}
 			s.confirmed = t.Previous
 		}
 	}

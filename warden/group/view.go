@@ -28,7 +28,7 @@ func Outline(c *Config, s *State, now warden.Instant) warden.GroupView {
 	t := &s.el.Reg.Chosen
 	v := warden.GroupView{
 		Name: c.Group, At: now, Primary: served(c, s), Provisional: t.IsZero(), Topology: *t,
-		HeardAgo: s.el.HeardAgo(ec, now), StaleAfter: election.StaleAfter(ec), MovedAgo: age(now, s.lastMove), Quorum: c.Quorum, DownAfter: c.DownAfter, FailoverTimeout: c.FailoverTimeout,
+		HeardAgo: s.el.HeardAgo(ec, now), StaleAfter: election.StaleAfter(ec), MovedAgo: age(now, s.lastMove), MovedFor: s.moved.reason, MovedIn: s.moved.epoch, Quorum: c.Quorum, DownAfter: c.DownAfter, FailoverTimeout: c.FailoverTimeout,
 		ParallelSyncs: c.ParallelSyncs, Promise: s.el.Reg.Promise, Grantee: s.el.Reg.Grantee, Leading: s.el.Lead != nil,
 		Leader: s.el.Leader(ec, now), Tilt: s.mon.Tilt, Mute: s.el.Mute, Paused: t.Settings.Paused,
 	}

@@ -50,7 +50,7 @@ func (s *stage) Group(warden.GroupName) (warden.GroupView, bool) {
 // hook writes its name, arguments and id to out.
 func newStage(t *testing.T, dir string) *stage {
 	s := &stage{T: t, dir: dir, hooks: config.Hooks{Timeout: 5 * warden.Second, Retries: 2, Commands: map[string][]string{}}}
-	s.view = warden.GroupView{Name: "g", StaleAfter: 4 * warden.Second, Topology: warden.Topology{Group: "g", Birth: "0123456789", Version: warden.Version{Epoch: 3, Step: 1},
+	s.view = warden.GroupView{Name: "g", StaleAfter: 4 * warden.Second, MovedAgo: -1, Topology: warden.Topology{Group: "g", Birth: "0123456789", Version: warden.Version{Epoch: 3, Step: 1},
 		Phase: warden.PhaseDone, Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Leader: "w1"}}
 	for _, id := range []warden.WardenID{"w1", "w2", "w3"} {
 		s.view.Peers = append(s.view.Peers, warden.PeerView{ID: id, Listed: true})
@@ -153,9 +153,9 @@ func (s *stage) expect(want ...string) {
 }
 
 var failedOver = []string{
-	"on_role_change arg b:1 g-01234567-5.2-on_role_change-primary",
-	"on_role_change arg a:1 g-01234567-5.2-on_role_change-replica",
-	"on_failover arg b:1 g-01234567-5.2-on_failover-primary",
+	"on_role_change arg b:1 g-01234567-5-on_role_change-primary",
+	"on_role_change arg a:1 g-01234567-5-on_role_change-replica",
+	"on_failover arg b:1 g-01234567-5-on_failover-primary",
 }
 
 // sorted are lines of lanes that do not wait for one another.
@@ -264,10 +264,29 @@ func TestWhatHooksAreTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.expect("WARDEN_ATTEMPT=1", "WARDEN_EPOCH=5", "WARDEN_EVENT_ID=g-01234567-5.2-on_switchover-primary", "WARDEN_GROUP=g", "WARDEN_HOOK=on_switchover",
+		s.expect("WARDEN_ATTEMPT=1", "WARDEN_EPOCH=5", "WARDEN_EVENT_ID=g-01234567-5-on_switchover-primary", "WARDEN_GROUP=g", "WARDEN_HOOK=on_switchover",
 			"WARDEN_ID=w2", "WARDEN_NEW_PRIMARY=b:1", "WARDEN_NODE=b:1", "WARDEN_OLD_PRIMARY=a:1", "WARDEN_REASON=switchover", "WARDEN_ROLE=primary",
-			`{"id":"g-01234567-5.2-on_switchover-primary","hook":"on_switchover","time":`+string(at)+`,"warden":"w2","group":"g","node":"b:1",`+
+			`{"id":"g-01234567-5-on_switchover-primary","hook":"on_switchover","time":`+string(at)+`,"warden":"w2","group":"g","node":"b:1",`+
 				`"role":"primary","old_primary":"a:1","new_primary":"b:1","reason":"switchover","epoch":5,"attempt":1}`)
+		s.stop()
+	})
+}
+
+// Goal: a change that is learned of by the next leader's first step is told for what
+// it was decided for, and in which epoch.
+func TestHooksOfADeadLeadersChange(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, dir)
+		delete(s.hooks.Commands, "on_role_change")
+		s.start("w3")
+		s.pass(time.Second)
+		s.mu.Lock()
+		s.view.MovedAgo, s.view.MovedFor, s.view.MovedIn = 0, warden.ReasonSwitchover, 4
+		s.mu.Unlock()
+		s.agree("w3", warden.ReasonRepair, true)
+		s.pass(time.Minute)
+		s.expect("on_switchover arg b:1 g-01234567-4-on_switchover-primary")
 		s.stop()
 	})
 }
@@ -320,7 +339,7 @@ func TestHookFails(t *testing.T) {
 		s.pass(time.Minute)
 		s.expect(failedOver[:2]...)
 		tries, _ := os.ReadFile(filepath.Join(dir, "tries"))
-		id := "g-01234567-5.2-on_failover-primary"
+		id := "g-01234567-5-on_failover-primary"
 		if want := fmt.Sprintf("1 %s\n2 %s\n3 %s\n", id, id, id); string(tries) != want {
 			t.Errorf("tries\n%swant\n%s", tries, want)
 		}

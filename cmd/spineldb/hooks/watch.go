@@ -23,9 +23,13 @@ type group struct {
 type change struct {
 	topology warden.Topology
 	old      warden.NodeID
-	at       time.Time
-	running  bool
-	left     int // hooks that are not over
+	// reason and epoch are those of the decision, also where it was learned of by a
+	// later step.
+	reason  warden.Reason
+	epoch   warden.Epoch
+	at      time.Time
+	running bool
+	left    int // hooks that are not over
 }
 
 type node struct {
@@ -54,17 +58,21 @@ func (h *Hooks) Hear(e warden.Event) {
 		return
 	}
 	if v, ok := h.options.Directory.Group(e.Group); ok && v.Topology.Phase == warden.PhaseDone {
-		h.changed(hooks, &v.Topology, v.Topology.Previous)
+		h.changed(hooks, &v, v.Topology.Previous)
 	}
 }
 
 // changed begins to look after a change. The leader runs the hooks at once.
-func (h *Hooks) changed(hooks config.Hooks, t *warden.Topology, old warden.NodeID) {
-	c := &change{topology: t.Clone(), old: old, at: time.Now()}
+func (h *Hooks) changed(hooks config.Hooks, v *warden.GroupView, old warden.NodeID) {
+	t := &v.Topology
+	c := &change{topology: t.Clone(), old: old, at: time.Now(), reason: t.Reason, epoch: t.Epoch}
+	if v.MovedAgo >= 0 && v.MovedFor != "" {
+		c.reason, c.epoch = v.MovedFor, v.MovedIn
+	}
 	c.running = t.Leader == h.options.Self
 	h.mu.Lock()
 	g := h.of(t.Group)
-	if have := g.change; have != nil && have.topology.Epoch == t.Epoch && have.topology.Primary == t.Primary {
+	if have := g.change; have != nil && have.epoch == c.epoch && have.topology.Primary == t.Primary {
 		h.mu.Unlock() // found by a look and told by the event
 		return
 	}
@@ -89,9 +97,9 @@ func (h *Hooks) of(name warden.GroupName) *group {
 // then of the change.
 func (h *Hooks) tell(hooks config.Hooks, c *change) {
 	t := &c.topology
-	o := occasion{Group: t.Group, Old: c.old, New: t.Primary, Reason: t.Reason, Epoch: t.Epoch}
+	o := occasion{Group: t.Group, Old: c.old, New: t.Primary, Reason: c.reason, Epoch: c.epoch}
 	made := config.HookFailover
-	if t.Reason == warden.ReasonSwitchover {
+	if c.reason == warden.ReasonSwitchover {
 		made = config.HookSwitchover
 	}
 	all := []occasion{o, o, o}
@@ -102,7 +110,7 @@ func (h *Hooks) tell(hooks config.Hooks, c *change) {
 	c.left = len(all)
 	h.mu.Unlock()
 	for _, o := range all {
-		o.ID = fmt.Sprintf("%s-%.8s-%s-%s-%s", t.Group, t.Birth, t.Version, o.Hook, o.Role)
+		o.ID = fmt.Sprintf("%s-%.8s-%d-%s-%s", t.Group, t.Birth, c.epoch, o.Hook, o.Role)
 		if o.Node == "" || !h.run(hooks, o, func() { h.ended(c) }) {
 			h.ended(c)
 		}
@@ -192,7 +200,7 @@ func (h *Hooks) lookForChange(hooks config.Hooks, v *warden.GroupView) {
 	case !known && c == nil:
 		h.notes.set(t.Group, t.Primary) // from now on
 	case c == nil && told != t.Primary:
-		h.changed(hooks, t, told)
+		h.changed(hooks, v, told)
 	case c == nil || c.running || c.topology.Primary != t.Primary:
 	case time.Since(c.at) < time.Duration(h.turn(v, c)):
 	case h.inGoodHands(v, c):
