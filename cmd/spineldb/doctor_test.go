@@ -168,7 +168,15 @@ func TestDoctorComparesWardens(t *testing.T) {
 	runCommand(t, "doctor", "--server", at).has(t, exit.Done, "note     quorum is 2 on aaaaaaaa, cccccccc; 3 on bbbbbbbb", "agreed at run time counts")
 	calm()
 	fakes[idC].srv.Close()
-	runCommand(t, "doctor", "--server", at).has(t, exit.Refused, "2 of 3 Wardens answer, just as many as are needed")
+	o := runCommand(t, "doctor", "--server", at)
+	if o.has(t, exit.Refused, "cccccccc at"); strings.Contains(o.out, "are needed") {
+		t.Errorf("one Warden cannot be asked from here and is heard by the others, and its loss is told:\n%s", o.out)
+	}
+	for _, id := range []string{idA, idB} {
+		f := fakes[id]
+		f.change(func() { f.status.Groups[0].Peers[1].Down = true })
+	}
+	runCommand(t, "doctor", "--server", at).has(t, exit.Refused, "2 of 3 Wardens are there, just as many as are needed", "no other Warden hears cccccccc")
 }
 
 // Goal: several files are compared, secrets too, which are never shown.
@@ -176,6 +184,9 @@ func TestDoctorComparesFiles(t *testing.T) {
 	nodes := []string{aNode(t, "role:master\r\nconnected_slaves:1"), aNode(t, "role:slave\r\nmaster_link_status:up")}
 	one, other := doctorFile(t, nodes...), doctorFile(t, nodes...)
 	runCommand(t, "doctor", "--config", one, "--config", other).has(t, exit.Done, "mymaster")
+	if o := runCommand(t, "doctor", "--all", "--config", one, "--config", other); strings.Contains(o.out, "every Warden") || !strings.Contains(o.out, "all Wardens have the same settings") {
+		t.Errorf("no Warden was asked, and this is said:\n%s", o.out)
+	}
 	text, err := os.ReadFile(other)
 	if err != nil {
 		t.Fatal(err)

@@ -42,6 +42,11 @@ type Disk struct {
 // isFile reports whether nobody runs with it as far as is known.
 func (w Warden) isFile() bool { return w.ID == "" && w.Why == "" }
 
+// anyRuns reports whether there is more to look at than files.
+func anyRuns(all []Warden) bool {
+	return slices.ContainsFunc(all, func(w Warden) bool { return !w.isFile() })
+}
+
 func (w Warden) view(group warden.GroupName) (warden.GroupView, bool) {
 	i := slices.IndexFunc(w.Views, func(v warden.GroupView) bool { return v.Name == group })
 	if i < 0 {
@@ -52,13 +57,16 @@ func (w Warden) view(group warden.GroupName) (warden.GroupView, bool) {
 
 // JudgeWardens compares the Wardens as processes on their machines.
 func JudgeWardens(all []Warden) []Finding {
-	out := apply(Group{}, "", all, []rule[[]Warden]{
-		{"settings", "what has to be the same at the top of every file is", checkTopSettings},
-		{"versions", "all Wardens are of one version", checkVersions},
-		{"clocks", "the clocks agree", checkWardenClocks},
-		{"disks", "the disks are quick enough for votes", checkDisks},
-		{"facts", "every Warden told what it is like", checkUntold},
-	})
+	rules := []rule[[]Warden]{{"settings", "what has to be the same at the top of every file is", checkTopSettings}}
+	if anyRuns(all) {
+		rules = append(rules, []rule[[]Warden]{
+			{"versions", "all Wardens are of one version", checkVersions},
+			{"clocks", "the clocks agree", checkWardenClocks},
+			{"disks", "the disks are quick enough for votes", checkDisks},
+			{"facts", "every Warden told what it is like", checkUntold},
+		}...)
+	}
+	out := apply(Group{}, "", all, rules)
 	sortFindings(out)
 	return out
 }
@@ -67,12 +75,16 @@ func JudgeWardens(all []Warden) []Finding {
 // whom they reach. wanted is how many Wardens there should be, 0: not known.
 func JudgeGroup(group warden.GroupName, all []Warden, wanted int) []Finding {
 	g := Group{Name: group, Wardens: wanted}
-	out := apply(g, "", all, []rule[[]Warden]{
-		{"settings", "all Wardens have the same settings", checkGroupSettings},
-		{"arithmetic", "the group survives the loss of a Warden", checkArithmetic},
-		{"wardens-reach", "every Warden hears every other one", checkHeard},
-		{"nodes-reach", "every Warden reaches every node", checkNodesReached},
-	})
+	rules := []rule[[]Warden]{{"settings", "all Wardens have the same settings", checkGroupSettings}}
+	if anyRuns(all) {
+		rules = append(rules, rule[[]Warden]{"nodes-reach", "every Warden reaches every node", checkNodesReached})
+	}
+	if _, known := best(group, all); known {
+		rules = append(rules,
+			rule[[]Warden]{"arithmetic", "the group survives the loss of a Warden", checkArithmetic},
+			rule[[]Warden]{"wardens-reach", "every Warden hears every other one", checkHeard})
+	}
+	out := apply(g, "", all, rules)
 	sortFindings(out)
 	return out
 }
@@ -320,6 +332,15 @@ func best(group warden.GroupName, all []Warden) (found warden.GroupView, ok bool
 	return found, ok
 }
 
+// isThere reports whether a Warden answered, or is heard by one that did: not
+// every client port has to be reached from here.
+func isThere(group warden.GroupName, all []Warden, id warden.WardenID) bool {
+	return slices.ContainsFunc(all, func(w Warden) bool {
+		v, watches := w.view(group)
+		return watches && (w.ID == id || hears(v, id))
+	})
+}
+
 // checkArithmetic is about the votes of the list that is agreed, and about those
 // that are there now.
 func checkArithmetic(g Group, all []Warden) []Finding {
@@ -330,7 +351,9 @@ func checkArithmetic(g Group, all []Warden) []Finding {
 	}
 	heard := 0
 	for _, id := range v.Topology.Wardens {
-		heard += min(1, len(slices.DeleteFunc(slices.Clone(all), func(w Warden) bool { return w.ID != id || w.Why != "" })))
+		if isThere(g.Name, all, id) {
+			heard++
+		}
 	}
 	majority := n/2 + 1
 	need := max(majority, v.Quorum)
@@ -342,9 +365,9 @@ func checkArithmetic(g Group, all []Warden) []Finding {
 	case need == n:
 		out = append(out, Finding{Severity: Warning, Found: fmt.Sprintf("of %d Wardens all are needed for a failover", n), Why: "the loss of any one ends it", Remedy: three})
 	case heard < need:
-		out = append(out, Finding{Severity: Error, Found: fmt.Sprintf("%d of %d Wardens answer, and %d are needed", heard, n, need), Why: "there is no failover", Remedy: "start the others"})
+		out = append(out, Finding{Severity: Error, Found: fmt.Sprintf("%d of %d Wardens are there, and %d are needed", heard, n, need), Why: "there is no failover", Remedy: "start the others"})
 	case heard == need:
-		out = append(out, Finding{Severity: Warning, Found: fmt.Sprintf("%d of %d Wardens answer, just as many as are needed", heard, n), Why: "the loss of one more ends failovers", Remedy: "start the others, or replace them: docs/operations.md"})
+		out = append(out, Finding{Severity: Warning, Found: fmt.Sprintf("%d of %d Wardens are there, just as many as are needed", heard, n), Why: "the loss of one more ends failovers", Remedy: "start the others, or replace them: docs/operations.md"})
 	}
 	if n%2 == 0 && n > 2 && g.Wardens == 0 {
 		out = append(out, Finding{Severity: Note, Found: fmt.Sprintf("%d Wardens are listed, an even number", n), Why: fmt.Sprintf("they survive the loss of %d, as %d do", n-majority, n-1), Remedy: "stop one and forget it, or add one"})

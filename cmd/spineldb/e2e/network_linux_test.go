@@ -159,7 +159,7 @@ func cutOneWarden(t *testing.T, n *network) {
 		return primary.isPrimary() && !anySaid(l.wardens[:2], "+sdown", "master "+groupName) && !alone.said("+switch-master")
 	})
 	out := l.doctor("--timeout", "2s")
-	for _, want := range []string{"no other Warden hears " + alone.id().Short(), "2 of 3 Wardens answer, just as many as are needed"} {
+	for _, want := range []string{"no other Warden hears " + alone.id().Short(), "2 of 3 Wardens are there, just as many as are needed"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("one Warden is cut off, and the doctor does not say %q:\n%s", want, out)
 		}
