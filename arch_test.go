@@ -48,6 +48,7 @@ var rings = []ring{
 	{"warden/archive", 3, "an edge: the recent past on disk"},
 	{"warden/transcript", 3, "plays conversations with a mind; for tests alone"},
 	{"adapters/*", 3, "an edge: one kind of database each"},
+	{"discovery/directorytest", 3, "a directory for the tests of those that show one"},
 	{"discovery/*", 3, "an edge: how Wardens and clients find each other"},
 	{"warden/shell", 4, "the only goroutines; it knows the edges by their interfaces"},
 	{"warden/sim", 4, "another shell, on virtual time"},
@@ -86,7 +87,7 @@ var may = map[int][]int{
 }
 
 // testSupport are packages of test code. They may be imported by tests only.
-var testSupport = []string{"adapters/adaptertest", "warden/transcript"}
+var testSupport = []string{"adapters/adaptertest", "discovery/directorytest", "warden/transcript"}
 
 // impure are the imports that let the outside world into a mind: whoever has
 // them can no longer be replayed from a record.

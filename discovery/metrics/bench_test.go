@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/spineldb/warden/discovery/directorytest"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -14,9 +15,9 @@ import (
 func BenchmarkScrape(b *testing.B) {
 	for _, groups := range []int{1, 100, 500} {
 		b.Run(fmt.Sprint(groups), func(b *testing.B) {
-			d := &fakeDirectory{now: warden.Instant(100 * warden.Second)}
+			d := &directorytest.Directory{Clock: warden.Instant(100 * warden.Second)}
 			for i := range groups {
-				d.groups = append(d.groups, sample(warden.GroupName(fmt.Sprintf("group-%d", i))))
+				d.Views = append(d.Views, sample(warden.GroupName(fmt.Sprintf("group-%d", i))))
 			}
 			m, err := New(Options{Directory: d})
 			if err != nil {
@@ -37,7 +38,7 @@ func BenchmarkScrape(b *testing.B) {
 
 // BenchmarkObserve is what an event costs the one who announces it.
 func BenchmarkObserve(b *testing.B) {
-	d := &fakeDirectory{groups: []warden.GroupView{sample("g")}}
+	d := &directorytest.Directory{Views: []warden.GroupView{sample("g")}}
 	m, err := New(Options{Directory: d})
 	if err != nil {
 		b.Fatal(err)

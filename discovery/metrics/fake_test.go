@@ -1,77 +1,16 @@
 package metrics
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/spineldb/warden/discovery/directorytest"
 	"github.com/spineldb/warden/warden"
 )
-
-// fakeDirectory shows what a test sets. Safe for concurrent use.
-type fakeDirectory struct {
-	mu     sync.Mutex
-	now    warden.Instant
-	groups []warden.GroupView
-	tilt   bool
-	// asked is called by Group, without any lock of the fake.
-	asked func()
-}
-
-func (d *fakeDirectory) set(change func(*fakeDirectory)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	change(d)
-}
-
-func (d *fakeDirectory) Now() warden.Instant {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.now
-}
-
-func (d *fakeDirectory) Self() warden.SelfView {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return warden.SelfView{ID: "1111111111111111111111111111111111111111", Groups: len(d.groups), Tilt: d.tilt}
-}
-
-func (d *fakeDirectory) Groups() (names []warden.GroupName) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, g := range d.groups {
-		names = append(names, g.Name)
-	}
-	return names
-}
-
-func (d *fakeDirectory) Primary(name warden.GroupName) (warden.NodeID, bool) {
-	v, ok := d.Group(name)
-	return v.Primary, ok
-}
-
-func (d *fakeDirectory) Group(name warden.GroupName) (warden.GroupView, bool) {
-	if d.asked != nil {
-		d.asked()
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, g := range d.groups {
-		if g.Name == name {
-			return g, true
-		}
-	}
-	return warden.GroupView{}, false
-}
-
-func (d *fakeDirectory) Command(context.Context, warden.Command) warden.Answer {
-	return warden.Answer{Verdict: warden.VerdictRefused}
-}
 
 const (
 	idB = warden.WardenID("2222222222222222222222222222222222222222")
@@ -107,14 +46,14 @@ func sample(name warden.GroupName) warden.GroupView {
 
 // bench is the metrics of one Warden with a directory.
 type bench struct {
-	*fakeDirectory
+	*directorytest.Directory
 	*Metrics
 	t *testing.T
 }
 
 func newBench(t *testing.T, groups ...warden.GroupView) *bench {
 	t.Helper()
-	d := &fakeDirectory{now: warden.Instant(100 * warden.Second), groups: groups}
+	d := &directorytest.Directory{Clock: warden.Instant(100 * warden.Second), Views: groups}
 	m, err := New(Options{Directory: d, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)

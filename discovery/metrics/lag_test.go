@@ -3,6 +3,7 @@ package metrics
 import (
 	"testing"
 
+	"github.com/spineldb/warden/discovery/directorytest"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -15,8 +16,8 @@ func TestLagInSeconds(t *testing.T) {
 	scrape := func(after warden.Duration, primary, replica int64, want float64) {
 		t.Helper()
 		at = at.Add(after)
-		b.set(func(d *fakeDirectory) {
-			g := &d.groups[0]
+		b.Set(func(d *directorytest.Directory) {
+			g := &d.Views[0]
 			g.At = at
 			g.Nodes[0].ObservedAgo, g.Nodes[0].Observation.Position = 100*warden.Millisecond, primary
 			g.Nodes[1].ObservedAgo, g.Nodes[1].Observation.Position = 300*warden.Millisecond, replica
@@ -31,7 +32,7 @@ func TestLagInSeconds(t *testing.T) {
 	scrape(10*warden.Second, 4000, 3999, 9.8)
 	scrape(10*warden.Second, 4000, 4000, 0)
 	scrape(10*warden.Second, 500, 400, 0) // the primary went back: a new track
-	b.set(func(d *fakeDirectory) { d.groups[0].Nodes[1].Observation.Lineage = "L0" })
+	b.Set(func(d *directorytest.Directory) { d.Views[0].Nodes[1].Observation.Lineage = "L0" })
 	b.want(map[string]float64{lag: none, `warden_node_lag_seconds{group="g",node="10.0.0.1:5432"}`: none})
 }
 

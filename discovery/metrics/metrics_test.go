@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spineldb/warden/discovery/directorytest"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -101,10 +102,10 @@ func TestFailoverPossible(t *testing.T) {
 func TestStepsOfAFailover(t *testing.T) {
 	b := newBench(t, sample("g"))
 	leads := func(reason warden.Reason) {
-		b.set(func(d *fakeDirectory) { d.groups[0].Leading, d.groups[0].LeadsFor = reason != "", reason })
+		b.Set(func(d *directorytest.Directory) { d.Views[0].Leading, d.Views[0].LeadsFor = reason != "", reason })
 	}
 	tell := func(name string, after warden.Duration) {
-		b.set(func(d *fakeDirectory) { d.now = d.now.Add(after) })
+		b.Set(func(d *directorytest.Directory) { d.Clock = d.Clock.Add(after) })
 		b.Observe(warden.Event{Group: "g", Name: name})
 	}
 	tell("+odown", 0)
@@ -182,9 +183,9 @@ func TestOldNewsIsNotMeasured(t *testing.T) {
 	b.Observe(warden.Event{Group: "g", Name: "+odown"})
 	b.Observe(warden.Event{Group: "g", Name: "+config-update-from"})
 	b.Observe(warden.Event{Group: "g", Name: "+switch-master"})
-	b.set(func(d *fakeDirectory) {
-		d.now = d.now.Add(1000 * warden.Second)
-		d.groups[0].LeadsFor = warden.ReasonSwitchover
+	b.Set(func(d *directorytest.Directory) {
+		d.Clock = d.Clock.Add(1000 * warden.Second)
+		d.Views[0].LeadsFor = warden.ReasonSwitchover
 	})
 	for _, e := range []string{"+try-failover", "+elected-leader", "+switch-master"} {
 		b.Observe(warden.Event{Group: "g", Name: e})
@@ -201,7 +202,7 @@ func TestOldNewsIsNotMeasured(t *testing.T) {
 func TestDirectoryIsAskedWithoutLocks(t *testing.T) {
 	b := newBench(t, sample("g"))
 	b.Observe(warden.Event{Group: "g", Name: "+try-failover"})
-	b.asked = func() {
+	b.Asked = func() {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -253,7 +254,7 @@ func TestBoundedCardinality(t *testing.T) {
 		b.Observe(warden.Event{Group: "stays", Name: fmt.Sprintf("+made-up-%d", i)})
 	}
 	b.text()
-	b.set(func(d *fakeDirectory) { d.groups = d.groups[:1]; d.groups[0].Nodes = d.groups[0].Nodes[:2] })
+	b.Set(func(d *directorytest.Directory) { d.Views = d.Views[:1]; d.Views[0].Nodes = d.Views[0].Nodes[:2] })
 	b.text() // what is gone is forgotten now, and shown no more from the next scrape on
 	for s := range b.series() {
 		if strings.Contains(s, "goes") || strings.Contains(s, "10.0.0.3") || strings.Contains(s, "made-up") {
@@ -279,7 +280,7 @@ func TestConcurrentUse(t *testing.T) {
 				b.Observe(warden.Event{Group: "g", Name: "+try-failover"})
 				b.Looked("g", "10.0.0.1:5432", warden.HealthGood, warden.Millisecond)
 				b.Committed(time.Millisecond, nil)
-				b.set(func(d *fakeDirectory) { d.tilt = i == 1 })
+				b.Set(func(d *directorytest.Directory) { d.Me.Tilt = i == 1 })
 				w := httptest.NewRecorder()
 				b.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 				if w.Code != http.StatusOK {

@@ -237,7 +237,7 @@ func TestRestrictedUserSatisfiesGoRedis(t *testing.T) {
 	for _, protocol := range []int{2, 3} {
 		first, second := startServer(t, newFake(), nil), startServer(t, newFake(), nil)
 		dir := newFake()
-		dir.change(func(v *warden.GroupView) { v.Primary, v.Peers = warden.NodeID(first.Addr().String()), nil })
+		dir.Change(func(v *warden.GroupView) { v.Primary, v.Peers = warden.NodeID(first.Addr().String()), nil })
 		s, list := startWithUsers(t, dir, acl.Options{Users: []string{restricted, "default off"}})
 		client := redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: "mymaster", SentinelAddrs: []string{s.Addr().String()}, SentinelUsername: "app", SentinelPassword: "secret",
@@ -258,7 +258,7 @@ func TestRestrictedUserSatisfiesGoRedis(t *testing.T) {
 			t.Errorf("RESP%d: a failover by a restricted user: %v", protocol, err)
 		}
 		list.ForgetIncidents()
-		dir.change(func(v *warden.GroupView) { v.Primary = warden.NodeID(second.Addr().String()) })
+		dir.Change(func(v *warden.GroupView) { v.Primary = warden.NodeID(second.Addr().String()) })
 		host, port := address(warden.NodeID(second.Addr().String()))
 		s.Publish(event("+switch-master", "mymaster 10.0.0.1 6379 "+host+" "+port))
 		eventually(t, "pings to reach the new primary", func() bool {

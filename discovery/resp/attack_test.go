@@ -30,8 +30,8 @@ func TestHTTPIsCutOff(t *testing.T) {
 		if n := strings.Count(logged.String(), "Possible SECURITY ATTACK detected"); n != 1 {
 			t.Errorf("password %q: the log tells of it %d times, want once: %s", password, n, logged.String())
 		}
-		if len(dir.commands) != 0 {
-			t.Errorf("password %q: the body of the request was obeyed: %v", password, dir.commands)
+		if len(dir.Commands) != 0 {
+			t.Errorf("password %q: the body of the request was obeyed: %v", password, dir.Commands)
 		}
 	}
 }

@@ -264,11 +264,11 @@ func askOnce(addr string, words ...string) string {
 func startLike(t *testing.T, real sentinels) string {
 	t.Helper()
 	dir := newFake()
-	dir.groups = dir.groups[:1]
-	dir.answer = func(context.Context, warden.Command) warden.Answer {
+	dir.Views = dir.Views[:1]
+	dir.Answer = func(context.Context, warden.Command) warden.Answer {
 		return warden.Answer{Verdict: warden.VerdictRefused, Code: "no-good-replica"}
 	}
-	dir.change(func(v *warden.GroupView) {
+	dir.Change(func(v *warden.GroupView) {
 		v.Primary, v.Topology.Primary = real.primary, real.primary
 		v.Topology.Wardens = []warden.WardenID{idSelf, idB}
 		v.Nodes, v.Peers = v.Nodes[:2], v.Peers[:1]

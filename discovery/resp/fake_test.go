@@ -8,13 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/spineldb/warden/discovery/directorytest"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -26,76 +25,9 @@ const (
 	runB   = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 )
 
-// fakeDirectory is a Directory whose answers a test sets.
-type fakeDirectory struct {
-	mu       sync.Mutex
-	self     warden.SelfView
-	groups   []warden.GroupView
-	commands []warden.Command
-	answer   func(context.Context, warden.Command) warden.Answer
-	// panics makes Groups panic.
-	panics bool
-}
-
-func (d *fakeDirectory) Now() warden.Instant { return warden.Instant(100 * warden.Second) }
-
-func (d *fakeDirectory) Self() warden.SelfView {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.self
-}
-
-func (d *fakeDirectory) Groups() []warden.GroupName {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.panics {
-		panic("a bug in the directory")
-	}
-	var names []warden.GroupName
-	for _, g := range d.groups {
-		names = append(names, g.Name)
-	}
-	return names
-}
-
-func (d *fakeDirectory) Primary(name warden.GroupName) (warden.NodeID, bool) {
-	v, ok := d.Group(name)
-	return v.Primary, ok
-}
-
-func (d *fakeDirectory) Group(name warden.GroupName) (warden.GroupView, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, g := range d.groups {
-		if g.Name == name {
-			g.Nodes, g.Peers = slices.Clone(g.Nodes), slices.Clone(g.Peers)
-			return g, true
-		}
-	}
-	return warden.GroupView{}, false
-}
-
-func (d *fakeDirectory) Command(ctx context.Context, c warden.Command) warden.Answer {
-	d.mu.Lock()
-	d.commands = append(d.commands, c)
-	answer := d.answer
-	d.mu.Unlock()
-	if answer == nil {
-		return warden.Answer{Verdict: warden.VerdictStarted}
-	}
-	return answer(ctx, c)
-}
-
-// change edits the first group.
-func (d *fakeDirectory) change(f func(*warden.GroupView)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f(&d.groups[0])
-}
-
 // newFake has one healthy group of three nodes and three Wardens, and one
 // group that has nothing to serve.
-func newFake() *fakeDirectory {
+func newFake() *directorytest.Directory {
 	second := warden.Second
 	replica := func(node warden.NodeID, run string) warden.NodeView {
 		return warden.NodeView{
@@ -128,9 +60,13 @@ func newFake() *fakeDirectory {
 		},
 		Explain: []string{"all is well"},
 	}
-	return &fakeDirectory{
-		self:   warden.SelfView{ID: idSelf, RunID: runB, Version: "1.0.0", Started: warden.Instant(10 * second), Groups: 2},
-		groups: []warden.GroupView{healthy, {Name: "waiting", Quorum: 1, DownAfter: 5 * second, FailoverTimeout: 60 * second, ParallelSyncs: 1}},
+	return &directorytest.Directory{
+		Clock: warden.Instant(100 * second),
+		Me:    warden.SelfView{ID: idSelf, RunID: runB, Version: "1.0.0", Started: warden.Instant(10 * second)},
+		Answer: func(context.Context, warden.Command) warden.Answer {
+			return warden.Answer{Verdict: warden.VerdictStarted}
+		},
+		Views: []warden.GroupView{healthy, {Name: "waiting", Quorum: 1, DownAfter: 5 * second, FailoverTimeout: 60 * second, ParallelSyncs: 1}},
 	}
 }
 

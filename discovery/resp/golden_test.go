@@ -57,7 +57,7 @@ func golden(t *testing.T, file string) {
 			if !ok {
 				t.Fatalf("no world %q", line)
 			}
-			dir.change(change)
+			dir.Change(change)
 		case strings.HasPrefix(line, "# ") && !strings.Contains(infoTitles, strings.TrimSpace(line)):
 			got.WriteString(line) // a comment
 		}

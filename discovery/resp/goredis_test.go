@@ -143,7 +143,7 @@ func TestGoRedisFollowsAFailover(t *testing.T) {
 		return n
 	}
 	dir := newFake()
-	dir.change(func(v *warden.GroupView) { v.Primary, v.Peers = node(first), nil })
+	dir.Change(func(v *warden.GroupView) { v.Primary, v.Peers = node(first), nil })
 	s := startServer(t, dir, nil)
 	client := redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName: "mymaster", SentinelAddrs: []string{s.Addr().String()}, MaxRetries: 5,
@@ -159,7 +159,7 @@ func TestGoRedisFollowsAFailover(t *testing.T) {
 	}
 	eventually(t, "the client to subscribe", func() bool { n, _, _ := s.hub.counts(); return n == 1 })
 	// What answers queries changes first, then the event: clients ask at once.
-	dir.change(func(v *warden.GroupView) { v.Primary = node(second) })
+	dir.Change(func(v *warden.GroupView) { v.Primary = node(second) })
 	s.Publish(event("+switch-master", "mymaster "+node(first).Host()+" "+node(first).Port()+" "+node(second).Host()+" "+node(second).Port()))
 	eventually(t, "pings to reach the new primary", func() bool {
 		_ = client.Ping(ctx).Err()

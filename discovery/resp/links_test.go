@@ -12,17 +12,17 @@ import (
 // a real one shows it, and so does a Warden; who is listed once does not.
 func TestLinksAreShared(t *testing.T) {
 	dir := newFake()
-	dir.mu.Lock()
-	dir.groups[1].Peers = dir.groups[0].Peers[:1:1]
-	dir.mu.Unlock()
+	dir.Lock()
+	dir.Views[1].Peers = dir.Views[0].Peers[:1:1]
+	dir.Unlock()
 	p := dial(t, startServer(t, dir, nil))
 	both := p.ask("SENTINEL", "SENTINELS", "mymaster")
 	wantIn(t, both, "link-refcount\r\n$1\r\n2\r\n", "link-refcount\r\n$1\r\n1\r\n")
 	wantIn(t, p.ask("SENTINEL", "SENTINELS", "waiting"), "link-refcount\r\n$1\r\n2\r\n")
 	wantIn(t, p.ask("SENTINEL", "MASTER", "mymaster"), "link-refcount\r\n$1\r\n1\r\n")
-	dir.mu.Lock()
-	dir.groups[1].Peers = nil
-	dir.mu.Unlock()
+	dir.Lock()
+	dir.Views[1].Peers = nil
+	dir.Unlock()
 	eventually(t, "the link to be used once", func() bool {
 		return !strings.Contains(p.ask("SENTINEL", "SENTINELS", "mymaster"), "link-refcount\r\n$1\r\n2\r\n")
 	})

@@ -70,16 +70,16 @@ func TestNoNeighbours(t *testing.T) {
 		p.want(want, "SENTINEL", "IS-MASTER-DOWN-BY-ADDR", host, port, "9", idB)
 	}
 	ask(no, "10.0.0.1 6379") // up
-	dir.change(func(v *warden.GroupView) { v.Nodes[0].Down, v.Nodes[1].Down = true, true })
+	dir.Change(func(v *warden.GroupView) { v.Nodes[0].Down, v.Nodes[1].Down = true, true })
 	ask(yes, "10.0.0.1 6379")
 	ask(no, "10.0.0.2 6379") // down, and no primary
 	ask(no, "10.0.0.1 6380")
-	dir.change(func(v *warden.GroupView) { v.Tilt = true })
+	dir.Change(func(v *warden.GroupView) { v.Tilt = true })
 	ask(no, "10.0.0.1 6379")
-	dir.change(func(v *warden.GroupView) { v.Tilt = false })
-	dir.mu.Lock()
-	dir.self.Tilt = true
-	dir.mu.Unlock()
+	dir.Change(func(v *warden.GroupView) { v.Tilt = false })
+	dir.Lock()
+	dir.Me.Tilt = true
+	dir.Unlock()
 	ask(no, "10.0.0.1 6379")
 	p.want(":1\r\n", "PUBLISH", "__sentinel__:hello", "x")
 }
@@ -89,8 +89,8 @@ func TestNoNeighbours(t *testing.T) {
 func TestSentinelIDs(t *testing.T) {
 	dir := newFake()
 	mine, theirs := strings.Repeat("4", 40), strings.Repeat("5", 40)
-	dir.self.Sentinel = mine
-	dir.change(func(v *warden.GroupView) {
+	dir.Me.Sentinel = mine
+	dir.Change(func(v *warden.GroupView) {
 		v.Peers[0].Sentinel = theirs // it voted for us
 		v.Peers[1].Vote = idB
 		v.Peers = append(v.Peers, warden.PeerView{ID: runA, Real: true, Client: "10.1.0.9:26379", HeardAgo: warden.Second})
@@ -108,7 +108,7 @@ func TestSentinelIDs(t *testing.T) {
 	wantIn(t, p.ask("INFO", "sentinel"), "slaves=2,sentinels=4\r\n")
 	// While they decide, everybody counts, as they count.
 	p.want("+OK 4 usable Sentinels. Quorum and failover authorization can be reached\r\n", "SENTINEL", "CKQUORUM", "mymaster")
-	dir.change(func(v *warden.GroupView) { v.Peers[1].Down, v.Peers[2].Down = true, true })
+	dir.Change(func(v *warden.GroupView) { v.Peers[1].Down, v.Peers[2].Down = true, true })
 	p.want("-NOQUORUM 2 usable Sentinels. Not enough available Sentinels to reach the majority and authorize a failover\r\n",
 		"SENTINEL", "CKQUORUM", "mymaster")
 }
@@ -118,7 +118,7 @@ func TestInfoAgreement(t *testing.T) {
 	dir := newFake()
 	p := dial(t, startServer(t, dir, nil))
 	wantIn(t, p.ask("INFO", "sentinel"), "\r\nwarden0:name=mymaster,agreed=yes,age=0\r\nwarden1:name=waiting,agreed=no,age=-1\r\n")
-	dir.change(func(v *warden.GroupView) { v.Agreed, v.HeardAgo = false, 4200*warden.Millisecond })
+	dir.Change(func(v *warden.GroupView) { v.Agreed, v.HeardAgo = false, 4200*warden.Millisecond })
 	wantIn(t, p.ask("INFO", "sentinel"), "\r\nmaster0:name=mymaster,status=ok,address=10.0.0.1:6379,slaves=2,sentinels=3\r\n",
 		"\r\nwarden0:name=mymaster,agreed=no,age=4200\r\n")
 }
@@ -128,16 +128,16 @@ func TestCoordinatedFailover(t *testing.T) {
 	dir := newFake()
 	p := dial(t, startServer(t, dir, nil))
 	p.want("+OK\r\n", "SENTINEL", "FAILOVER", "mymaster", "coordinated")
-	if len(dir.commands) != 1 || dir.commands[0].Wish != warden.WishSwitchover || dir.commands[0].Wait {
-		t.Errorf("got %+v", dir.commands)
+	if len(dir.Commands) != 1 || dir.Commands[0].Wish != warden.WishSwitchover || dir.Commands[0].Wait {
+		t.Errorf("got %+v", dir.Commands)
 	}
 	p.want("-ERR Unknown failover option specified\r\n", "SENTINEL", "FAILOVER", "mymaster", "now")
 	p.want("-ERR No such master with that name\r\n", "SENTINEL", "FAILOVER", "nobody", "now")
 	p.want("-ERR wrong number of arguments for 'sentinel|failover' command\r\n", "SENTINEL", "FAILOVER", "mymaster", "coordinated", "x")
-	dir.mu.Lock()
-	dir.answer = func(context.Context, warden.Command) warden.Answer {
+	dir.Lock()
+	dir.Answer = func(context.Context, warden.Command) warden.Answer {
 		return warden.Answer{Verdict: warden.VerdictRefused, Code: "no-primary", Text: "the primary is away"}
 	}
-	dir.mu.Unlock()
+	dir.Unlock()
 	p.want("-NOGOODPRIMARY the primary is away\r\n", "SENTINEL", "FAILOVER", "mymaster", "COORDINATED")
 }

@@ -43,12 +43,12 @@ func TestOrdersReachTheDirectory(t *testing.T) {
 			t.Errorf("%s: got %q", c.words, got)
 		}
 		c.want.Group = "mymaster"
-		dir.mu.Lock()
-		if n := len(dir.commands); n != 1 || !reflect.DeepEqual(dir.commands[0], c.want) {
-			t.Errorf("%s: got %+v, want %+v", c.words, dir.commands, c.want)
+		dir.Lock()
+		if n := len(dir.Commands); n != 1 || !reflect.DeepEqual(dir.Commands[0], c.want) {
+			t.Errorf("%s: got %+v, want %+v", c.words, dir.Commands, c.want)
 		}
-		dir.commands = nil
-		dir.mu.Unlock()
+		dir.Commands = nil
+		dir.Unlock()
 	}
 }
 
@@ -73,8 +73,8 @@ func TestMistakesAreNoOrders(t *testing.T) {
 			t.Errorf("%s: got %q", words, got)
 		}
 	}
-	if len(dir.commands) != 0 {
-		t.Errorf("got %+v", dir.commands)
+	if len(dir.Commands) != 0 {
+		t.Errorf("got %+v", dir.Commands)
 	}
 }
 
@@ -96,9 +96,9 @@ func TestFailoverAnswers(t *testing.T) {
 		{warden.Answer{Verdict: warden.VerdictRefused, Code: "paused", Text: "the group is paused: resume it"}, "-ERR the group is paused: resume it\r\n"},
 		{warden.Answer{Verdict: warden.VerdictUnknown, Code: "timeout"}, "-ERR failover unknown timeout\r\n"},
 	} {
-		dir.mu.Lock()
-		dir.answer = func(context.Context, warden.Command) warden.Answer { return c.answer }
-		dir.mu.Unlock()
+		dir.Lock()
+		dir.Answer = func(context.Context, warden.Command) warden.Answer { return c.answer }
+		dir.Unlock()
 		p.want(c.want, "SENTINEL", "FAILOVER", "mymaster")
 		var got warden.Answer
 		p.json(&got, "WARDEN", "FAILOVER", "mymaster")
@@ -119,7 +119,7 @@ func TestOrdersHaveDeadlines(t *testing.T) {
 	dir := newFake()
 	s := startServer(t, dir, func(o *Options) { o.CommandTimeout = 5 * time.Second })
 	seen := make(chan time.Duration, 1)
-	dir.answer = func(ctx context.Context, _ warden.Command) warden.Answer {
+	dir.Answer = func(ctx context.Context, _ warden.Command) warden.Answer {
 		deadline, ok := ctx.Deadline()
 		if !ok {
 			t.Error("there is no deadline")
@@ -175,7 +175,7 @@ func TestCkquorum(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := newFake()
-			dir.change(c.change)
+			dir.Change(c.change)
 			p := dial(t, startServer(t, dir, nil))
 			p.want(c.want, "SENTINEL", "CKQUORUM", "mymaster")
 			p.want("-ERR No such master with that name\r\n", "SENTINEL", "CKQUORUM", "nobody")
@@ -189,7 +189,7 @@ func TestOneAddressEverywhere(t *testing.T) {
 	s := startServer(t, dir, nil)
 	p := dial(t, s)
 	for _, node := range []warden.NodeID{"10.0.0.1:6379", "10.0.0.2:6380", "[2001:db8::3]:6379", "db.example:1", "10.9.9.9:1"} {
-		dir.change(func(v *warden.GroupView) { v.Primary = node })
+		dir.Change(func(v *warden.GroupView) { v.Primary = node })
 		want := "\r\n" + node.Host() + "\r\n"
 		addr := p.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")
 		for _, words := range [][]string{{"MASTER", "mymaster"}, {"MASTERS"}, {"PRIMARY", "mymaster"}} {

@@ -257,9 +257,9 @@ func TestPanicInCommand(t *testing.T) {
 	var logged lockedBuffer
 	s := startServer(t, dir, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&logged, nil)) })
 	p := dial(t, s)
-	dir.mu.Lock()
-	dir.panics = true
-	dir.mu.Unlock()
+	dir.Lock()
+	dir.Asked = func() { panic("a bug in the directory") }
+	dir.Unlock()
 	p.want("-ERR internal error in 'role': please report it, the log has the details\r\n", "ROLE")
 	p.closed()
 	dial(t, s).want("+PONG\r\n", "PING")
@@ -291,7 +291,7 @@ func (l *lockedBuffer) String() string {
 func TestShutdownEndsWaitingCommands(t *testing.T) {
 	dir := newFake()
 	entered := make(chan struct{})
-	dir.answer = func(ctx context.Context, _ warden.Command) warden.Answer {
+	dir.Answer = func(ctx context.Context, _ warden.Command) warden.Answer {
 		close(entered)
 		<-ctx.Done()
 		return warden.Answer{Verdict: warden.VerdictUnknown, Code: "timeout"}
@@ -347,7 +347,7 @@ func TestShutdownCutsSlowClients(t *testing.T) {
 func TestShutdownReportsStuckCommand(t *testing.T) {
 	dir := newFake()
 	entered, release := make(chan struct{}), make(chan struct{})
-	dir.answer = func(context.Context, warden.Command) warden.Answer {
+	dir.Answer = func(context.Context, warden.Command) warden.Answer {
 		close(entered)
 		<-release
 		return warden.Answer{}

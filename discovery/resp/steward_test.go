@@ -8,13 +8,14 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/spineldb/warden/discovery/directorytest"
 	"github.com/spineldb/warden/warden"
 )
 
 // fakeSteward is a Steward in memory. It changes the groups of its directory,
 // so that a change is seen by the next question.
 type fakeSteward struct {
-	dir *fakeDirectory
+	dir *directorytest.Directory
 
 	mu         sync.Mutex
 	calls      []string
@@ -26,7 +27,7 @@ type fakeSteward struct {
 	scripts    []ScriptJob
 }
 
-func newFakeSteward(dir *fakeDirectory) *fakeSteward {
+func newFakeSteward(dir *directorytest.Directory) *fakeSteward {
 	one := func(name, value string) Setting { return Setting{Name: name, Values: []string{value}} }
 	return &fakeSteward{
 		dir: dir,
@@ -67,9 +68,9 @@ func (s *fakeSteward) Monitor(ctx context.Context, name warden.GroupName, host s
 	if err := s.did("monitor %s %s %d %d", name, host, port, quorum); err != nil {
 		return err
 	}
-	s.dir.mu.Lock()
-	defer s.dir.mu.Unlock()
-	s.dir.groups = append(s.dir.groups, warden.GroupView{Name: name, Primary: warden.MakeNode(host, port), Quorum: quorum})
+	s.dir.Lock()
+	defer s.dir.Unlock()
+	s.dir.Views = append(s.dir.Views, warden.GroupView{Name: name, Primary: warden.MakeNode(host, port), Quorum: quorum})
 	return nil
 }
 
@@ -77,9 +78,9 @@ func (s *fakeSteward) Remove(_ context.Context, name warden.GroupName) error {
 	if err := s.did("remove %s", name); err != nil {
 		return err
 	}
-	s.dir.mu.Lock()
-	defer s.dir.mu.Unlock()
-	s.dir.groups = slices.DeleteFunc(s.dir.groups, func(v warden.GroupView) bool { return v.Name == name })
+	s.dir.Lock()
+	defer s.dir.Unlock()
+	s.dir.Views = slices.DeleteFunc(s.dir.Views, func(v warden.GroupView) bool { return v.Name == name })
 	return nil
 }
 
@@ -119,7 +120,7 @@ func (s *fakeSteward) Scripts() []ScriptJob { return s.scripts }
 func (s *fakeSteward) Shutdown()            { _ = s.did("shutdown") }
 
 // stewarded starts a server with a Steward.
-func stewarded(t *testing.T) (*fakeDirectory, *fakeSteward, *Server) {
+func stewarded(t *testing.T) (*directorytest.Directory, *fakeSteward, *Server) {
 	t.Helper()
 	dir := newFake()
 	steward := newFakeSteward(dir)
@@ -248,7 +249,7 @@ func TestStewardShapes(t *testing.T) {
 		{Args: []string{"/b"}, RunDelay: 30 * warden.Second, Retries: 2},
 	}
 	steward.settings = GroupSettings{NotificationScript: "/n", ReconfigScript: "/r"}
-	dir.change(func(v *warden.GroupView) {
+	dir.Change(func(v *warden.GroupView) {
 		v.Nodes[0].Observation.Text = "role:master\r\n"
 		v.Nodes[0].Rebooted, v.Nodes[0].ScriptKilled, v.Nodes[1].ScriptKilled = true, true, true
 	})

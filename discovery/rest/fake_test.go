@@ -8,10 +8,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/spineldb/warden/discovery/directorytest"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -27,87 +27,23 @@ const (
 	reportID = "7-11111111"
 )
 
-// fakeDirectory is a Directory whose answers a test sets.
-type fakeDirectory struct {
-	mu       sync.Mutex
-	now      warden.Instant
-	views    []warden.GroupView
-	commands []warden.Command
-	answer   func(context.Context, warden.Command) warden.Answer
-	made     int // views
+// newDirectory has one healthy group.
+func newDirectory() *directorytest.Directory {
+	return &directorytest.Directory{Me: warden.SelfView{ID: wOne, Version: "test"}, Views: []warden.GroupView{calm()}, Answer: obey}
 }
 
-func (d *fakeDirectory) Now() warden.Instant {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.now
-}
-
-func (d *fakeDirectory) Self() warden.SelfView { return warden.SelfView{ID: wOne, Version: "test"} }
-
-func (d *fakeDirectory) Groups() (names []warden.GroupName) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, v := range d.views {
-		names = append(names, v.Name)
+// obey answers that a command is done.
+func obey(_ context.Context, c warden.Command) warden.Answer {
+	a := warden.Answer{Verdict: warden.VerdictDone}
+	if c.Wish == warden.WishSettings {
+		a.Settings = someSettings(c.Group)
 	}
-	return names
-}
-
-func (d *fakeDirectory) find(name warden.GroupName) (warden.GroupView, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, v := range d.views {
-		if v.Name == name {
-			v.Nodes, v.Peers = slices.Clone(v.Nodes), slices.Clone(v.Peers)
-			return v, true
-		}
-	}
-	return warden.GroupView{}, false
-}
-
-func (d *fakeDirectory) Primary(name warden.GroupName) (warden.NodeID, bool) {
-	v, ok := d.find(name)
-	return v.Primary, ok
-}
-
-func (d *fakeDirectory) Group(name warden.GroupName) (warden.GroupView, bool) {
-	v, ok := d.find(name)
-	d.mu.Lock()
-	d.made++
-	d.mu.Unlock()
-	return v, ok
-}
-
-func (d *fakeDirectory) Command(ctx context.Context, c warden.Command) warden.Answer {
-	d.mu.Lock()
-	d.commands = append(d.commands, c)
-	answer := d.answer
-	d.mu.Unlock()
-	switch {
-	case answer == nil && c.Wish == warden.WishSettings:
-		return warden.Answer{Verdict: warden.VerdictDone, Settings: someSettings(c.Group)}
-	case answer == nil:
-		return warden.Answer{Verdict: warden.VerdictDone}
-	}
-	return answer(ctx, c)
+	return a
 }
 
 func someSettings(group warden.GroupName) *warden.SettingsView {
 	return &warden.SettingsView{Group: group, Revision: 4, Agreed: true, Settings: []warden.SettingView{
 		{Name: "quorum", Value: "2", Source: warden.SourceFile}, {Node: nodeB, Name: "nosync", Value: "true", Source: warden.SourceAgreed}}}
-}
-
-func (d *fakeDirectory) change(f func(*warden.GroupView)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f(&d.views[0])
-}
-
-func (d *fakeDirectory) ordered() []warden.Command {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.commands)
 }
 
 // calm is a healthy group: A is the primary since a failover from B long ago, B
@@ -152,7 +88,7 @@ func guess(word string, known []string) string {
 // site is a server under test.
 type site struct {
 	t   *testing.T
-	dir *fakeDirectory
+	dir *directorytest.Directory
 	*Server
 	base   string
 	client *http.Client
@@ -161,7 +97,8 @@ type site struct {
 // open starts a server with a calm group and a token.
 func open(t *testing.T, change ...func(*Options)) *site {
 	t.Helper()
-	s := &site{t: t, dir: &fakeDirectory{now: warden.Instant(3600 * warden.Second), views: []warden.GroupView{calm()}}}
+	s := &site{t: t, dir: newDirectory()}
+	s.dir.Clock = warden.Instant(3600 * warden.Second)
 	o := Options{Directory: s.dir, Token: token, Nearest: guess, Log: func(int64, int) ([]warden.EventRecord, int64, int64) { return nil, 0, 0 }, Reports: someReports}
 	for _, f := range change {
 		f(&o)
@@ -191,7 +128,7 @@ func open(t *testing.T, change ...func(*Options)) *site {
 
 // view changes the group and makes the server look at it anew.
 func (s *site) view(f func(*warden.GroupView)) {
-	s.dir.change(f)
+	s.dir.Change(f)
 	s.scenes.Clear()
 }
 

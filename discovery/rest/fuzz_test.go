@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/spineldb/warden/warden"
 )
 
 // No request whatsoever makes the server panic or answer anything but JSON with
@@ -21,7 +19,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("OPTIONS", "/groups/mymaster/nodes/[::1]:6379/primary", "%zz", "{}{}", true)
 	f.Add("POST", "/cluster/config", "", `{"failover_paused":null,"group":[]}`, true)
 	f.Fuzz(func(t *testing.T, method, path, query, body string, known bool) {
-		dir := &fakeDirectory{views: []warden.GroupView{calm()}}
+		dir := newDirectory()
 		s, err := New(Options{Directory: dir, Token: token})
 		if err != nil {
 			t.Fatal(err)
@@ -39,7 +37,7 @@ func FuzzRequest(f *testing.F) {
 		if text := w.Body.Bytes(); len(text) > 0 && !json.Valid(text) {
 			t.Errorf("%q %q?%q: %q", method, path, query, text)
 		}
-		orders := dir.ordered()
+		orders := dir.Ordered()
 		if len(orders) > 0 && (!known || method != http.MethodPost || orders[0].Group != "mymaster") {
 			t.Errorf("%q %q?%q with %q gave the orders %+v", method, path, query, body, orders)
 		}

@@ -44,7 +44,7 @@ func TestOrdersNeedTheToken(t *testing.T) {
 			}
 		}
 	}
-	if got := append(s.dir.ordered(), locked.dir.ordered()...); len(got) > 0 {
+	if got := append(s.dir.Ordered(), locked.dir.Ordered()...); len(got) > 0 {
 		t.Errorf("orders were given: %+v", got)
 	}
 }
@@ -71,7 +71,7 @@ func TestOrders(t *testing.T) {
 		if r := s.post(c.path, c.body); r.status != 200 || r.body != `{"verdict":"done"}`+"\n" {
 			t.Errorf("%s %s: %d %s", c.path, c.body, r.status, r.body)
 		}
-		if got := s.dir.ordered(); len(got) != 1 || !reflect.DeepEqual(got[0], c.want) {
+		if got := s.dir.Ordered(); len(got) != 1 || !reflect.DeepEqual(got[0], c.want) {
 			t.Errorf("%s %s: %+v, want %+v", c.path, c.body, got, c.want)
 		}
 	}
@@ -91,7 +91,7 @@ func TestHowOrdersEnd(t *testing.T) {
 		{warden.Answer{Verdict: warden.VerdictRefused, Code: "usage"}, 400},
 		{warden.Answer{Verdict: warden.VerdictUnknown, Code: "timeout"}, 504},
 	} {
-		s.dir.answer = func(context.Context, warden.Command) warden.Answer { return c.answer }
+		s.dir.Answer = func(context.Context, warden.Command) warden.Answer { return c.answer }
 		r := s.post("/switchover", "")
 		if r.status != c.want || decode[warden.Answer](t, r) != c.answer {
 			t.Errorf("%+v: %d %s", c.answer, r.status, r.body)
@@ -104,7 +104,7 @@ func TestHowOrdersEnd(t *testing.T) {
 func TestOrdersMayTakeTime(t *testing.T) {
 	s := open(t, func(o *Options) { o.RequestTimeout, o.OrderTimeout = 100*time.Millisecond, 300*time.Millisecond })
 	s.view(func(v *warden.GroupView) { v.FailoverTimeout = 0 })
-	s.dir.answer = func(ctx context.Context, _ warden.Command) warden.Answer {
+	s.dir.Answer = func(ctx context.Context, _ warden.Command) warden.Answer {
 		<-ctx.Done()
 		if context.Cause(ctx) != context.DeadlineExceeded {
 			return warden.Answer{Verdict: warden.VerdictRefused, Code: "cancelled"}
@@ -119,7 +119,7 @@ func TestOrdersMayTakeTime(t *testing.T) {
 // Goal: wrong orders are refused with the reason, and nothing is done.
 func TestWrongOrders(t *testing.T) {
 	s := open(t)
-	s.dir.views = append(s.dir.views, warden.GroupView{Name: "other"})
+	s.dir.Views = append(s.dir.Views, warden.GroupView{Name: "other"})
 	for _, c := range []struct{ path, body, want string }{
 		{"/switchover", "", "400 usage this Warden watches 2 groups"},
 		{"/groups/mymaster/switchover", "[]", "400 usage the body is not a JSON object"},
@@ -164,7 +164,7 @@ func TestWrongOrders(t *testing.T) {
 	if r := s.ask("POST", "/groups/mymaster/switchover", "x", "Authorization", "Bearer "+token, "Content-Type", "text/plain"); r.status != 415 {
 		t.Errorf("a body of another kind: %d %s", r.status, r.body)
 	}
-	if got := s.dir.ordered(); len(got) > 0 {
+	if got := s.dir.Ordered(); len(got) > 0 {
 		t.Errorf("orders were given: %+v", got)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/spineldb/warden/discovery/directorytest"
 	"github.com/spineldb/warden/warden"
 )
 
@@ -90,7 +91,7 @@ func TestOwnHealth(t *testing.T) {
 	s := open(t)
 	other := calm()
 	other.Name = "other"
-	s.dir.views = append(s.dir.views, other)
+	s.dir.Views = append(s.dir.Views, other)
 	ask := func(path string, want int) {
 		t.Helper()
 		if r := s.get(path); r.status != want {
@@ -122,7 +123,7 @@ func TestOwnHealth(t *testing.T) {
 // guessed, and no order is given.
 func TestWrongQuestions(t *testing.T) {
 	s := open(t)
-	s.dir.views = append(s.dir.views, warden.GroupView{Name: "other"})
+	s.dir.Views = append(s.dir.Views, warden.GroupView{Name: "other"})
 	long := strings.Repeat("x", 5000)
 	for path, want := range map[string]string{
 		"/":                                      `404 unknown-path there is nothing at /`,
@@ -174,7 +175,7 @@ func TestWrongQuestions(t *testing.T) {
 			t.Errorf("%.80s: %s, want %s", path, got, want)
 		}
 	}
-	if got := s.dir.ordered(); len(got) > 0 {
+	if got := s.dir.Ordered(); len(got) > 0 {
 		t.Errorf("orders were given: %+v", got)
 	}
 }
@@ -212,7 +213,7 @@ func TestExtra(t *testing.T) {
 // and is made anew after its time.
 func TestScenes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := &fakeDirectory{views: []warden.GroupView{calm()}}
+		dir := newDirectory()
 		s, err := New(Options{Directory: dir})
 		if err != nil {
 			t.Fatal(err)
@@ -222,19 +223,19 @@ func TestScenes(t *testing.T) {
 				t.Fatal("no scene")
 			}
 		}
-		if dir.made != 1 {
-			t.Errorf("%d views were made for one moment", dir.made)
+		if dir.Looks != 1 {
+			t.Errorf("%d views were made for one moment", dir.Looks)
 		}
-		dir.change(func(v *warden.GroupView) { v.Primary = nodeC })
-		if c, _ := s.scene("mymaster"); c.view.Primary != nodeC || dir.made != 2 {
-			t.Errorf("%s is served, %d views", c.view.Primary, dir.made)
+		dir.Change(func(v *warden.GroupView) { v.Primary = nodeC })
+		if c, _ := s.scene("mymaster"); c.view.Primary != nodeC || dir.Looks != 2 {
+			t.Errorf("%s is served, %d views", c.view.Primary, dir.Looks)
 		}
-		dir.change(func(v *warden.GroupView) { v.Agreed = false })
+		dir.Change(func(v *warden.GroupView) { v.Agreed = false })
 		time.Sleep(sceneLife)
-		if c, _ := s.scene("mymaster"); c.view.Agreed || dir.made != 3 {
-			t.Errorf("an old view is shown, %d were made", dir.made)
+		if c, _ := s.scene("mymaster"); c.view.Agreed || dir.Looks != 3 {
+			t.Errorf("an old view is shown, %d were made", dir.Looks)
 		}
-		dir.change(func(v *warden.GroupView) { v.Name = "another" })
+		dir.Change(func(v *warden.GroupView) { v.Name = "another" })
 		if _, ok := s.scene("mymaster"); ok {
 			t.Error("a group that is gone is shown")
 		}
@@ -284,7 +285,7 @@ func (l *lockedText) String() string {
 
 // Goal: bad options are refused at once.
 func TestOptions(t *testing.T) {
-	for _, o := range []Options{{}, {Directory: &fakeDirectory{}, MaxStreams: -1}, {Directory: &fakeDirectory{}, IdleTimeout: -1}} {
+	for _, o := range []Options{{}, {Directory: &directorytest.Directory{}, MaxStreams: -1}, {Directory: &directorytest.Directory{}, IdleTimeout: -1}} {
 		if _, err := New(o); err == nil {
 			t.Errorf("%+v is taken", o)
 		}
@@ -333,7 +334,7 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s held the connection for %s", what, took)
 		}
 	}
-	if got := s.dir.ordered(); len(got) > 0 {
+	if got := s.dir.Ordered(); len(got) > 0 {
 		t.Errorf("orders were given: %+v", got)
 	}
 }
@@ -368,7 +369,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	begun := make(chan struct{})
 	s := open(t)
-	s.dir.answer = func(ctx context.Context, _ warden.Command) warden.Answer {
+	s.dir.Answer = func(ctx context.Context, _ warden.Command) warden.Answer {
 		close(begun)
 		<-ctx.Done()
 		return warden.Answer{Verdict: warden.VerdictUnknown, Code: "timeout"}

@@ -18,7 +18,7 @@ func TestSettings(t *testing.T) {
 	if r.status != http.StatusOK || r.body != want {
 		t.Errorf("GET: %d %s", r.status, r.body)
 	}
-	s.dir.commands = nil
+	s.dir.Commands = nil
 	const body = `{"revision":4,"quorum":3,"down_after":"2s","crash_after":null,"nodes":{"10.0.0.3:6379":{"noloadbalance":true},"10.0.0.2:6379":{"nosync":null,"failover_priority":150}}}`
 	for _, path := range []string{"/groups/mymaster/config", "/config?group=mymaster"} {
 		if r := s.ask(http.MethodPatch, path, body); r.status != http.StatusUnauthorized {
@@ -32,7 +32,7 @@ func TestSettings(t *testing.T) {
 	cmd := warden.Command{Group: "mymaster", Wish: warden.WishConfigure, Revision: &four, Items: []warden.SettingItem{
 		{Name: "quorum", Value: "3"}, {Name: "down_after", Value: "2s"}, {Name: "crash_after", Unset: true},
 		{Node: nodeB, Name: "failover_priority", Value: "150"}, {Node: nodeB, Name: "nosync", Unset: true}, {Node: nodeC, Name: "noloadbalance", Value: "true"}}}
-	if got := s.dir.ordered(); !reflect.DeepEqual(got, []warden.Command{cmd, cmd}) {
+	if got := s.dir.Ordered(); !reflect.DeepEqual(got, []warden.Command{cmd, cmd}) {
 		t.Errorf("ordered %+v\nwant twice %+v", got, cmd)
 	}
 }
@@ -42,7 +42,7 @@ func TestSettings(t *testing.T) {
 func TestSettingsRefused(t *testing.T) {
 	s := open(t)
 	for code, want := range map[string]int{"changed": 409, "quorum": 409, "unknown-node": 409, "usage": 400, "not-settable": 501, "not-agreed": 503} {
-		s.dir.answer = func(context.Context, warden.Command) warden.Answer {
+		s.dir.Answer = func(context.Context, warden.Command) warden.Answer {
 			return warden.Answer{Verdict: warden.VerdictRefused, Code: code, Text: "why"}
 		}
 		if r := s.post("/cluster/config", `{"quorum":3}`); r.status != want || decode[warden.Answer](t, r).Text != "why" {
