@@ -30,6 +30,8 @@ const (
 //	pause 3s this process stands still, and takes one step afterwards
 //	back 1s  the clock jumps backwards
 //	hears w2 a=down b=up, birth=, tilt: what another Warden says
+//	beats a  for this long a answers only whether it lives, every 100 ms, and is not
+//	         looked at; ago= since it was asked (0)
 //	late a   an answer of this kind that was asked ago= comes in only now
 //	show     the verdicts as they stand
 //
@@ -84,6 +86,16 @@ func (w *watcher) listen(words *transcript.Words) ([]string, error) {
 		w.step(Tick{})
 	case "hears":
 		w.hears(words)
+	case "beats":
+		id := warden.NodeID(words.Next())
+		var d, ago warden.Duration
+		d, err = words.NextTime()
+		words.Time("ago", &ago)
+		for end := w.now.Add(d); w.now < end; {
+			w.now = min(w.now.Add(paced), end)
+			w.step(Beat{Node: id, Asked: w.now.Add(-ago)})
+		}
+		w.lookAt = w.now
 	case "late":
 		id := warden.NodeID(words.Next())
 		var ago warden.Duration

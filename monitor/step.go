@@ -21,6 +21,12 @@ type Looked struct {
 	Observation *warden.Observation // kept, and never changed again
 }
 
+// Beat is a good answer to the question, asked at Asked, whether a node lives.
+type Beat struct {
+	Node  warden.NodeID
+	Asked warden.Instant
+}
+
 // Said is what another Warden thinks.
 type Said struct {
 	From     warden.WardenID
@@ -31,6 +37,7 @@ type Said struct {
 
 func (Tick) event()   {}
 func (Looked) event() {}
+func (Beat) event()   {}
 func (Said) event()   {}
 
 // Step takes one event at the instant now and returns the new state. s is not
@@ -50,6 +57,8 @@ func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	switch e := e.(type) {
 	case Looked:
 		s.looked(c, e, now, &f)
+	case Beat:
+		s.beat(e, now)
 	case Said:
 		s.said(e, now)
 	}
@@ -219,6 +228,21 @@ func (s *State) looked(c *Config, e Looked, now warden.Instant, f *Effects) {
 		return
 	}
 	n.answered(s.witnessed, now)
+}
+
+// beat takes in a sign of life. It is no look: it counts neither against looks
+// that were begun earlier nor towards the end of TILT, and a node that was last
+// found unfit has to be looked at.
+func (s *State) beat(e Beat, now warden.Instant) {
+	i := s.index(e.Node)
+	if i < 0 || e.Asked > now {
+		return
+	}
+	n := s.edit(i)
+	n.answered(s.witnessed, now)
+	if n.Health == warden.HealthGood {
+		n.GoodAt = now
+	}
 }
 
 // lives reports whether an answer of this kind is a sign of life.

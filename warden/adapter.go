@@ -77,6 +77,20 @@ type LinkEvents struct {
 	Neighbour func(payload string)
 	// Local: the local address of the connection to the node became known.
 	Local func(node NodeID, localIP string)
+	// Pulse: the node answered a Pulse of that instant; good: as it should.
+	Pulse func(node NodeID, asked Instant, good bool)
+}
+
+// Pulser is a Link that can speak to its node without waiting for the answer.
+type Pulser interface {
+	// Pulse asks over a connection that is kept anyway. It never blocks. The
+	// answer, if there is one, comes by LinkEvents.Pulse with the same instant.
+	// false: it cannot be asked now (the last one is not answered, say), so
+	// look.
+	Pulse(asked Instant) bool
+	// Say is Publish without waiting whether it goes well. It never blocks.
+	// false: it cannot be said so now; Publish.
+	Say(hello Hello) bool
 }
 
 // Link is a kept watch on one node. One connection for looking, one that

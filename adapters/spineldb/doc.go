@@ -1,13 +1,18 @@
 // Package spineldb speaks to SpinelDB and to every other server of the Redis
 // protocol: it is the warden.Adapter for them.
 //
-// One Link keeps up to three connections to its node, and each has one job, so
-// that none can hold up another:
+// One Link keeps two connections to its node:
 //
-//	watch   PING and INFO, in one write
+//	talk    PING and INFO, in one write, and PUBLISH. A paused server keeps
+//	        PUBLISH waiting; then the connection is given up, so that no look
+//	        waits with it.
 //	listen  subscribed to __warden__:hello and, for real Redis Sentinels, to
-//	        __sentinel__:hello; its reader hears the server's end
-//	speak   PUBLISH, which a paused server may keep waiting (opened on use)
+//	        __sentinel__:hello; its reader hears the server's end. PING goes
+//	        over it where a sign of life is enough.
+//
+// While all is well a hello and the question for a sign of life are sent without
+// a wait for the answer: with hundreds of groups the waiting costs more than the
+// work. go-redis reads every answer all the same.
 //
 // Their names carry the newest accepted epoch, as the mark for later leaders.
 // Orders never travel on these. They travel on a claimed session: a connection

@@ -7,11 +7,14 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/spineldb/warden/warden"
 )
 
 var errClosed = errors.New("link is closed")
+
+var _ warden.Pulser = (*link)(nil)
 
 // link is a kept watch on one node.
 type link struct {
@@ -26,11 +29,18 @@ type link struct {
 
 	// name is what the kept connections are to be called (see Mark).
 	name atomic.Pointer[mark]
-	// rename ends the listening connection, which comes back under the name.
-	rename atomic.Pointer[context.CancelCauseFunc]
+	// cut ends the listening connection, which comes back; ear is what it is
+	// now, nil while it is not subscribed.
+	cut atomic.Pointer[context.CancelCauseFunc]
+	ear atomic.Pointer[ear]
 
-	watch *seat
-	speak *seat
+	talk *seat
+	// said is the hello that was said last, as it is sent. For who sits on talk.
+	said struct {
+		hello   warden.Hello
+		command []byte
+		count   int // of commands in it
+	}
 
 	localMu sync.Mutex
 	local   string
@@ -77,14 +87,14 @@ func (l *link) begin(ctx context.Context) (context.Context, context.CancelFunc) 
 func (l *link) Look(ctx context.Context) warden.Observation {
 	ctx, done := l.begin(ctx)
 	defer done()
-	if err := l.watch.take(ctx); err != nil {
+	if err := l.talk.take(ctx); err != nil {
 		return failed(err)
 	}
-	defer l.watch.leave()
+	defer l.talk.leave()
 	if l.ctx.Err() != nil {
 		return warden.Observation{Health: warden.HealthSilent, Detail: errClosed.Error(), Priority: 100}
 	}
-	kept := l.watch.wire != nil
+	kept := l.talk.wire != nil
 	o, err := l.lookOnce(ctx)
 	if err != nil && kept && hangUp(err) && ctx.Err() == nil {
 		// The end of an old connection proves little: the server may have
@@ -95,25 +105,37 @@ func (l *link) Look(ctx context.Context) warden.Observation {
 	if err != nil {
 		return failed(err)
 	}
+	l.nudge()
 	return o
 }
 
 // lookOnce looks over the kept connection, or a new one where there is none.
 // An error leaves the seat empty.
 func (l *link) lookOnce(ctx context.Context) (o warden.Observation, err error) {
-	if l.watch.wire == nil {
-		w, err := l.adapter.dial(ctx, l.node, "")
-		if err != nil {
+	if l.talk.wire != nil && l.talk.wire.settle(ctx) != nil {
+		l.talk.drop()
+	}
+	if l.talk.wire == nil {
+		if err := l.open(ctx); err != nil {
 			return o, err
 		}
-		l.watch.wire = w
-		l.tellLocal(w.local())
 	}
-	o, err = l.watch.wire.look(ctx, l.wanted())
+	o, err = l.talk.wire.look(ctx, l.wanted())
 	if err != nil {
-		l.watch.drop()
+		l.talk.drop()
 	}
 	return o, err
+}
+
+// open opens the kept connection. The seat must be taken.
+func (l *link) open(ctx context.Context) error {
+	w, err := l.adapter.dial(ctx, l.node, "")
+	if err != nil {
+		return err
+	}
+	l.talk.wire = w
+	l.tellLocal(w.local())
+	return nil
 }
 
 // wanted is the name that kept connections should bear now.
@@ -197,34 +219,48 @@ func (l *link) Mark(claim warden.Claim) {
 		if !l.name.CompareAndSwap(old, &m) {
 			continue
 		}
-		if end := l.rename.Load(); end != nil {
-			(*end)(errRenamed)
+		if cut := l.cut.Load(); cut != nil {
+			(*cut)(errRenamed)
 		}
 		return
 	}
 }
 
-// Publish introduces this Warden on the node. See warden.Link. It uses a connection of its own,
-// because a paused server keeps PUBLISH waiting.
-func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
+// publishLimit is how long a hello may keep the connection for itself: a server
+// that is paused keeps PUBLISH waiting, and looks must not wait with it.
+const publishLimit = 300 * time.Millisecond
+
+// publications are the commands that publish a hello.
+func publications(hello warden.Hello) ([][]any, error) {
 	text, err := warden.EncodeHello(hello)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	asks := [][]any{{"PUBLISH", warden.HelloChannel, text}}
 	if hello.Neighbour != "" {
 		asks = append(asks, []any{"PUBLISH", sentinelChannel, hello.Neighbour})
 	}
+	return asks, nil
+}
+
+// Publish introduces this Warden on the node. See warden.Link.
+func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
+	asks, err := publications(hello)
+	if err != nil {
+		return err
+	}
 	ctx, done := l.begin(ctx)
 	defer done()
-	if err := l.speak.take(ctx); err != nil {
+	if err := l.talk.take(ctx); err != nil {
 		return fmt.Errorf("publish hello on %s: %w", l.node, err)
 	}
-	defer l.speak.leave()
+	defer l.talk.leave()
 	if l.ctx.Err() != nil {
 		return fmt.Errorf("publish hello on %s: %w", l.node, errClosed)
 	}
-	kept := l.speak.wire != nil
+	ctx, cancel := context.WithTimeout(ctx, publishLimit)
+	defer cancel()
+	kept := l.talk.wire != nil
 	err = l.publishOnce(ctx, asks)
 	if err != nil && kept && hangUp(err) && ctx.Err() == nil {
 		// A hello may arrive twice; it says the same both times.
@@ -236,25 +272,21 @@ func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
 	return nil
 }
 
-// publishOnce publishes over the connection for that. Where a channel is
-// refused, the other one has had its message.
+// publishOnce publishes over the kept connection. Where a channel is refused, the
+// other one has had its message.
 func (l *link) publishOnce(ctx context.Context, asks [][]any) error {
-	name := l.wanted()
-	if l.speak.wire == nil {
-		w, err := l.adapter.dial(ctx, l.node, name)
-		if err != nil {
+	if l.talk.wire == nil {
+		if err := l.open(ctx); err != nil {
 			return err
 		}
-		l.speak.wire = w
 	}
-	w := l.speak.wire
-	all := asks
+	w, name, all := l.talk.wire, l.wanted(), asks
 	if name != w.name {
 		all = append([][]any{{"CLIENT", "SETNAME", name}}, asks...)
 	}
 	replies, err := w.ask(ctx, all...)
 	if err != nil {
-		l.speak.drop()
+		l.talk.drop()
 		return err
 	}
 	w.name = name
@@ -264,17 +296,50 @@ func (l *link) publishOnce(ctx context.Context, asks [][]any) error {
 			refusals = append(refusals, fmt.Errorf("channel %v: %w", asks[i][1], r.err))
 		}
 	}
+	w.heeds = len(refusals) == 0
 	return errors.Join(refusals...)
+}
+
+// mostOwed bounds the answers that nobody has read yet.
+const mostOwed = 8
+
+// Say publishes without waiting. The answers are read before the next look. See
+// warden.Pulser.
+func (l *link) Say(hello warden.Hello) bool {
+	select {
+	case <-l.talk.turn:
+	default:
+		return false
+	}
+	defer l.talk.leave()
+	w := l.talk.wire
+	if w == nil || !w.heeds || w.owed >= mostOwed || w.name != l.wanted() || w.tap.closed.Load() {
+		return false
+	}
+	if hello != l.said.hello || l.said.command == nil {
+		asks, err := publications(hello)
+		if err != nil {
+			return false
+		}
+		l.said.hello, l.said.count, l.said.command = hello, len(asks), nil
+		for _, words := range asks {
+			l.said.command = appendCommand(l.said.command, words)
+		}
+	}
+	if _, err := w.tap.push(l.said.command); err != nil {
+		l.talk.drop()
+		return false
+	}
+	w.owed += l.said.count
+	return true
 }
 
 // Close ends the watch: its goroutine, its connections, and every Look or
 // Publish under way. It returns when all are gone.
 func (l *link) Close() {
 	l.cancel()
-	for _, s := range []*seat{l.watch, l.speak} {
-		<-s.turn // whoever sits there has just been cancelled
-		s.drop()
-		s.leave()
-	}
+	<-l.talk.turn // whoever sits there has just been cancelled
+	l.talk.drop()
+	l.talk.leave()
 	l.listening.Wait()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,8 +19,9 @@ import (
 )
 
 // bufferSize is the size of the read and the write buffer of a connection.
-// There are many connections and the messages are small.
-const bufferSize = 4 << 10
+// There are many connections and the messages are small; what is larger (INFO,
+// CLIENT LIST) is read past the buffer.
+const bufferSize = 1 << 10
 
 // errLost ends every use of a wire whose connection is gone. A wire is never
 // dialled again: whoever holds it decides whether to open another one.
@@ -31,6 +33,7 @@ var errLost = errors.New("connection was lost")
 // One goroutine asks at a time; close may be called by any.
 type wire struct {
 	client *redis.Client
+	conn   *redis.Conn // of client, which has no other
 	tap    *tap
 	// name is what CLIENT SETNAME last set on this connection.
 	name string
@@ -40,6 +43,10 @@ type wire struct {
 	// ready: the connection has answered a question at least once.
 	ready bool
 	able  abilities
+	// owed is how many answers were not read that will come, to what was said
+	// past go-redis; heeds: the last publication was not refused.
+	owed  int
+	heeds bool
 }
 
 // tap watches the raw connection: how much was written (could an order have
@@ -48,6 +55,7 @@ type wire struct {
 type tap struct {
 	net.Conn
 	words  map[string]string // see Options.Renames
+	mute   bool              // nothing is written: see ear
 	wrote  atomic.Int64
 	mu     sync.Mutex
 	heard  bool
@@ -56,6 +64,22 @@ type tap struct {
 }
 
 func (t *tap) Write(p []byte) (int, error) {
+	if t.mute {
+		return len(p), nil
+	}
+	return t.send(p)
+}
+
+// push is Write for who writes past go-redis: a little, which does not block.
+func (t *tap) push(p []byte) (int, error) {
+	// The deadline of what go-redis wrote last may be over.
+	if err := t.SetWriteDeadline(time.Time{}); err != nil {
+		return 0, err
+	}
+	return t.send(p)
+}
+
+func (t *tap) send(p []byte) (int, error) {
 	// Counted before the write: once it is tried, the bytes may have left.
 	t.wrote.Add(int64(len(p)))
 	if len(t.words) == 0 {
@@ -134,6 +158,7 @@ func (a *Adapter) dial(ctx context.Context, node warden.NodeID, name string) (*w
 	}
 	o.OnConnect = w.onConnect
 	w.client = redis.NewClient(o)
+	w.conn = w.client.EphemeralConn()
 	return w, nil
 }
 
@@ -208,7 +233,7 @@ func (w *wire) ask(ctx context.Context, commands ...[]any) ([]reply, error) {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { w.tap.Close() })
-	pipe := w.client.Pipeline()
+	pipe := w.conn.Pipeline()
 	asked := make([]*redis.Cmd, len(commands))
 	for i, c := range commands {
 		asked[i] = pipe.Do(ctx, c...)
@@ -234,12 +259,51 @@ func (w *wire) ask(ctx context.Context, commands ...[]any) ([]reply, error) {
 		}
 		if err != nil && !isReply(err) {
 			w.tap.Close()
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = fmt.Errorf("wait for the answer: %w", context.DeadlineExceeded)
+			}
 			return nil, w.explain(err)
 		}
 		replies[i] = reply{val, err}
 	}
 	w.ready = true
 	return replies, nil
+}
+
+// settleLimit is how long answers that are owed may take. They were asked for a
+// while ago, so they are there, unless the server is paused.
+const settleLimit = 100 * time.Millisecond
+
+// settle reads the answers that are owed. The error is one of transport.
+func (w *wire) settle(ctx context.Context) error {
+	if w.owed == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	stand := make([][]any, w.owed)
+	for i := range stand {
+		stand[i] = []any{"PING"}
+	}
+	w.owed, w.tap.mute = 0, true
+	replies, err := w.ask(ctx, stand...)
+	w.tap.mute = false
+	for _, r := range replies {
+		if r.err != nil {
+			w.heeds = false // let Publish find out and tell
+		}
+	}
+	return err
+}
+
+// appendCommand writes a command as it is sent.
+func appendCommand(to []byte, words []any) []byte {
+	to = fmt.Appendf(to, "*%d\r\n", len(words))
+	for _, word := range words {
+		text := fmt.Sprint(word)
+		to = fmt.Appendf(to, "$%d\r\n%s\r\n", len(text), text)
+	}
+	return to
 }
 
 // explain prefers what the server said before it hung up over how it hung up.
@@ -287,5 +351,6 @@ func (w *wire) close() {
 		return
 	}
 	w.tap.Close()
-	_ = w.client.Close() // only repeats that the connection is closed
+	_ = w.conn.Close() // these only repeat that the connection is closed
+	_ = w.client.Close()
 }

@@ -18,6 +18,13 @@ type Looked struct {
 	Observation *warden.Observation
 }
 
+// Beat is a node's good answer to the question, asked at Asked, whether it
+// lives. It says nothing else of the node.
+type Beat struct {
+	Node  warden.NodeID
+	Asked warden.Instant
+}
+
 // LinkEnded says that the kept connection to a node was lost by itself.
 type LinkEnded struct {
 	Node warden.NodeID
@@ -72,6 +79,7 @@ type SentinelsWatch struct{ IDs []string }
 func (SentinelsWatch) event() {}
 func (Tick) event()           {}
 func (Looked) event()         {}
+func (Beat) event()           {}
 func (LinkEnded) event()      {}
 func (KnockFailed) event()    {}
 func (Heard) event()          {}

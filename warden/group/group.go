@@ -226,6 +226,8 @@ func (p *step) route(e Event) {
 			break // only a damaged record has none
 		}
 		me = monitor.Looked{Node: e.Node, Asked: e.Asked, Observation: e.Observation}
+	case Beat:
+		me = monitor.Beat{Node: e.Node, Asked: e.Asked}
 	case ActionDone:
 		seen := e.Observation
 		if seen.Health != "" {

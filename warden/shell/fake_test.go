@@ -108,6 +108,8 @@ func name(e group.Event) string {
 		return "Heard " + string(e.Message.From)
 	case group.Looked:
 		return fmt.Sprintf("Looked %s %s", e.Node, e.Observation.Health)
+	case group.Beat:
+		return "Beat " + string(e.Node)
 	case group.LinkEnded:
 		return "LinkEnded " + string(e.Node)
 	case group.KnockFailed:

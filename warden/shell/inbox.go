@@ -34,14 +34,24 @@ func (b *inbox) quota(e group.Event) (count *int, limit int) {
 	switch e.(type) {
 	case group.Heard:
 		return &b.heard, maxHeard
-	case group.Looked, group.LinkEnded, group.KnockFailed:
+	case group.Looked, group.Beat, group.LinkEnded, group.KnockFailed:
 		return &b.seen, maxSeen
 	}
 	return nil, 0
 }
 
-// put appends an event. When its quota is full, the oldest of its kind goes.
+// put appends an event and wakes the taker. When its quota is full, the oldest of
+// its kind goes.
 func (b *inbox) put(e group.Event) {
+	b.lay(e)
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+// lay is put without waking the taker.
+func (b *inbox) lay(e group.Event) {
 	b.mu.Lock()
 	if count, limit := b.quota(e); count != nil {
 		if *count >= limit {
@@ -54,10 +64,6 @@ func (b *inbox) put(e group.Event) {
 	}
 	b.events = append(b.events, e)
 	b.mu.Unlock()
-	select {
-	case b.ready <- struct{}{}:
-	default:
-	}
 }
 
 // dropOldest removes the first event that counts against the same quota.

@@ -20,7 +20,7 @@ func tickMax(c *group.Config) warden.Duration {
 
 // tickGrid is what ticks of all groups come together on, at most so much too
 // early: hundreds of groups that wake up one by one cost more than their work.
-const tickGrid = 40 * warden.Millisecond
+const tickGrid = 100 * warden.Millisecond
 
 // tickMin keeps a mind whose Wake lies in the past from turning in circles.
 const tickMin = warden.Millisecond
@@ -74,7 +74,7 @@ func newLoop(o *env, m *mender, g GroupOptions, reg warden.Register) *loop {
 		done:    make(chan struct{}),
 	}
 	l.record = newRecorder(o, g.Config, reg, now)
-	l.watch = newWatch(o, l.name, g.Adapter, l.introduction, l.inbox.put)
+	l.watch = newWatch(o, l.name, g.Adapter, l.introduction, l.inbox.put, l.inbox.lay)
 	l.watch.pace(l.config)
 	l.orders = newOrders(o, l.name, g.Adapter, l.watch, l.inbox.put)
 	l.orders.commands = g.Commands

@@ -121,8 +121,9 @@ type env struct {
 	// local is the local address of the newest connection to any node.
 	local atomic.Pointer[string]
 	// told is what others are told since Readdress; nil: what Options say.
-	told atomic.Pointer[told]
-	crew *crew
+	told  atomic.Pointer[told]
+	crew  *crew
+	pacer *pacer
 	// looks is how many looks all minds want in 1000 seconds.
 	looks atomic.Int64
 }
@@ -174,7 +175,7 @@ func newEnv(o Options) (*env, error) {
 		o.NewMind = newGroupMind
 	}
 	o.Groups = slices.Clone(o.Groups)
-	return &env{Options: o, crew: newCrew()}, nil
+	return &env{Options: o, crew: newCrew(), pacer: newPacer(o.Clock)}, nil
 }
 
 // check refuses groups that could not run side by side.

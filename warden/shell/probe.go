@@ -20,8 +20,10 @@ type watch struct {
 	group   warden.GroupName
 	hello   func() warden.Hello
 	put     func(group.Event)
-	ctx     context.Context
-	wg      sync.WaitGroup
+	// lay is put for what need not be heard before the next tick.
+	lay func(group.Event)
+	ctx context.Context
+	wg  sync.WaitGroup
 	// helloEvery is the Duration between two hellos on one node, knockEvery
 	// that between two knocks.
 	helloEvery, knockEvery atomic.Int64
@@ -34,8 +36,8 @@ type watch struct {
 	vigils  map[warden.NodeID]*vigil
 }
 
-func newWatch(o *env, name warden.GroupName, a warden.Adapter, hello func() warden.Hello, put func(group.Event)) *watch {
-	return &watch{options: o, group: name, adapter: a, hello: hello, put: put, vigils: map[warden.NodeID]*vigil{}}
+func newWatch(o *env, name warden.GroupName, a warden.Adapter, hello func() warden.Hello, put, lay func(group.Event)) *watch {
+	return &watch{options: o, group: name, adapter: a, hello: hello, put: put, lay: lay, vigils: map[warden.NodeID]*vigil{}}
 }
 
 // pace takes over how often to speak and to knock.
@@ -83,19 +85,18 @@ func sameList(a, b []group.Watched) bool {
 // open begins the watch on one node.
 func (w *watch) open(want group.Watched) *vigil {
 	v := newVigil(w, want)
-	ctx, cancel := context.WithCancel(w.ctx)
-	v.cancel = cancel
-	v.link = w.adapter.Open(want.Node, v.events(ctx))
+	v.ctx, v.cancel = context.WithCancel(w.ctx)
+	v.link = w.adapter.Open(want.Node, v.events(v.ctx))
+	v.pulser, _ = v.link.(warden.Pulser)
 	if w.claim.Epoch != 0 {
 		v.link.Mark(w.claim)
 	}
-	w.wg.Go(func() {
-		v.run(ctx)
-		v.watch.options.looks.Add(-looksIn(warden.Duration(v.every.Load())))
-		// Looks, knocks and hellos under way end with ctx.
-		v.link.Close()
-		v.wg.Wait()
+	w.wg.Add(1)
+	context.AfterFunc(v.ctx, func() {
+		defer w.wg.Done()
+		v.end()
 	})
+	v.begin()
 	return v
 }
 

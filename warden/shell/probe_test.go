@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -223,5 +224,125 @@ func TestTurn(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// pulsing is a link that answers the question for a sign of life as told.
+type pulsing struct {
+	*fakeLink
+	mu     sync.Mutex
+	dumb   bool                 // it cannot be asked
+	answer func(warden.Instant) // nil: there is none
+	pulses int
+	said   int
+}
+
+func (l *pulsing) Pulse(asked warden.Instant) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dumb {
+		return false
+	}
+	l.pulses++
+	if l.answer != nil {
+		go l.answer(asked)
+	}
+	return true
+}
+
+func (l *pulsing) Say(warden.Hello) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said++
+	return true
+}
+
+// pulsingAdapter opens pulsing links.
+type pulsingAdapter struct {
+	*fakeAdapter
+	link *pulsing
+}
+
+func (a *pulsingAdapter) Open(node warden.NodeID, events warden.LinkEvents) warden.Link {
+	a.link = &pulsing{fakeLink: a.fakeAdapter.Open(node, events).(*fakeLink)}
+	a.link.answer = func(asked warden.Instant) { events.Pulse(node, asked, true) }
+	return a.link
+}
+
+// Goal: while the mind allows it a sign of life does for most looks; where there
+// is no good one, the node is looked at.
+func TestPulses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		a := &pulsingAdapter{fakeAdapter: b.adapter}
+		b.options.Groups[0].Adapter = a
+		b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Second, Full: 5 * warden.Second})
+		b.start(t)
+		events := &b.script.events
+		time.Sleep(20*time.Second + 500*time.Millisecond)
+		synctest.Wait()
+		beats, looks, hellos := events.count("Beat a:1"), events.count("Looked a:1 good"), b.count("hello")
+		if beats < 15 || beats > 17 || looks < 4 || looks > 6 || a.link.said < 9 || hellos != 1 {
+			t.Errorf("in 20 s %d signs of life, %d looks, %d hellos said and %d published", beats, looks, a.link.said, hellos)
+		}
+
+		good := a.link.answer
+		a.link.mu.Lock()
+		a.link.answer = func(asked warden.Instant) { a.link.events.Pulse("a:1", asked, false) }
+		a.link.mu.Unlock()
+		n := events.count("Looked")
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := events.count("Looked") - n; got < 9 {
+			t.Errorf("%d looks in 10 s in which the node answers badly", got)
+		}
+
+		a.link.mu.Lock()
+		a.link.answer, a.link.dumb = good, true
+		a.link.mu.Unlock()
+		n, beats = events.count("Looked"), events.count("Beat")
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := events.count("Looked") - n; got < 9 || events.count("Beat") != beats {
+			t.Errorf("%d looks in 10 s in which no sign of life can be asked for", got)
+		}
+
+		a.link.mu.Lock()
+		a.link.dumb = false
+		a.link.mu.Unlock()
+		b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Second})
+		n = events.count("Looked")
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := events.count("Looked") - n; got < 9 {
+			t.Errorf("%d looks in 10 s in which the mind wants whole ones", got)
+		}
+		b.stop(t)
+	})
+}
+
+// Goal: a sign of life wakes a group at once, unless it is patient.
+func TestBeatsWait(t *testing.T) {
+	for _, test := range []struct {
+		full  warden.Duration
+		waits bool
+	}{{patience, true}, {patience - 1, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			b.script.setWatch(group.Watched{Node: "a:1", Every: warden.Second, Full: test.full})
+			b.start(t)
+			synctest.Wait()
+			b.adapter.link("a:1").events.Pulse("a:1", 1, true)
+			synctest.Wait()
+			if got := b.script.events.count("Beat") == 0; got != test.waits {
+				t.Errorf("whole looks every %s: waits %v", test.full, got)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if n := b.script.events.count("Beat"); n != 1 {
+				t.Errorf("whole looks every %s: %d signs of life after a second", test.full, n)
+			}
+			b.stop(t)
+		})
 	}
 }

@@ -65,6 +65,8 @@ func (r Recorded) decode() (group.Event, error) {
 	switch r.Kind {
 	case "Tick":
 		return decodeAs[group.Tick](r.Event)
+	case "Beat":
+		return decodeAs[group.Beat](r.Event)
 	case "Looked":
 		return decodeAs[group.Looked](r.Event)
 	case "LinkEnded":

@@ -128,6 +128,7 @@ func (s *Shell) Stop(ctx context.Context) error {
 	go func() {
 		defer close(mended)
 		s.mender.wg.Wait()
+		s.env.pacer.stop()
 		s.env.crew.dismiss()
 	}()
 	return errors.Join(err, waitFor(ctx, mended, "stop shell: a test write to the store does not return"))

@@ -38,53 +38,65 @@ const (
 )
 
 // vigil is the watch on one node: paced looks, at most one at a time, a knock
-// now and then, and our hello. Its goroutine waits for the looks itself, so a
-// dead node holds up nothing but its own vigil.
+// now and then, and our hello. The pacer wakes it, and the crew does what takes
+// time, so a dead node holds up nothing but its own vigil.
 type vigil struct {
 	watch  *watch
 	node   warden.NodeID
 	phase  uint64
 	link   warden.Link
+	pulser warden.Pulser // the link, where it can; else nil
+	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	local  atomic.Pointer[string]
 
-	every    atomic.Int64 // Duration between looks
-	deadline atomic.Int64 // Duration of one look
-	kick     chan struct{}
-	paced    chan struct{}
-	local    atomic.Pointer[string]
 	knocking atomic.Bool
 	greeting atomic.Bool
+	alive    atomic.Bool // the last look found a living process
 
-	// Of the vigil's own goroutine:
-	started warden.Instant // of the last look
-	alive   bool           // the last look found a living process
+	// Of the pacer:
+	due   warden.Instant
+	place int // in its queue; -1: none
+
+	mu      sync.Mutex
+	want    group.Watched
+	look    warden.Instant // when these are due
+	knock   warden.Instant
+	hello   warden.Instant
+	looking bool           // a look is under way,
+	again   bool           // and another one is to follow it
+	started warden.Instant // of the last look or question for a sign of life
+	full    warden.Instant // of the last look that went well; 0: the last one did not
 	greeted bool           // the first hello went out
 }
 
 func newVigil(w *watch, want group.Watched) *vigil {
-	v := &vigil{
-		watch: w, node: want.Node, phase: phase(w.group, want.Node),
-		kick: make(chan struct{}, 1), paced: make(chan struct{}, 1),
-	}
+	v := &vigil{watch: w, node: want.Node, phase: phase(w.group, want.Node), place: -1}
 	v.pace(want)
-	<-v.paced // the first look comes in its turn, not at once
 	return v
 }
 
 // pace takes over how often to look.
 func (v *vigil) pace(want group.Watched) {
-	every, deadline := want.Every, want.Deadline
-	if every <= 0 {
-		every = defaultEvery
+	if want.Every <= 0 {
+		want.Every = defaultEvery
 	}
-	if deadline <= 0 {
-		deadline = defaultDeadline
+	if want.Deadline <= 0 {
+		want.Deadline = defaultDeadline
 	}
-	v.deadline.Store(int64(deadline))
-	if old := v.every.Swap(int64(every)); old != int64(every) {
-		v.watch.options.looks.Add(looksIn(every) - looksIn(warden.Duration(old)))
-		poke(v.paced)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	old := v.want.Every
+	v.want = want
+	if old == want.Every {
+		return
+	}
+	v.watch.options.looks.Add(looksIn(want.Every) - looksIn(old))
+	// The first look comes in its turn, not at once.
+	if v.started != 0 && !v.looking {
+		v.look = v.next()
+		v.arm()
 	}
 }
 
@@ -111,7 +123,7 @@ func (v *vigil) events(ctx context.Context) warden.LinkEvents {
 		Ended: func(node warden.NodeID, why string) {
 			if ctx.Err() == nil {
 				v.watch.put(group.LinkEnded{Node: node, Why: why})
-				poke(v.kick)
+				v.hurry()
 			}
 		},
 		Hello: func(h warden.Hello) {
@@ -128,50 +140,124 @@ func (v *vigil) events(ctx context.Context) warden.LinkEvents {
 			v.local.Store(&ip)
 			v.watch.options.met(ip)
 		},
-	}
-}
-
-// run keeps the vigil until ctx ends.
-func (v *vigil) run(ctx context.Context) {
-	clock := v.watch.options.Clock
-	now := clock()
-	look := now.Add(warden.Duration(v.phase % uint64(firstLook)))
-	knock := v.turn(now, v.watch.knockEvery.Load())
-	hello := v.turn(now, v.watch.helloEvery.Load())
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		timer.Reset(time.Duration(min(look, knock, hello).Sub(clock())))
-		select {
-		case <-ctx.Done():
-			return
-		case <-v.kick:
-			look = min(look, max(clock(), v.started.Add(lookGap)))
-		case <-v.paced:
-			if v.started != 0 {
-				look = v.next()
+		Pulse: func(_ warden.NodeID, asked warden.Instant, good bool) {
+			switch {
+			case ctx.Err() != nil:
+			case good:
+				v.beat(asked)
+			default:
+				v.hurry()
 			}
-		case <-timer.C:
-		}
-		now = clock()
-		if now >= knock {
-			v.aside(ctx, &v.knocking, v.knock)
-			knock = v.turn(now, v.watch.knockEvery.Load())
-		}
-		if now >= hello {
-			v.aside(ctx, &v.greeting, v.greet)
-			hello = v.turn(now, v.watch.helloEvery.Load())
-		}
-		if now >= look {
-			v.look(ctx)
-			look = v.next()
-		}
+		},
 	}
 }
 
-// next is when the look after the last one is due.
+// begin keeps the vigil until its ctx ends.
+func (v *vigil) begin() {
+	now := v.watch.options.Clock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.look = now.Add(warden.Duration(v.phase % uint64(firstLook)))
+	v.knock = v.turn(now, v.watch.knockEvery.Load())
+	v.hello = v.turn(now, v.watch.helloEvery.Load())
+	v.arm()
+}
+
+// end closes the link when the vigil's ctx is over, and returns when nothing of
+// it is left.
+func (v *vigil) end() {
+	v.watch.options.pacer.leave(v)
+	v.mu.Lock()
+	v.watch.options.looks.Add(-looksIn(v.want.Every))
+	v.want.Every = 0
+	v.mu.Unlock()
+	// Looks, knocks and hellos under way end with ctx.
+	v.link.Close()
+	v.wg.Wait()
+}
+
+// arm has the pacer wake the vigil when the next thing is due. The caller holds
+// v.mu.
+func (v *vigil) arm() {
+	if v.ctx == nil || v.ctx.Err() != nil {
+		return
+	}
+	due := min(v.knock, v.hello)
+	if !v.looking {
+		due = min(due, v.look)
+	}
+	v.watch.options.pacer.arm(v, due)
+}
+
+// hurry has the node looked at now.
+func (v *vigil) hurry() {
+	now := v.watch.options.Clock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.full = 0
+	if v.looking {
+		v.again = true
+		return
+	}
+	v.look = min(v.look, max(now, v.started.Add(lookGap)))
+	v.arm()
+}
+
+// wake does what is due. It never blocks.
+func (v *vigil) wake(now warden.Instant) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ctx.Err() != nil {
+		return
+	}
+	if now >= v.knock {
+		v.aside(&v.knocking, v.knockNow)
+		v.knock = v.turn(now, v.watch.knockEvery.Load())
+	}
+	if now >= v.hello {
+		if !v.say() {
+			v.aside(&v.greeting, v.greet)
+		}
+		v.hello = v.turn(now, v.watch.helloEvery.Load())
+	}
+	if now >= v.look && !v.looking {
+		v.started = now
+		if v.pulse(now) {
+			v.look = v.next()
+		} else {
+			v.looking = true
+			v.wg.Add(1)
+			v.watch.options.crew.do(v.lookNow)
+		}
+	}
+	v.arm()
+}
+
+// pulse asks for a sign of life where that will do. The caller holds v.mu.
+func (v *vigil) pulse(now warden.Instant) bool {
+	return v.pulser != nil && v.full != 0 && now.Sub(v.full) < v.want.Full && v.pulser.Pulse(now)
+}
+
+// patience is the age that a whole look may have (Watched.Full) from which on a
+// sign of life may wait for the next tick: as much later silence is counted from
+// it. Hundreds of groups that wake up for each one would do little else.
+const patience = 3 * warden.Second
+
+// beat reports a sign of life.
+func (v *vigil) beat(asked warden.Instant) {
+	v.mu.Lock()
+	put := v.watch.put
+	if v.want.Full >= patience {
+		put = v.watch.lay
+	}
+	v.mu.Unlock()
+	put(group.Beat{Node: v.node, Asked: asked})
+	v.watch.options.Looked(v.watch.group, v.node, warden.HealthGood, v.watch.options.Clock().Sub(asked))
+}
+
+// next is when the look after the last one is due. The caller holds v.mu.
 func (v *vigil) next() warden.Instant {
-	every := stretched(warden.Duration(v.every.Load()), v.watch.options.looks.Load())
+	every := stretched(v.want.Every, v.watch.options.looks.Load())
 	return max(v.turn(v.started, int64(every)), v.started.Add(lookGap))
 }
 
@@ -181,42 +267,66 @@ func (v *vigil) turn(now warden.Instant, every int64) warden.Instant {
 	return turn(now, together(v.phase, warden.Duration(every)), warden.Duration(every))
 }
 
-// look looks once and reports. A look that the end of the watch cut off says
+// lookNow looks once and reports. A look that the end of the watch cut off says
 // nothing about the node and is not reported.
-func (v *vigil) look(ctx context.Context) {
-	v.started = v.watch.options.Clock()
-	within, cancel := context.WithTimeout(ctx, time.Duration(v.deadline.Load()))
+func (v *vigil) lookNow() {
+	defer v.wg.Done()
+	v.mu.Lock()
+	started := v.watch.options.Clock()
+	v.started = started
+	deadline := v.want.Deadline
+	v.mu.Unlock()
+	within, cancel := context.WithTimeout(v.ctx, time.Duration(deadline))
 	defer cancel()
 	o := v.link.Look(within)
-	if ctx.Err() != nil {
+	if v.ctx.Err() != nil {
 		return
 	}
-	v.alive = o.Health.Alive()
-	v.watch.put(group.Looked{Node: v.node, Asked: v.started, Observation: &o})
-	v.watch.options.Looked(v.watch.group, v.node, o.Health, v.watch.options.Clock().Sub(v.started))
-	if v.alive && !v.greeted {
+	alive := o.Health.Alive()
+	v.alive.Store(alive)
+	v.watch.put(group.Looked{Node: v.node, Asked: started, Observation: &o})
+	v.watch.options.Looked(v.watch.group, v.node, o.Health, v.watch.options.Clock().Sub(started))
+	v.looked(o.Health == warden.HealthGood, alive)
+}
+
+// looked plans what follows a look.
+func (v *vigil) looked(good, alive bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.looking = false
+	v.look = v.next()
+	v.full = 0
+	switch {
+	case v.again:
+		v.look = min(v.look, max(v.watch.options.Clock(), v.started.Add(lookGap)))
+	case good:
+		v.full = v.started
+	}
+	v.again = false
+	if alive && !v.greeted {
 		// Wardens that start together should meet at once.
 		v.greeted = true
-		v.aside(ctx, &v.greeting, v.greet)
+		v.aside(&v.greeting, v.greet)
 	}
+	v.arm()
 }
 
 // aside does something beside the looks, unless the last round of it is still
 // under way or the node is known to be dead, which a knock would only repeat.
-func (v *vigil) aside(ctx context.Context, busy *atomic.Bool, do func(context.Context)) {
-	if !v.alive || !busy.CompareAndSwap(false, true) {
+func (v *vigil) aside(busy *atomic.Bool, do func(context.Context)) {
+	if !v.alive.Load() || !busy.CompareAndSwap(false, true) {
 		return
 	}
 	v.wg.Add(1)
 	v.watch.options.crew.do(func() {
 		defer v.wg.Done()
 		defer busy.Store(false)
-		do(ctx)
+		do(v.ctx)
 	})
 }
 
-// knock opens one new connection and reports how that went.
-func (v *vigil) knock(ctx context.Context) {
+// knockNow opens one new connection and reports how that went.
+func (v *vigil) knockNow(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, time.Duration(KnockDeadline))
 	defer cancel()
 	e := group.KnockFailed{Node: v.node}
@@ -228,20 +338,39 @@ func (v *vigil) knock(ctx context.Context) {
 	}
 }
 
-// greet publishes our hello on the node. Nothing is known to be announced
-// before a connection has told our own address; hellos are repeated, so one
-// that fails is only logged for those who search.
-func (v *vigil) greet(ctx context.Context) {
-	h := v.watch.hello()
+// say publishes our hello without waiting, where all is well. The caller holds
+// v.mu.
+func (v *vigil) say() bool {
+	if v.pulser == nil || v.full == 0 || v.want.Full == 0 || !v.greeted {
+		return false
+	}
+	h, ok := v.introduction()
+	return ok && v.pulser.Say(h)
+}
+
+// introduction is our hello as it is told on this node. Nothing is known to be
+// announced before a connection has told our own address.
+func (v *vigil) introduction() (h warden.Hello, ok bool) {
+	h = v.watch.hello()
 	local := ""
 	if ip := v.local.Load(); ip != nil {
 		local = *ip
 	}
 	h.Client, h.Gossip = v.watch.options.addresses(local)
 	if h.Client == "" {
-		return
+		return h, false
 	}
 	h.Sentinel, h.Neighbour = v.watch.options.Sentinel, v.watch.options.Neighbour(h)
+	return h, true
+}
+
+// greet publishes our hello on the node. Hellos are repeated, so one that fails
+// is only logged for those who search.
+func (v *vigil) greet(ctx context.Context) {
+	h, ok := v.introduction()
+	if !ok {
+		return
+	}
 	within, cancel := context.WithTimeout(ctx, time.Duration(HelloDeadline))
 	defer cancel()
 	if err := v.link.Publish(within, h); err != nil && ctx.Err() == nil {

@@ -89,6 +89,7 @@ func (p *process) lookDue(server int, at warden.Instant) {
 func (p *process) look(x *watched) {
 	w := p.world
 	x.id, x.asked, x.began = w.id(), p.clock(), w.now
+	x.brief = x.full != 0 && w.now.Sub(x.full) < x.want.Full && !w.kind.postgres()
 	it := item{process: int16(p.index), server: int16(x.server), id: x.id}
 	if !w.passes(p.index, serverBase+x.server) {
 		w.expire(&it)
@@ -144,10 +145,34 @@ func (p *process) looked(server int, id uint64, seen *warden.Observation) {
 	}
 	asked := x.asked
 	x.id = 0
+	if x.brief {
+		p.pulsed(x, seen)
+		return
+	}
+	x.full = 0
+	if seen.Health == warden.HealthGood {
+		x.full = x.began
+	}
 	p.world.check.looked(p, server, x.began, seen)
 	node := x.want.Node
 	p.armLook(x)
 	p.step(group.Looked{Node: node, Asked: asked, Observation: seen})
+}
+
+// pulsed is the end of a question for a sign of life. Where it is no good one,
+// the whole look follows: at once, or after silence in its turn.
+func (p *process) pulsed(x *watched, seen *warden.Observation) {
+	if seen.Health == warden.HealthGood {
+		p.armLook(x)
+		p.step(group.Beat{Node: x.want.Node, Asked: x.asked})
+		return
+	}
+	x.full = 0
+	if seen.Health == warden.HealthSilent {
+		p.armLook(x)
+		return
+	}
+	p.look(x)
 }
 
 // lookExpired gives a look up at its deadline.

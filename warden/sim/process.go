@@ -37,6 +37,8 @@ type watched struct {
 	asked  warden.Instant // when it was begun, own clock
 	began  warden.Instant // the same, world time
 	due    warden.Instant // world time of the next look
+	full   warden.Instant // world time of the last whole look that went well, 0: it did not
+	brief  bool           // only a sign of life is asked for
 	kept   bool           // still wanted by the mind
 }
 
