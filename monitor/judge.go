@@ -225,6 +225,8 @@ func (s *State) judgeReturn(c *Config, p *Node, before *warden.Observation, now 
 		if came && o.Position < before.Position && s.othersAhead(c, p, o.Position) {
 			lost, hard = "came back with older data than its replicas have", true
 		}
+	case c.Birth != "" && s.vouched(c, p):
+		s.Sworn = o.Lineage
 	case s.othersHold(c, p):
 		// Waiting would only let the replicas copy it over their own data.
 		lost, hard = "came back as another server", true
@@ -239,9 +241,6 @@ func (s *State) judgeReturn(c *Config, p *Node, before *warden.Observation, now 
 		}
 		if o.Role == warden.RolePrimary && c.Birth != "" && (s.Belongs(c, o) || s.alone(p)) {
 			s.extend(c, o)
-		}
-		if o.Role == warden.RolePrimary && c.Birth != "" && !s.Belongs(c, o) && s.vouched(c, p) {
-			s.Sworn = o.Lineage
 		}
 		return
 	}
@@ -271,17 +270,23 @@ func (s *State) alone(p *Node) bool {
 // vouched reports whether the agreed primary p, whose replication id nobody knows,
 // is taken by its name for what it was: it read its data from an append-only file
 // when it started, the operator named it, and of the others each is down or holds
-// nothing that is known to be the group's. Who comes back later with a known id has
-// missed what p took since.
+// nothing of the newest line that is known. Who comes back later with that has missed
+// what p took since.
 func (s *State) vouched(c *Config, p *Node) bool {
 	named := p.ID == c.Configured || slices.Contains(c.Named, p.ID)
 	if !named || !p.Seen.Reloaded || p.Seen.Empty || p.Seen.Lineage == "" { // guard: S7
 		return false
 	}
 	return !s.any(func(n *Node) bool {
-		known := n.Health != warden.HealthGood || n.Seen.Syncing || !n.Seen.Empty && s.Belongs(c, n.Seen)
+		known := n.Health != warden.HealthGood || n.Seen.Syncing || !n.Seen.Empty && s.newest(c, n.Seen)
 		return !n.Down && known // guard: S7
 	})
+}
+
+// newest reports whether an observation is of the newest line that is written down,
+// or of one that followed from it.
+func (s *State) newest(c *Config, o *warden.Observation) bool {
+	return max(s.line(c, o.Lineage), s.line(c, o.LineageBefore)) >= max(len(c.Lineage)-1, 0)
 }
 
 // line is how new a known replication id is, -1 for an unknown one.

@@ -224,10 +224,16 @@ func whyNot(a Ask, l Look, othersHaveData bool) string {
 		return fmt.Sprintf("it may lack acknowledged writes: it has less than %d of %s", a.Floor.End, a.Floor.Lineage)
 	case a.MaxLag > 0 && !a.AnyAge && o.Lineage == a.HadLine && a.Had-o.Position > a.MaxLag: // guard: S7
 		return fmt.Sprintf("it lacks %d bytes, more than maximum_lag_on_failover", a.Had-o.Position)
-	case !a.Linked && !a.AnyAge && o.LinkDown > a.DownFor+10*a.DownAfter: // guard: S7
+	case !a.Linked && !a.AnyAge && tooOld(o, a.DownFor, a.DownAfter): // guard: S7
 		return fmt.Sprintf("its link has been down for %s, its data is too old", o.LinkDown)
 	}
 	return ""
+}
+
+// tooOld reports whether a replica has been without its primary for much longer than
+// that is down.
+func tooOld(o *warden.Observation, downFor, downAfter warden.Duration) bool {
+	return o.LinkDown > downFor+10*downAfter
 }
 
 // lacks reports whether a node has less than the newest primary began with. One

@@ -82,9 +82,7 @@ func (r *run) ask(linked bool) Ask {
 	if s.Want.Reason == warden.ReasonSwitchover || s.Want.Reason == warden.ReasonForced {
 		ask.To = s.Want.To
 	}
-	// How long the replicas have been without a primary is not known to one
-	// who takes over; an operator who forces a failover has decided about it.
-	ask.AnyAge = s.inspected || s.sealed || s.Want.Reason == warden.ReasonForced
+	ask.AnyAge = r.anyAge()
 	ask.Sealed, ask.Floor = s.sealed, r.sc.Base.Floor
 	ask.Vetoed = s.vetoed
 	if s.sealed && s.inspected {
@@ -98,6 +96,13 @@ func (r *run) ask(linked bool) Ask {
 		ask.MaxLag, ask.Had, ask.HadLine = r.c.MaxLag, old.Seen.Position, old.Seen.Lineage
 	}
 	return ask
+}
+
+// anyAge reports whether data of any age will do. How long the replicas have been
+// without a primary is not known to one who takes over; an operator who forces a
+// failover has decided about it.
+func (r *run) anyAge() bool {
+	return r.s.inspected || r.s.sealed || r.s.Want.Reason == warden.ReasonForced
 }
 
 // sayLoss says how much of what the old primary was last seen to have the
