@@ -20,6 +20,7 @@ func TestVouched(t *testing.T) {
 		return Look{Node: node, Done: true, Seen: &warden.Observation{Health: warden.HealthSilent}}
 	}
 	empty := func(o *warden.Observation) { o.Empty = true }
+	alone := func(o *warden.Observation) { o.LinkDown = warden.Minute }
 	kept := func(o *warden.Observation) { o.Reloaded = false }
 	for _, c := range []struct {
 		name  string
@@ -33,12 +34,16 @@ func TestVouched(t *testing.T) {
 		{"one is silent and the operator chose", []Look{silent("a"), good("b", "x"), silent("c")}, "b", []warden.NodeID{"b"}},
 		{"one has data with a known id", []Look{silent("a"), good("b", "x"), good("c", "known")}, "", nil},
 		{"one has a known id and no data", []Look{silent("a"), good("b", "x"), good("c", "known", empty)}, "", []warden.NodeID{"b"}},
+		{"one is of an older line", []Look{silent("a"), good("b", "x"), good("c", "older")}, "", []warden.NodeID{"b", "c"}},
+		{"one has a known id and lost its primary long ago", []Look{silent("a"), good("b", "x"), good("c", "known", alone)}, "", []warden.NodeID{"b", "c"}},
 		{"one lost its data", []Look{silent("a"), good("b", "x", empty), good("c", "y")}, "", []warden.NodeID{"c"}},
 		{"one has no append-only file", []Look{silent("a"), good("b", "x", kept), good("c", "y")}, "", []warden.NodeID{"c"}},
 		{"one is not named", []Look{silent("a"), good("b", "x"), good("z", "y")}, "", []warden.NodeID{"b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := run{c: &Config{Primary: "a", Named: []warden.NodeID{"b", "c"}}, s: &State{Old: "a", Looks: c.looks}, sc: &Scene{Lineage: []string{"known"}}}
+			lines := []string{"older", "known"}
+			r := run{c: &Config{Primary: "a", Named: []warden.NodeID{"b", "c"}, DownAfter: warden.Second}, s: &State{Old: "a", Looks: c.looks},
+				sc: &Scene{Lineage: lines, Base: warden.Topology{Lineage: lines}}}
 			if got := r.vouched(c.to); !slices.Equal(got, c.want) {
 				t.Errorf("vouched for %v, want %v", got, c.want)
 			}
