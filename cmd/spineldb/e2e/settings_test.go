@@ -143,3 +143,43 @@ func TestLeaderKilledInSettings(t *testing.T) {
 		t.Errorf("at last: %+v", got)
 	}
 }
+
+// Goal (S8): quorum durability is turned on for a running group, keeps a replica
+// out that is tagged, and is turned off again. Then nothing waits for anybody any
+// more, neither the primary nor whoever is promoted after it.
+func TestDurabilityAtRunTime(t *testing.T) {
+	t.Parallel()
+	pl := startPgLab(t)
+	primary, b, c := pl.servers[0], pl.servers[1], pl.servers[2]
+	set := func(words ...any) {
+		t.Helper()
+		if a := pl.wardens[1].order(append([]any{"CONFIG", "SET", groupName}, words...)...); a.Verdict != warden.VerdictDone {
+			t.Fatalf("%v: %+v", words, a)
+		}
+	}
+	set("synchronous_mode=true")
+	pl.awaitSync(primary, b, c)
+	set(string(c.Addr) + "/nosync=true")
+	pl.awaitSync(primary, b)
+	set("UNSET", string(c.Addr)+"/nosync")
+	pl.awaitSync(primary, b, c)
+
+	set("synchronous_mode=false")
+	waits := func(n *pgNode) string {
+		text, err := n.try("SHOW synchronous_standby_names")
+		if err != nil {
+			return err.Error()
+		}
+		return text
+	}
+	await(t, "the primary waits for nobody", func() bool {
+		return waits(primary) == "" && !slices.ContainsFunc(pl.wardens, func(w *ward) bool { return len(w.mustView().Topology.Sync) > 0 })
+	})
+	if waits(b) == "" && waits(c) == "" {
+		t.Error("no standby has what it had as a member: this test proves nothing")
+	}
+	primary.kill()
+	fresh := pl.awaitOther(primary, pl.wardens...)
+	await(t, "the promoted one waits for nobody", func() bool { return waits(fresh) == "" })
+	fresh.must("CREATE TABLE written AS SELECT 1")
+}
