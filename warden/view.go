@@ -91,6 +91,9 @@ type NodeView struct {
 	// well yet. ScriptKilled: SCRIPT KILL was tried in this SDOWN.
 	Rebooted     bool `json:"rebooted,omitempty"`
 	ScriptKilled bool `json:"script_killed,omitempty"`
+	// Tags are the operator's wishes about it: those agreed on, over those of the
+	// configuration. Observation has them in it.
+	Tags Tags `json:"tags,omitzero"`
 }
 
 // PeerView is another Warden of the group.

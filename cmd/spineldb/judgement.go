@@ -87,7 +87,7 @@ func (j *judgement) sayState() {
 		j.say("standbys are sealed, and a majority of Wardens is needed to go on; if it does not return: spineldb release %s", j.Group)
 	}
 	if n := len(t.Wardens); n > 0 && v.Quorum > n {
-		j.say("quorum is %d and the list has %d %s, so nothing can be agreed: lower quorum in warden.toml of those that are left, and send them SIGHUP", v.Quorum, n, wording.Plural(n, "Warden"))
+		j.say("quorum is %d and the list has %d %s, so nothing else can be agreed: spineldb config set %s quorum=%d", v.Quorum, n, wording.Plural(n, "Warden"), j.Group, n/2+1)
 	}
 	if v.Paused || t.Settings.Paused {
 		j.say("paused: nothing will be changed until spineldb resume %s", j.Group)

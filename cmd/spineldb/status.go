@@ -142,7 +142,11 @@ func (p *program) renderHead(j judgement) string {
 	}
 	numbers += fmt.Sprintf("  down_after %s  failover_timeout %s", j.best.DownAfter, j.best.FailoverTimeout)
 	lines := head
-	for _, line := range []string{numbers, keptBy(t.Sync)} {
+	atRunTime := t.Settings.Since(&warden.Settings{})
+	if atRunTime != "" {
+		atRunTime = "agreed at run time: " + atRunTime
+	}
+	for _, line := range []string{numbers, atRunTime, keptBy(t.Sync)} {
 		if line != "" {
 			lines += "  " + p.paint(terminal.Faint, wording.Shown(line)) + "\n"
 		}

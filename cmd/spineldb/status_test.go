@@ -54,6 +54,14 @@ func TestRenderStatus(t *testing.T) {
 	}
 
 	reports := threeReports()
+	for i := range reports {
+		reports[i].Groups[0].Topology.Settings = warden.Settings{DownAfter: 2 * warden.Second, Tags: []warden.NodeTags{{Node: "10.0.0.2:6379", Tags: warden.Tags{NoFailover: warden.Yes}}}}
+	}
+	if got, want := render(reports), "\n  agreed at run time: down_after 2s, 10.0.0.2:6379/nofailover true\n"; !strings.Contains(got, want) {
+		t.Errorf("with settings:\n%s\nwant %q in it", got, want)
+	}
+
+	reports = threeReports()
 	for i := range 2 {
 		n := &reports[i].Groups[0].Nodes[0]
 		n.Down, n.Why, n.DownAgo, n.Agreeing = true, "no answer", 31*warden.Second, 2
@@ -170,7 +178,7 @@ var judgements = []struct {
 			groupIn(rs, i).Quorum = 4
 		}
 		return rs
-	}, true, []string{"quorum is 4 and the list has 3 Wardens, so nothing can be agreed"}},
+	}, true, []string{"quorum is 4 and the list has 3 Wardens, so nothing else can be agreed: spineldb config set mymaster quorum=2"}},
 	{"same topology, other primary", func(rs []remote.Report) []remote.Report {
 		groupIn(rs, 1).Primary = "10.0.0.2:6379"
 		return rs

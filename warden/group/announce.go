@@ -214,7 +214,7 @@ func (p *step) changes(had, t *warden.Topology) {
 	case !t.Settings.Paused && had.Settings.Paused:
 		p.announce("+resumed", warden.LevelWarning, "", "")
 	}
-	if text := settingsText(&had.Settings, &t.Settings); text != "" {
+	if text := t.Settings.Since(&had.Settings); text != "" {
 		p.announce("+settings", warden.LevelWarning, "", text)
 	}
 	if len(t.Sync) == 1 && !(len(had.Sync) == 1 && had.Sync[0].Equal(t.Sync[0])) {

@@ -34,6 +34,9 @@ func Explain(c Config, s State, now warden.Instant) []string {
 	if !p.majorityHeard() {
 		say("A majority of the listed Wardens is not heard: nothing can be changed from here.")
 	}
+	if agreed := t.Settings.Since(&warden.Settings{}); agreed != "" {
+		say("Agreed at run time: %s.", agreed)
+	}
 	p.explainPrimary(say, t)
 	for _, n := range s.mon.Nodes {
 		if n.ID != t.Primary && n.Down {

@@ -82,13 +82,14 @@ func sentinelState(st failover.Stage) string {
 
 func (p *step) nodeView(n *monitor.Node, primary warden.NodeID) warden.NodeView {
 	s, now := p.s, p.now
-	o := wished(p.c.Tags, n.ID, n.Seen).Clone()
+	tags := warden.TagsOf(p.c.Tags, n.ID)
+	o := tags.Wish(*n.Seen).Clone()
 	o.Health, o.Detail = n.Health, n.Detail
 	v := warden.NodeView{
 		Node: n.ID, Primary: n.ID == primary, Observation: o, ObservedAgo: age(now, n.SeenAt), Down: n.Down, Why: p.why(n),
 		Disconnected: n.Health == warden.HealthSilent || n.Health == warden.HealthRefused || n.Health == "",
 		GoodAgo:      age(now, n.GoodAt), AnsweredAgo: age(now, n.AnsweredAt), RoleFor: age(now, n.RoleSince),
-		Foreign: slices.Contains(s.foreign, n.ID), Stranded: slices.Contains(s.stranded, n.ID),
+		Tags: tags, Foreign: slices.Contains(s.foreign, n.ID), Stranded: slices.Contains(s.stranded, n.ID),
 	}
 	if n.Down {
 		v.DownAgo = now.Sub(n.DownAt)
