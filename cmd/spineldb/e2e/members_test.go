@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,5 +128,39 @@ func TestWardensComeAndGo(t *testing.T) {
 	l.awaitAgreed(fresh)
 	if out := l.doctor(); strings.Contains(out, "error") || strings.Contains(out, "quorum is ") || !strings.Contains(out, "agreed") {
 		t.Errorf("three are left and agreed, and the doctor says\n%s", out)
+	}
+}
+
+// Goal: the user of docs/security.md may do all that watching, a failover, the
+// return of the old primary and a switchover take: no server has denied
+// anything.
+func TestDocumentedUser(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := regexp.MustCompile(`(?m)^user warden on >secret .*$`).FindString(string(page))
+	if user == "" {
+		t.Fatal("docs/security.md shows no user")
+	}
+	l := startLab(t, func(s *settings) {
+		s.nodeLines = []string{user}
+		s.group = "auth_user = \"warden\"\nauth_password = \"secret\"\n"
+	})
+	old := l.nodes[0]
+	old.process.kill()
+	fresh := l.awaitPrimaryOtherThan(old, l.wardens...)
+	old.start()
+	l.awaitAgreed(fresh)
+	if out, err := l.wardens[0].command(l.ctx(patience), "switchover", groupName, "--to", string(old.addr)); err != nil || !strings.Contains(out, "done") {
+		t.Fatalf("switchover: %v\n%s", err, out)
+	}
+	l.awaitAgreed(old)
+	for _, n := range l.nodes {
+		log, err := n.client.Do(l.ctx(patience), "ACL", "LOG").Slice()
+		if err != nil || len(log) > 0 {
+			t.Errorf("%s denied something: %v, %v", n.name, log, err)
+		}
 	}
 }
