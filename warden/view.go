@@ -188,8 +188,9 @@ type Answer struct {
 	Verdict Verdict `json:"verdict"`
 	// Code is a stable word for refusals: abstains, agreed, cancelled,
 	// cannot-hold, changed, in-progress, no-good-replica, no-primary, not-agreed,
-	// not-elected, not-released, not-sealed, not-settable, paused, quorum, store,
-	// superseded, timeout, unknown-group, unknown-node, unknown-warden, unseen, usage.
+	// not-elected, not-released, not-sealed, not-settable, paused, pre-promote,
+	// primary-back, quorum, store, superseded, timeout, unknown-group,
+	// unknown-node, unknown-warden, unseen, usage.
 	Code string `json:"code,omitempty"`
 	// Text explains it and names the remedy.
 	Text string `json:"text,omitempty"`

@@ -92,6 +92,7 @@ func TestFailoverAnswers(t *testing.T) {
 		{warden.Answer{Verdict: warden.VerdictDone}, "+OK\r\n"},
 		{warden.Answer{Verdict: warden.VerdictRefused, Code: "in-progress", Text: "x"}, "-INPROG Failover already in progress\r\n"},
 		{warden.Answer{Verdict: warden.VerdictRefused, Code: "no-good-replica"}, "-NOGOODSLAVE No suitable replica to promote\r\n"},
+		{warden.Answer{Verdict: warden.VerdictRefused, Code: "pre-promote"}, "-NOGOODSLAVE No suitable replica to promote\r\n"},
 		{warden.Answer{Verdict: warden.VerdictRefused, Code: "unknown-group"}, "-ERR No such master with that name\r\n"},
 		{warden.Answer{Verdict: warden.VerdictRefused, Code: "paused", Text: "the group is paused: resume it"}, "-ERR the group is paused: resume it\r\n"},
 		{warden.Answer{Verdict: warden.VerdictUnknown, Code: "timeout"}, "-ERR failover unknown timeout\r\n"},

@@ -233,7 +233,7 @@ func sentinelFailover(c *call) {
 		c.fail(unknownPrimary)
 	case a.Code == "in-progress":
 		c.fail("INPROG Failover already in progress")
-	case a.Code == "no-good-replica":
+	case a.Code == "no-good-replica" || a.Code == "pre-promote":
 		c.fail("NOGOODSLAVE No suitable replica to promote")
 	case a.Code == "no-primary" || a.Code == "cannot-hold":
 		c.fail("NOGOODPRIMARY %s", text)

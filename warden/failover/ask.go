@@ -40,6 +40,7 @@ func (r *run) askEarly() bool {
 		if len(s.vetoed) == 0 {
 			return false // sealing says what is missing
 		}
+		r.weighed(ch)
 		r.allVetoed(ch)
 		return true
 	}
@@ -131,7 +132,7 @@ func (r *run) allVetoed(ch Choice) {
 		r.goBack(why)
 		return
 	}
-	r.finish(warden.VerdictRefused, "vetoed", why)
+	r.finish(warden.VerdictRefused, "pre-promote", why)
 }
 
 // veto is why a node is vetoed, "" when it is not.

@@ -111,7 +111,7 @@ func TestPrePromoteCancelsASwitchover(t *testing.T) {
 	h := startHookLab(t, "")
 	w := h.write(5*time.Second, h.wardens...)
 	a := h.wardens[0].order("SWITCHOVER", groupName, "TO", string(h.nodes[1].addr))
-	if a.Verdict != warden.VerdictRefused || a.Code != "vetoed" || !strings.Contains(a.Text, "not this one") {
+	if a.Verdict != warden.VerdictRefused || a.Code != "pre-promote" || !strings.Contains(a.Text, "not this one") {
 		t.Errorf("answer %+v", a)
 	}
 	before := w.count()
