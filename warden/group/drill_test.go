@@ -127,10 +127,11 @@ func TestDrillOfAcknowledgedWrites(t *testing.T) {
 func TestDrillNotes(t *testing.T) {
 	d, _ := drilled(t, func(h *house, _ *warden.Topology, _ *[]warden.Status) {
 		h.config[0].FenceCommand, h.config[0].FenceRequired, h.config[0].CommandTimeout = true, true, 10*warden.Second
+		h.config[0].PrePromote, h.config[0].PrePromoteTimeout = true, 3*warden.Second
 		h.nodes[2].Priority = 0
 	})
 	notes := strings.Join(d.Notes, "\n")
-	if d.Candidate != "b:1" || !strings.Contains(notes, "b:1 would catch up from c:1 first") || !strings.Contains(notes, "at most 10s, and nobody is promoted if that fails") {
+	if d.Candidate != "b:1" || !strings.Contains(notes, "b:1 would catch up from c:1 first") || !strings.Contains(notes, "pre_promote is asked first, for at most 3s") || !strings.Contains(notes, "at most 10s, and nobody is promoted if that fails") {
 		t.Errorf("%s would be promoted, with the notes %q", d.Candidate, d.Notes)
 	}
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"maps"
-	"slices"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -24,12 +23,14 @@ func groupHooks() []string {
 }
 
 const (
-	defaultHookTimeout      = 30 * warden.Second
-	defaultHookRetries      = 3
-	maxHookRetries          = 10
-	defaultPrePromoteTime   = 5 * warden.Second
-	minHookTimeout          = minCommandTimeout
-	maxPrePromoteOfFailover = 2 // failover_timeout has room for so many questions at least
+	defaultHookTimeout    = 30 * warden.Second
+	defaultHookRetries    = 3
+	maxHookRetries        = 10
+	defaultPrePromoteTime = 5 * warden.Second
+	minHookTimeout        = minCommandTimeout
+	// questions is how many times pre_promote may use up its time within one
+	// failover_timeout at least.
+	questions = 2
 )
 
 // Hooks are an operator's programs that are told of what happened, or asked
@@ -88,7 +89,7 @@ func (s *section) hooks(general Hooks, m Master) Hooks {
 	if len(h.Commands) == 0 {
 		h.Commands = nil
 	}
-	if h.PrePromote != nil && !t.failed["pre_promote_timeout"] && !s.failed["failover_timeout"] && maxPrePromoteOfFailover*h.PrePromoteTimeout > m.FailoverTimeout {
+	if h.PrePromote != nil && !t.failed["pre_promote_timeout"] && !s.failed["failover_timeout"] && questions*h.PrePromoteTimeout > m.FailoverTimeout {
 		s.wrong("hooks", "pre_promote_timeout is %s, but must be at most half of failover_timeout (%s), or a failover would be given up before a second node is asked about: lower it, or raise failover_timeout", h.PrePromoteTimeout, m.FailoverTimeout)
 	}
 	return h
@@ -122,9 +123,4 @@ func (s *section) program(key string) (words []string, none bool) {
 		return nil, !s.failed[key]
 	}
 	return s.command(key), false
-}
-
-// HasHook reports whether any group, or this Warden itself, has such a hook.
-func (c Config) HasHook(name string) bool {
-	return c.Hooks.Commands[name] != nil || slices.ContainsFunc(c.Masters, func(m Master) bool { return m.Hooks.Commands[name] != nil })
 }
