@@ -3,7 +3,7 @@ package warden
 // Report tells what became of one attempt to change the primary, or of one that
 // was wanted and not made: what was seen, who voted, what was chosen and why, how
 // long each step took, what may be lost. One Warden writes it from what it knows:
-// the leader, or the one that would have led. Times count from the beginning, which
+// the leader, or one that could have led. Times count from the beginning, which
 // is when the primary was found down, or somebody was asked to lead.
 type Report struct {
 	// ID names it among the reports of its group: "12-90d38e66" is of epoch 12 and

@@ -14,6 +14,8 @@ const (
 	// waitsLeast is how long a failover has to be kept from being tried before that
 	// is told of: what is over sooner is a part of the failover that follows.
 	waitsLeast = 2 * warden.Second
+	// turnAgain is how long a Warden leaves it to another one to tell.
+	turnAgain = warden.Second
 	// tellEvery is the most that a report is behind while attempts are repeated;
 	// what was not repeated for that long is over.
 	tellEvery   = warden.Minute
@@ -78,27 +80,34 @@ func (p *step) settle() {
 	if len(c.refusals) == 0 && c.waits == "" && (n == nil || !n.Down) {
 		return
 	}
-	code, text := p.waitsFor(c.waits)
+	code := p.waitsFor(c.waits)
 	if code != c.waits {
 		p.remember(func(c *chronicle) { c.waits, c.waitsSince = code, p.now })
 		c = p.past()
 	}
-	left := c.refusals[:0:0]
-	for _, x := range c.refusals {
-		if p.goesOn(&x, code) {
-			left = append(left, x)
-		} else {
-			p.over(x)
+	over := func(x refusal) bool { return !p.goesOn(&x, code) }
+	if slices.ContainsFunc(c.refusals, over) {
+		left := c.refusals[:0:0]
+		for _, x := range c.refusals {
+			if over(x) {
+				p.over(x)
+			} else {
+				left = append(left, x)
+			}
 		}
-	}
-	if len(left) < len(c.refusals) {
 		p.remember(func(c *chronicle) { c.refusals = left })
+		c = p.past()
 	}
 	known := func(x refusal) bool { return x.waits && x.report.Code == code && x.report.Old == t.Primary }
-	if code == "" || text == "" || p.now.Sub(c.waitsSince) < waitsLeast || slices.ContainsFunc(left, known) {
+	if code == "" || p.now.Sub(c.waitsSince) < waitsLeast || slices.ContainsFunc(c.refusals, known) {
 		return
 	}
-	p.refuse(p.unled(warden.ReasonFailover, code, text), true)
+	if s := p.s; s.el.Lead != nil || s.el.Stand != nil || !p.tellsOfIt() {
+		// Another one tells of it, unless it falls silent.
+		p.remember(func(c *chronicle) { c.waitsSince = p.now.Add(turnAgain - waitsLeast) })
+		return
+	}
+	p.refuse(p.unled(warden.ReasonFailover, code, p.waitsText(code)), true)
 }
 
 // goesOn reports whether a refusal may be repeated, or lasts. waits is why no
@@ -118,48 +127,69 @@ func (p *step) goesOn(x *refusal, waits string) bool {
 	return p.now.Sub(x.last) < tellEvery
 }
 
-// waitsFor is why this Warden, whose turn it would be, does not try to replace a
-// primary that it finds down. While somebody tries it is what it was.
-func (p *step) waitsFor(was string) (code, text string) {
+// waitsFor is why this Warden does not try to replace a primary that it finds down.
+// While somebody tries it is what it was.
+func (p *step) waitsFor(was string) string {
 	s, t := p.s, &p.s.el.Reg.Chosen
 	n := s.mon.Find(t.Primary)
-	if n == nil || !n.Down || !s.el.Born() || s.el.Lead != nil {
-		return "", ""
-	}
-	if s.el.Stand != nil || s.el.Leader(p.electionConfig(), p.now) != "" {
-		return was, ""
-	}
-	if !p.wouldLead() {
-		return "", ""
-	}
 	switch {
+	case n == nil || !n.Down || !s.el.Born() || s.el.Lead != nil || s.mon.Tilt:
+		return ""
+	case s.el.Stand != nil || p.now < s.el.HoldUntil:
+		return was
 	case s.mon.Veto:
-		return "vetoed", "a replica still receives its writes"
+		return "vetoed"
 	case !p.majorityHeard():
-		return "no-majority", fmt.Sprintf("a majority of the %s that are listed is not heard", plural(len(t.Wardens), "Warden"))
+		return "no-majority"
 	case !s.mon.Odown:
-		return "no-quorum", fmt.Sprintf("%d of %d needed find it down", s.mon.Agreeing, p.c.Quorum)
+		return "no-quorum"
 	case t.Settings.Paused:
-		return "paused", "the group is paused: resume it"
+		return "paused"
 	case p.besideSentinels():
-		return "sentinels", p.sentinelsDecide() + " about this group"
+		return "sentinels"
 	case s.lastMove != 0 && p.now.Sub(s.lastMove) < p.c.FailoverCooldown && t.Phase == warden.PhaseDone:
-		return "cooldown", fmt.Sprintf("failover_cooldown (%s) is not over", p.c.FailoverCooldown)
+		return "cooldown"
 	case len(s.el.Denials) > 0 && !p.heldBack(warden.ReasonFailover):
-		return "not-elected", "denied by " + strings.Join(s.el.Denials, "; ")
+		return "not-elected"
 	}
-	return "", ""
+	return ""
 }
 
-// wouldLead reports whether it would be this Warden's turn, of those that find the
-// primary down and may vote.
-func (p *step) wouldLead() bool {
+// waitsText tells more about what waitsFor says.
+func (p *step) waitsText(code string) string {
 	s := p.s
-	primary := s.el.Reg.Chosen.Primary
-	first, _ := s.el.Next(func(id warden.WardenID) bool {
-		return p.mayVote(id) && (id == p.c.Self || s.mon.Heard(p.monitorConfig(), id, primary, func(o warden.Opinion) bool { return o.Down }))
-	})
-	return first == p.c.Self
+	switch code {
+	case "vetoed":
+		return "a replica still receives its writes"
+	case "no-majority":
+		return fmt.Sprintf("a majority of the %s that are listed is not heard", plural(len(s.el.Reg.Chosen.Wardens), "Warden"))
+	case "no-quorum":
+		return fmt.Sprintf("%d of %d needed find it down", s.mon.Agreeing, p.c.Quorum)
+	case "paused":
+		return "the group is paused: resume it"
+	case "sentinels":
+		return p.sentinelsDecide() + " about this group"
+	case "cooldown":
+		return fmt.Sprintf("failover_cooldown (%s) is not over", p.c.FailoverCooldown)
+	}
+	return "denied by " + strings.Join(s.el.Denials, "; ")
+}
+
+// tellsOfIt reports whether this Warden tells of a failover that nobody tries: the
+// first one in the list that could have led it, because it finds the primary down
+// and may vote. Whose turn it would be changes with each epoch.
+func (p *step) tellsOfIt() bool {
+	s := p.s
+	down := func(o warden.Opinion) bool { return o.Down }
+	for _, id := range s.el.Reg.Chosen.Wardens {
+		if id == p.c.Self {
+			return p.mayVote(id)
+		}
+		if s.mon.Heard(p.monitorConfig(), id, s.el.Reg.Chosen.Primary, down) && p.mayVote(id) {
+			return false
+		}
+	}
+	return false
 }
 
 // unled is the report of something that nobody was elected for.
