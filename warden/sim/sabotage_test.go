@@ -70,6 +70,24 @@ var sabotages = []sabotaged{
 			return true
 		}}
 	}},
+	{"report", "a report names the old primary as the new one", 20, false, func() Sabotage {
+		return Sabotage{Effects: func(_ *process, _ group.Event, f *group.Effects) {
+			for i := range f.Reports {
+				if r := &f.Reports[i]; r.Verdict == warden.VerdictDone {
+					r.New = r.Old
+				}
+			}
+		}}
+	}},
+	{"report", "an attempt in vain is reported as done", 50, false, func() Sabotage {
+		return Sabotage{Effects: func(_ *process, _ group.Event, f *group.Effects) {
+			for i := range f.Reports {
+				if r := &f.Reports[i]; r.Verdict == warden.VerdictRefused && r.Epoch > 0 {
+					r.Verdict, r.New, r.Code = warden.VerdictDone, "nobody:1", ""
+				}
+			}
+		}}
+	}},
 	{"S3", "the accept round is skipped", 100, false, func() Sabotage {
 		return Sabotage{Message: func(from, to *process, m *warden.Message) bool {
 			if m.Propose != nil {
