@@ -221,7 +221,7 @@ func (p *step) changes(had, t *warden.Topology) {
 		p.announce("+sync-set", warden.LevelNotice, "", t.Sync[0].String())
 	}
 	if had.NewestSync().K > 0 && t.NewestSync().K == 0 {
-		why := "durability was taken from the configuration"
+		why := "durability was given up"
 		if p.c.Durable {
 			why = "too few members are left"
 		}
