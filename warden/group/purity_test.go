@@ -107,8 +107,13 @@ func (h *house) event(i int) Event {
 	}
 	switch rng.IntN(120) {
 	case 0:
-		return Commanded{ID: rng.Uint64(), Command: warden.Command{Group: "g", Wait: true,
-			Wish: []warden.Wish{warden.WishFailover, warden.WishSwitchover, warden.WishPause, warden.WishResume, warden.WishReset}[rng.IntN(5)]}}
+		wishes := []warden.Wish{warden.WishFailover, warden.WishSwitchover, warden.WishPause, warden.WishResume, warden.WishReset, warden.WishConfigure, warden.WishSettings}
+		cmd := warden.Command{Group: "g", Wait: true, Wish: wishes[rng.IntN(len(wishes))]}
+		if cmd.Wish == warden.WishConfigure {
+			cmd.Items = []warden.SettingItem{{Name: "down_after", Value: []string{"500ms", "2s"}[rng.IntN(2)], Unset: rng.IntN(3) == 0},
+				{Node: nodeNames[rng.IntN(3)], Name: "nofailover", Value: "true", Unset: rng.IntN(2) == 0}}
+		}
+		return Commanded{ID: rng.Uint64(), Command: cmd}
 	case 1:
 		return StoreFailed{Why: "disk full"}
 	case 2, 3, 4:

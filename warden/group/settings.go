@@ -41,7 +41,7 @@ func tuned(file *Config, agreed *warden.Settings) *Config {
 	if agreed.MaxLag != 0 {
 		c.MaxLag = max(agreed.MaxLag, 0)
 	}
-	c.Durable = c.Keeps && agreed.Durable.Or(c.Durable)
+	c.Durable = agreed.Durable.Or(c.Durable)
 	c.SyncStrict = agreed.SyncStrict.Or(c.SyncStrict)
 	for _, t := range agreed.Tags {
 		c.Tags = overlay(c.Tags, t)
@@ -90,11 +90,9 @@ func (p *step) settingsWish(cmd warden.Command, t *warden.Topology) (w election.
 	if code, text := p.unfitSettings(&next, t); code != "" {
 		return w, code, text
 	}
-	if same := next; true {
-		same.Revision = have.Revision
-		if same.Equal(&have) {
-			return w, "done", "it was so already"
-		}
+	same := next
+	if same.Revision = have.Revision; same.Equal(&have) {
+		return w, "done", "it was so already"
 	}
 	return election.Want{Reason: warden.ReasonSettings, Settings: &next}, "", ""
 }
@@ -104,7 +102,7 @@ func (p *step) settingsWish(cmd warden.Command, t *warden.Topology) (w election.
 func (p *step) unfitSettings(next *warden.Settings, t *warden.Topology) (code, text string) {
 	c := tuned(p.file, next)
 	switch {
-	case c.Quorum > len(t.Wardens): // guard: S5
+	case c.Quorum > len(t.Wardens) && c.Quorum != p.c.Quorum: // guard: S5
 		return "quorum", fmt.Sprintf("quorum would be %d, and the list has %s: nothing but settings could be agreed any more", c.Quorum, plural(len(t.Wardens), "Warden"))
 	case next.DownAfter > p.file.FailoverTimeout:
 		return "usage", fmt.Sprintf("down_after would be %s, above failover_timeout (%s): a change would be given up before a lost candidate is noticed; raise failover_timeout in the configuration first", next.DownAfter, p.file.FailoverTimeout)
