@@ -183,3 +183,41 @@ func TestWebhookIsTold(t *testing.T) {
 		}
 	}
 }
+
+// Goal: hooks of a group and webhooks that are added to the files count from SIGHUP
+// on; every Warden tells of a node that is added and of one that comes back.
+func TestHooksChangeAtOnce(t *testing.T) {
+	t.Parallel()
+	h := &hookLab{lab: startLab(t), dir: t.TempDir()}
+	tell := h.script(t, "tell", `echo "$WARDEN_HOOK $WARDEN_ID $WARDEN_EVENT_ID $WARDEN_NODE" >>told; yes | head -c 1000000`)
+	told := make(chan string, 1000)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.Header.Get("Warden-Event-Id") }))
+	defer server.Close()
+	h.rewrite(func(text string) string {
+		return text + fmt.Sprintf("[masters.hooks]\non_node_join = %q\non_node_rejoin = %q\n[[webhooks]]\nurl = %q\n", tell, tell, server.URL)
+	})
+	for _, w := range h.wardens {
+		await(t, w.name+" has read its file", func() bool {
+			log, err := os.ReadFile(h.path(w.name, "log"))
+			return err == nil && strings.Contains(string(log), "msg=reloaded")
+		})
+	}
+	// What they know when hooks are new is no news, and they look twice a second.
+	stays(t, 2*time.Second, "no hook has run", func() bool { return h.read("told") == "" })
+	fourth := h.addNode(h.nodes[0])
+	await(t, "every Warden tells of the new node", func() bool { return len(h.told("on_node_join")) == 3 })
+	fourth.process.kill()
+	await(t, "every Warden finds it down", func() bool {
+		return !slices.ContainsFunc(h.wardens, func(w *ward) bool { return !w.said("+sdown", fourth.addr.Port()) })
+	})
+	fourth.start()
+	await(t, "every Warden tells that it is back", func() bool { return len(h.told("on_node_rejoin")) == 3 })
+	for _, got := range append(h.told("on_node_join"), h.told("on_node_rejoin")...) {
+		if got[3] != string(fourth.addr) {
+			t.Errorf("a hook was told %q, want %s", got, fourth.addr)
+		}
+	}
+	if len(told) == 0 {
+		t.Error("the webhook was told of nothing")
+	}
+}
