@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -302,7 +303,7 @@ func summary(g doctor.GroupReport) string {
 
 // renderFinding prints what was found, why it matters and what to do.
 func (p *program) renderFinding(b *strings.Builder, f doctor.Finding) {
-	where := string(f.Node)
+	where := cmp.Or(string(f.Node), f.Place)
 	if where != "" {
 		where += "  "
 	}

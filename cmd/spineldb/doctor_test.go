@@ -108,17 +108,17 @@ func TestDoctorAsksWardens(t *testing.T) {
 	runCommand(t, "doctor", "--config", file, "--server", nobody(t)).has(t, exit.Refused, "no Warden could be asked: no Warden answers: ", "connection refused; start one", "mymaster  spineldb, 2 nodes")
 }
 
-// Goal: Wardens that were told different things, or are in a bad state
-// themselves, are found by asking all of them; calm ones yield nothing.
-func TestDoctorComparesWardens(t *testing.T) {
+// calmQuorum is three Wardens that tell the same, settings to tell otherwise,
+// and what makes them calm again.
+func calmQuorum(t *testing.T) (fakes map[string]*fakeWarden, settings func(quorum int, down warden.Duration) []remote.GroupSettings, calm func()) {
+	t.Helper()
 	t.Setenv("WARDEN_CONFIG", "")
-	fakes := startQuorum(t)
-	at := fakes[idA].addr
-	settings := func(quorum int, down warden.Duration) []remote.GroupSettings {
+	fakes = startQuorum(t)
+	settings = func(quorum int, down warden.Duration) []remote.GroupSettings {
 		m := config.Master{Adapter: "spineldb", Quorum: quorum, DownAfter: down}
 		return []remote.GroupSettings{{Name: "mymaster", Settings: m.Settings()}}
 	}
-	calm := func() {
+	calm = func() {
 		for id, f := range fakes {
 			f.change(func() {
 				f.facts = remote.Facts{ID: warden.WardenID(id), Disk: remote.Disk{Commits: 9, MedianNS: warden.Millisecond}, Groups: settings(2, warden.Second)}
@@ -126,14 +126,22 @@ func TestDoctorComparesWardens(t *testing.T) {
 			})
 		}
 	}
+	return fakes, settings, calm
+}
+
+// Goal: Wardens that were told different things, or are in a bad state
+// themselves, are found by asking all of them; calm ones yield nothing.
+func TestDoctorComparesWardens(t *testing.T) {
+	fakes, settings, calm := calmQuorum(t)
+	at := fakes[idA].addr
 	for want, mistake := range map[string]func(f *fakeWarden){
 		"": func(*fakeWarden) {},
 		"quorum is 2 on aaaaaaaa, cccccccc; 3 on bbbbbbbb":           func(f *fakeWarden) { f.facts.Groups = settings(3, warden.Second) },
 		"down_after is 1s on aaaaaaaa, cccccccc; 5s on bbbbbbbb":     func(f *fakeWarden) { f.facts.Groups = settings(2, 5*warden.Second) },
 		"the clock of bbbbbbbb is 1m0s ahead of":                     func(f *fakeWarden) { f.facts.UnixMS = time.Now().Add(time.Minute).UnixMilli() },
-		"bbbbbbbb: half of the last 9 writes took longer than 300ms": func(f *fakeWarden) { f.facts.Disk.MedianNS = 300 * warden.Millisecond },
-		"bbbbbbbb: one of the last 9 writes took 2s":                 func(f *fakeWarden) { f.facts.Disk.WorstNS = 2 * warden.Second },
-		"bbbbbbbb: 4 writes to data_dir have failed":                 func(f *fakeWarden) { f.facts.Disk.Failed = 4 },
+		"bbbbbbbb  half of the last 9 writes took longer than 300ms": func(f *fakeWarden) { f.facts.Disk.MedianNS = 300 * warden.Millisecond },
+		"bbbbbbbb  one of the last 9 writes took 2s":                 func(f *fakeWarden) { f.facts.Disk.WorstNS = 2 * warden.Second },
+		"bbbbbbbb  4 writes to data_dir have failed":                 func(f *fakeWarden) { f.facts.Disk.Failed = 4 },
 		"bbbbbbbb: not reached (no answer for 2s), while aaaaaaaa, cccccccc: reached": func(f *fakeWarden) {
 			f.status.Groups[0].Nodes[1].Down, f.status.Groups[0].Nodes[1].Why = true, "no answer for 2s"
 		},
@@ -151,6 +159,13 @@ func TestDoctorComparesWardens(t *testing.T) {
 			t.Errorf("%q: exit code %d", want, o.code)
 		}
 	}
+}
+
+// Goal: what several Wardens together show is told once, and weighed by what
+// is agreed and by what the others hear.
+func TestDoctorWeighsWardens(t *testing.T) {
+	fakes, settings, calm := calmQuorum(t)
+	at := fakes[idA].addr
 	calm()
 	for _, f := range fakes {
 		f.change(func() {
@@ -166,6 +181,9 @@ func TestDoctorComparesWardens(t *testing.T) {
 		f.change(func() { f.status.Groups[0].Topology.Settings.Quorum = 2 })
 	}
 	runCommand(t, "doctor", "--server", at).has(t, exit.Done, "note     quorum is 2 on aaaaaaaa, cccccccc; 3 on bbbbbbbb", "agreed at run time counts")
+	calm()
+	fakes[idB].change(func() { fakes[idB].facts.ID = oldID })
+	runCommand(t, "doctor", "--server", at).has(t, exit.Done, "note     bbbbbbbb  it did not tell what it is like", "+warden|facts")
 	calm()
 	fakes[idC].srv.Close()
 	o := runCommand(t, "doctor", "--server", at)

@@ -40,6 +40,8 @@ const (
 	idA = "aaaaaaaa00000000000000000000000000000001"
 	idB = "bbbbbbbb00000000000000000000000000000002"
 	idC = "cccccccc00000000000000000000000000000003"
+	// oldID in the facts is of a Warden that knows no facts.
+	oldID = "old"
 )
 
 func startFake(t *testing.T, id string, views ...warden.GroupView) *fakeWarden {
@@ -107,6 +109,10 @@ func (f *fakeWarden) warden(c *server.Peer, _ string, args []string) {
 		f.write(c, f.status)
 	case "FACTS":
 		facts := f.facts
+		if facts.ID == oldID {
+			c.WriteError("ERR unknown subcommand 'FACTS'. Try WARDEN HELP.")
+			return
+		}
 		if facts.ID == "" {
 			facts.ID, facts.Version = f.status.Self.ID, f.status.Self.Version
 		}

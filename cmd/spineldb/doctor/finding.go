@@ -40,6 +40,8 @@ func (s Severity) Worse(o Severity) bool { return s.rank() > o.rank() }
 type Finding struct {
 	Severity Severity      `json:"severity"`
 	Node     warden.NodeID `json:"node,omitempty"` // empty: of the group as a whole
+	// Place is the one Warden, or the directory, that it is about; else empty.
+	Place string `json:"place,omitempty"`
 	// Check is the stable name of the rule.
 	Check string `json:"check"`
 	Found string `json:"found"`

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -72,15 +73,12 @@ func checkRedisReachable(_ Group, n *RedisNode) []Finding {
 	return []Finding{f}
 }
 
+// user is whom a group logs in as.
+func (n *RedisNode) user(g Group) string { return cmp.Or(n.User, g.Login.User, "default") }
+
 func checkRedisRights(g Group, n *RedisNode) []Finding {
 	var out []Finding
-	user := n.User
-	if user == "" {
-		user = g.Login.User
-	}
-	if user == "" {
-		user = "default"
-	}
+	user := n.user(g)
 	const keep = "\nACL SAVE   # with an aclfile; without one CONFIG REWRITE"
 	const besides = "&__sentinel__:hello +subscribe"
 	denied := slices.DeleteFunc(slices.Clone(n.Denied), func(rule string) bool { return rule == besides })

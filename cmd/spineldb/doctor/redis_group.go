@@ -19,13 +19,9 @@ func checkRedisReadable(g Group, n *RedisNode) []Finding {
 	if n.Config != nil {
 		return nil
 	}
-	user := n.User
-	if user == "" {
-		user = "default"
-	}
 	return []Finding{{Severity: Note, Found: "its settings cannot be read: " + n.WhyNot,
 		Why:    "what INFO does not tell was not looked at: min-replicas-to-write, passwords toward the primary, limits of buffers, whether the nodes are alike",
-		Remedy: "run the doctor with a file that names an administrator in auth_user, or ACL SETUSER " + user + " +config|get   # which shows passwords, too"}}
+		Remedy: "run the doctor with a file that names an administrator in auth_user, or ACL SETUSER " + n.user(g) + " +config|get   # which shows passwords, too"}}
 }
 
 // checkConfigFile looks for where CONFIG REWRITE writes.
@@ -161,9 +157,9 @@ func checkSources(g Group, all []*RedisNode) []Finding {
 	for _, n := range all {
 		port, _ := strconv.Atoi(n.Info["master_port"])
 		source := warden.MakeNode(n.Info["master_host"], port)
-		_, err := netip.ParseAddr(n.Info["master_host"])
-		switch known := slices.Contains(g.Nodes, source) || slices.ContainsFunc(all, func(o *RedisNode) bool { return o.Node == source }); {
-		case n.Info["role"] != "slave" || known || err != nil: // a name may be any of them
+		_, err := netip.ParseAddr(n.Info["master_host"]) // a name may be that of any of them
+		known := slices.Contains(g.Nodes, source) || slices.ContainsFunc(all, func(o *RedisNode) bool { return o.Node == source })
+		if n.Info["role"] != "slave" || known || err != nil {
 			continue
 		}
 		out = append(out, Finding{Severity: Warning, Node: n.Node, Found: "it copies from " + string(source) + ", which is no node of this group",

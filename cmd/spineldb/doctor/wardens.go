@@ -278,30 +278,29 @@ func checkDisks(_ Group, all []Warden) []Finding {
 
 // JudgeLocalDisk judges the disk of a data directory, measured here.
 func JudgeLocalDisk(dir string, d Disk) []Finding {
-	out := apply(Group{}, "", d, []rule[Disk]{{"disks", "the disk of " + dir + " is quick enough for votes", func(_ Group, d Disk) []Finding { return judgeDisk(dir, d) }}})
-	return out
+	return apply(Group{}, "", d, []rule[Disk]{{"disks", "the disk of " + dir + " is quick enough for votes", func(_ Group, d Disk) []Finding { return judgeDisk(dir, d) }}})
 }
 
 func judgeDisk(where string, d Disk) []Finding {
 	const why = "each vote and each decision waits for the disk; a failover makes about five such waits in a row, and a lease lasts one second"
 	const remedy = "put data_dir on a quicker disk that is not shared with a busy database, and not on network storage"
-	f := Finding{Severity: Warning, Why: why, Remedy: remedy}
+	f := Finding{Severity: Warning, Place: where, Why: why, Remedy: remedy}
 	switch {
 	case d.Syncs < neededSyncs:
 	case d.Median >= badSync:
 		f.Severity = Error
 		fallthrough
 	case d.Median >= slowSync:
-		f.Found = fmt.Sprintf("%s: half of the last %d writes took longer than %s to be on disk", where, d.Syncs, d.Median.Round(time.Millisecond))
+		f.Found = fmt.Sprintf("half of the last %d writes took longer than %s to be on disk", d.Syncs, d.Median.Round(time.Millisecond))
 	case d.Worst >= worstSync:
-		f.Found = fmt.Sprintf("%s: one of the last %d writes took %s to be on disk", where, d.Syncs, d.Worst.Round(10*time.Millisecond))
+		f.Found = fmt.Sprintf("one of the last %d writes took %s to be on disk", d.Syncs, d.Worst.Round(10*time.Millisecond))
 	}
 	var out []Finding
 	if f.Found != "" {
 		out = append(out, f)
 	}
 	if d.Failed > 0 {
-		out = append(out, Finding{Severity: Warning, Found: fmt.Sprintf("%s: %d writes to data_dir have failed since it started", where, d.Failed),
+		out = append(out, Finding{Severity: Warning, Place: where, Found: fmt.Sprintf("%d writes to data_dir have failed since it started", d.Failed),
 			Why: "while that is so a Warden neither votes nor leads", Remedy: "look at its log, the disk and the room on it"})
 	}
 	return out
@@ -311,7 +310,7 @@ func checkUntold(_ Group, all []Warden) []Finding {
 	var out []Finding
 	for _, w := range all {
 		if w.Untold != "" {
-			out = append(out, Finding{Severity: Note, Found: w.Name + " did not tell what it is like: " + w.Untold,
+			out = append(out, Finding{Severity: Note, Place: w.Name, Found: "it did not tell what it is like: " + w.Untold,
 				Why: "its settings, clock and disk could not be looked at", Remedy: "upgrade it, or give the user +warden|facts"})
 		}
 	}
