@@ -240,8 +240,12 @@ func resetGroups(c *call) {
 	c.json(ResetAnswers{Groups: c.reset(c.words[2])})
 }
 
-// defaultEvents is how many events are shown when no count is given.
-const defaultEvents = 100
+const (
+	// defaultEvents is how many events are shown when no count is given.
+	defaultEvents = 100
+	// mostEvents are shown in one answer, so that it fits into a client's queue.
+	mostEvents = 5000
+)
 
 func showEvents(c *call) {
 	rest := c.words[2:]
@@ -260,7 +264,7 @@ func showEvents(c *call) {
 	}
 	limit := defaultEvents
 	if !fromEnd {
-		limit = c.server.options.History
+		limit = mostEvents
 	}
 	if len(rest) > 1 {
 		c.wrongArity()
@@ -272,7 +276,7 @@ func showEvents(c *call) {
 			c.fail("ERR '%s' is no count: give a number from 1 on", clip(rest[0], 128))
 			return
 		}
-		limit = min(n, c.server.options.History)
+		limit = min(n, mostEvents)
 	}
 	var log EventLog
 	if fromEnd {

@@ -36,10 +36,23 @@ type ReportsOptions struct {
 type Reports struct {
 	options ReportsOptions
 	writer  *writer[warden.Report]
-	// mu is held while files change places. Only the writer and readers wait for it.
-	mu sync.Mutex
+	// mu is held while files are written, read or change places. Only the writer and
+	// readers wait for it. written counts what was written.
+	mu      sync.Mutex
+	written uint64
+	// reading lets one reader at a time decode a file, which takes a processor for a
+	// while; last is what was decoded last.
+	reading sync.Mutex
+	last    listed
 	// mended are the groups whose files were looked at in this run.
 	mended map[warden.GroupName]bool
+}
+
+// listed are the reports of a group as of a number of writes.
+type listed struct {
+	group   warden.GroupName
+	written uint64
+	reports []warden.Report
 }
 
 // OpenReports begins to keep reports. It always succeeds: where the files cannot be
@@ -69,12 +82,28 @@ func (r *Reports) List(group warden.GroupName) ([]warden.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.reading.Lock()
+	defer r.reading.Unlock()
 	r.mu.Lock()
+	written := r.written
+	if r.last.group == group && r.last.written == written {
+		r.mu.Unlock()
+		return slices.Clone(r.last.reports), nil
+	}
 	texts, err := p.read()
 	r.mu.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("read the reports of %s: %w", group, err)
 	}
+	all := newestOf(texts)
+	all = all[max(0, len(all)-r.options.Most):]
+	r.last = listed{group, written, all}
+	return slices.Clone(all), nil
+}
+
+// newestOf are the reports in some lines, each as it was told last, in the order of
+// their time.
+func newestOf(texts [][]byte) []warden.Report {
 	var all []warden.Report
 	place := map[string]int{}
 	for _, text := range texts {
@@ -90,7 +119,7 @@ func (r *Reports) List(group warden.GroupName) ([]warden.Report, error) {
 		all = append(all, report)
 	}
 	slices.SortStableFunc(all, func(a, b warden.Report) int { return cmp.Compare(a.UnixMS, b.UnixMS) })
-	return all[max(0, len(all)-r.options.Most):], nil
+	return all
 }
 
 // Get returns the report of that ID, as it was told last. It may wait for the disk.
@@ -135,6 +164,7 @@ func (r *Reports) writeGroup(group warden.GroupName, lines [][]byte) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.written++
 	if !r.mended[group] {
 		_, aside, err := p.mend()
 		for _, name := range aside {

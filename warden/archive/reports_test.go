@@ -75,6 +75,28 @@ func TestReports(t *testing.T) {
 	}
 }
 
+// Goal: a list is not that of another group, nor of before the last write, and what a
+// reader does with it is nobody else's business.
+func TestReportsAreRead(t *testing.T) {
+	r := OpenReports(ReportsOptions{Dir: t.TempDir()})
+	defer end(t, r)
+	for n := 1; n <= 3; n++ {
+		r.Keep(report("g", n))
+		await(t, "it is listed", func() bool { return strings.Contains(list(t, r, "g"), fmt.Sprintf("%d-w/1", n)) })
+		if got := list(t, r, "h"); got != "" {
+			t.Errorf("of h: %s", got)
+		}
+		all, err := r.List("g")
+		if err != nil || len(all) != n {
+			t.Fatalf("%d reports, %v", len(all), err)
+		}
+		all[0].ID = "mine"
+	}
+	if got := list(t, r, "g"); got != "1-w/1 2-w/1 3-w/1" {
+		t.Errorf("of g: %s", got)
+	}
+}
+
 // Goal: a name that is no group's leads to no file.
 func TestReportsOfNoGroup(t *testing.T) {
 	r := OpenReports(ReportsOptions{Dir: t.TempDir()})

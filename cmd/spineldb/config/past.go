@@ -18,7 +18,7 @@ func (s *section) past() Past {
 	d := DefaultPast()
 	const remedy = "leave it out for the default"
 	return Past{
-		Events:     s.whole("events_kept", d.Events, 100, 1_000_000, remedy),
+		Events:     s.whole("events_kept", d.Events, 100, 100_000, remedy),
 		Reports:    s.whole("reports_kept", d.Reports, 1, 10_000, remedy),
 		EventBytes: int64(s.whole("events_kept_bytes", int(d.EventBytes), 256<<10, 1<<30, remedy)),
 	}
