@@ -92,6 +92,9 @@ func checkBuffers(_ Group, n *RedisNode) []Finding {
 	if !known || n.Rate == 0 {
 		return nil
 	}
+	if backlog := n.number("repl_backlog_size"); hard > 0 {
+		hard = max(hard, backlog) // a server takes no smaller one
+	}
 	takes := float64(n.number("used_memory")) / copySpeed
 	waits := int64(takes * float64(n.Rate))
 	if (hard == 0 || waits <= hard) && (soft == 0 || waits <= soft || takes <= float64(seconds)) {

@@ -217,7 +217,7 @@ func TestRedisWriteRate(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		value := strings.Repeat("x", 100_000)
+		value := strings.Repeat("x", 300_000)
 		for ctx.Err() == nil {
 			_ = g.admins[0].Set(ctx, "written", value, 0).Err()
 		}
