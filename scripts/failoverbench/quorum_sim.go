@@ -201,7 +201,7 @@ func (p *parliament) act(at warden.Instant, i int, a group.Action) {
 	if a.Kind == group.ActMark || a.Kind == group.ActDrop {
 		return
 	}
-	done := group.ActionDone{ID: a.ID, Asked: at, Result: warden.Result{Outcome: warden.Done}}
+	done := group.ActionDone{ID: a.ID, Node: a.Node, Asked: at, Result: warden.Result{Outcome: warden.Done}}
 	n := p.nodes[a.Node]
 	switch {
 	case a.Node == p.dead || n == nil:

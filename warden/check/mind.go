@@ -182,7 +182,7 @@ func (t *stepper) feed(ev group.Event) {
 	for len(t.looks) > 0 {
 		a := t.looks[0]
 		t.looks = t.looks[1:]
-		t.feed(group.ActionDone{ID: a.ID, Result: warden.Result{Outcome: warden.Done}, Observation: *t.look(nodeIndex(a.Node)), Asked: t.now.Add(blink)})
+		t.feed(group.ActionDone{ID: a.ID, Node: a.Node, Result: warden.Result{Outcome: warden.Done}, Observation: *t.look(nodeIndex(a.Node)), Asked: t.now.Add(blink)})
 	}
 }
 

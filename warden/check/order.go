@@ -132,7 +132,7 @@ func (k *walker) end(nodesID uint32, x *item, kind moveKind) arrival {
 // ended is the answer to an order.
 func ended(x *item, how warden.Outcome, why string, seen *warden.Observation) *item {
 	y := &item{kind: isAnswer, from: -1, to: x.from, run: x.run, action: warden.Action{Kind: x.action.Kind, Node: x.action.Node, Target: x.action.Target}}
-	y.answer = group.ActionDone{ID: x.action.ID, Result: warden.Result{Outcome: how, Why: why}}
+	y.answer = group.ActionDone{ID: x.action.ID, Node: x.action.Node, Result: warden.Result{Outcome: how, Why: why}}
 	if seen != nil {
 		y.answer.Observation = *seen
 	} else if x.action.Kind == warden.ActClaim {

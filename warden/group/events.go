@@ -48,6 +48,7 @@ type PeersKnown struct{ IDs []warden.WardenID }
 // ActionDone is the end of an action.
 type ActionDone struct {
 	ID     uint64
+	Node   warden.NodeID // of the action
 	Result warden.Result
 	// Observation is what a look or a claim saw; Health is empty otherwise.
 	Observation warden.Observation

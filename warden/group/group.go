@@ -231,10 +231,9 @@ func (p *step) route(e Event) {
 	case ActionDone:
 		seen := e.Observation
 		if seen.Health != "" {
-			me = monitor.Looked{Node: p.pendingNode(e.ID), Asked: e.Asked, Observation: &seen}
+			me = monitor.Looked{Node: e.Node, Asked: e.Asked, Observation: &seen}
 		}
-		node := p.pendingNode(e.ID)
-		fe = failover.ActionDone{ID: e.ID, Result: e.Result, Observation: wished(p.leaderConfig().Tags, node, &seen), Asked: e.Asked}
+		fe = failover.ActionDone{ID: e.ID, Result: e.Result, Observation: wished(p.leaderConfig().Tags, e.Node, &seen), Asked: e.Asked}
 	case Heard:
 		if st := e.Message.Status; st != nil {
 			me = monitor.Said{From: e.Message.From, Birth: e.Message.Birth, Tilt: st.Tilt, Opinions: st.Opinions}
@@ -288,8 +287,6 @@ func (p *step) newPeer(id warden.WardenID, client string) {
 		p.raw("+sentinel", warden.LevelNotice, "", p.sentinelDetails(id, client))
 	}
 }
-
-func (p *step) pendingNode(id uint64) warden.NodeID { return p.s.fo.NodeOf(id) }
 
 func (p *step) monitor(e monitor.Event) {
 	p.revive(e)

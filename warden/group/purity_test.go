@@ -148,7 +148,7 @@ func (h *house) obey(a Action) Event {
 		}
 	}
 	o := &h.nodes[n]
-	done := ActionDone{ID: a.ID, Asked: h.now, Result: warden.Result{Outcome: warden.Done, Position: o.Position}}
+	done := ActionDone{ID: a.ID, Node: a.Node, Asked: h.now, Result: warden.Result{Outcome: warden.Done, Position: o.Position}}
 	if o.Health != warden.HealthGood {
 		done.Result = warden.Result{Outcome: warden.Unknown, Why: "no answer"}
 		done.Observation = warden.Observation{Health: warden.HealthSilent}

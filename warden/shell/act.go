@@ -116,7 +116,7 @@ func (o *orders) begin(a group.Action) {
 	case a.Kind == group.ActDrop:
 		o.drop(j)
 	case o.pending >= maxActions:
-		o.put(group.ActionDone{ID: a.ID, Result: refused("too many actions of this group are under way")})
+		o.put(group.ActionDone{ID: a.ID, Node: a.Node, Result: refused("too many actions of this group are under way")})
 	case a.Kind == group.ActLook:
 		o.pending++
 		o.wg.Go(func() { o.lookNow(j) })
@@ -137,7 +137,7 @@ func (o *orders) begin(a group.Action) {
 func (o *orders) lookNow(j job) {
 	ctx, cancel := context.WithDeadline(o.ctx, j.due)
 	defer cancel()
-	done := group.ActionDone{ID: j.action.ID, Asked: o.options.Clock(), Result: warden.Result{Outcome: warden.Done}}
+	done := group.ActionDone{ID: j.action.ID, Node: j.action.Node, Asked: o.options.Clock(), Result: warden.Result{Outcome: warden.Done}}
 	var watched bool
 	done.Observation, watched = o.watch.look(ctx, j.action.Node)
 	if !watched {
@@ -151,7 +151,7 @@ func (o *orders) lookNow(j job) {
 func (o *orders) unblockNow(j job) {
 	ctx, cancel := context.WithDeadline(o.ctx, j.due)
 	defer cancel()
-	done := group.ActionDone{ID: j.action.ID, Result: warden.Result{Outcome: warden.Done}}
+	done := group.ActionDone{ID: j.action.ID, Node: j.action.Node, Result: warden.Result{Outcome: warden.Done}}
 	switch watched, err := o.watch.unblock(ctx, j.action.Node); {
 	case !watched:
 		done.Result = refused("the node is not watched")
@@ -168,7 +168,7 @@ func (o *orders) command(commands warden.Commands, j job) {
 	ctx, cancel := context.WithDeadline(o.ctx, j.due)
 	defer cancel()
 	a := j.action
-	done := group.ActionDone{ID: a.ID}
+	done := group.ActionDone{ID: a.ID, Node: a.Node}
 	call := warden.Call{Group: o.group, Node: a.Node, Primary: a.Target, Epoch: a.Epoch, Reason: a.Reason}
 	if a.Kind == group.ActAsk {
 		call.Primary, call.Old, a.NotAfter = a.Node, a.Target, 0

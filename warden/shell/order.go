@@ -12,7 +12,7 @@ import (
 // the order. Before everything that is sent, the lease and the deadline are
 // read again.
 func (o *orders) carry(l *lane, j job) group.ActionDone {
-	done := group.ActionDone{ID: j.action.ID}
+	done := group.ActionDone{ID: j.action.ID, Node: j.action.Node}
 	ctx, cancel := context.WithDeadline(o.ctx, j.due)
 	defer cancel()
 	if why := o.late(ctx, j.action); why != "" {

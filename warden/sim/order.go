@@ -112,7 +112,7 @@ func (o *order) end(r warden.Result, seen warden.Observation, asked warden.Insta
 	if w.tell != nil || w.trace != nil {
 		w.say(o.p.name, "%s: %s%s", o.sentence(), r.Outcome, because(r.Why))
 	}
-	o.p.step(group.ActionDone{ID: o.a.ID, Result: r, Observation: seen, Asked: asked})
+	o.p.step(group.ActionDone{ID: o.a.ID, Node: o.a.Node, Result: r, Observation: seen, Asked: asked})
 }
 
 // expire gives the action up at its deadline.
