@@ -50,8 +50,9 @@ func (p *program) doctorCommand() *cli.Command {
 		Name: "doctor", Usage: "look at live nodes and say what to change", ArgsUsage: "[GROUP]", Flags: flags, Action: p.doctor,
 		Description: "Without --server the nodes of a configuration file are looked at, by the role and\n" +
 			"password in it; several files are compared. With --server the running Wardens are\n" +
-			"asked for what is not right, and compared; with both, both. Nothing is changed. Exit codes: 0 nothing worse than\n" +
-			"notes, 1 warnings or errors, 2 usage, 3 nothing reachable.",
+			"asked for what is not right, and compared; with both, both. Nothing is changed\n" +
+			"anywhere. Exit codes: 0 nothing worse than notes, 1 warnings or errors, 2 usage,\n" +
+			"3 nothing reachable.",
 	}
 }
 
