@@ -82,12 +82,9 @@ func Advance(c Config, s *State, e Event, want Want, sight Sight, now warden.Ins
 	s.share()
 	var f Effects
 	s.rewind(now)
-	switch { // before anything that is heard now makes it ask once more
-	case s.Stand == nil:
-	case sight.Tilt:
+	if s.Stand != nil && sight.Tilt {
+		// Before anything that is heard now makes it ask once more.
 		s.giveUp(c, "this Warden is in TILT", now, &f)
-	case s.Stand.Want.Reason == warden.ReasonFailover && !sight.PrimaryDown:
-		s.giveUp(c, "there is nothing to do any more", now, &f) // other settings were agreed a moment ago
 	}
 	switch e := e.(type) {
 	case Heard:
@@ -117,7 +114,7 @@ func (s *State) heard(c Config, m warden.Message, sight Sight, now warden.Instan
 	p := s.hear(m, now)
 	switch {
 	case m.Status != nil:
-		s.status(c, p, m, now, f)
+		s.status(c, p, m, sight, now, f)
 	case m.Ask != nil:
 		s.vote(c, m, sight, now, f)
 	case m.Vote != nil:
@@ -136,9 +133,11 @@ func (s *State) heard(c Config, m warden.Message, sight Sight, now warden.Instan
 }
 
 // status answers a peer that is behind with what is chosen.
-func (s *State) status(c Config, p *Peer, m warden.Message, now warden.Instant, f *Effects) {
+func (s *State) status(c Config, p *Peer, m warden.Message, sight Sight, now warden.Instant, f *Effects) {
 	p.Status = m.Status
-	if s.Stand != nil && !m.Status.Left {
+	// After other settings were agreed a moment ago there may be nothing to do.
+	idle := s.Stand != nil && s.Stand.Want.Reason == warden.ReasonFailover && !sight.PrimaryDown
+	if s.Stand != nil && !m.Status.Left && !idle {
 		// What it sees has changed: whoever denied may grant now.
 		s.askOne(c, m.From, f)
 	}

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -81,11 +82,16 @@ func (p *step) settingsWish(cmd warden.Command, t *warden.Topology) (w election.
 	}
 	next, err := have.With(cmd.Items)
 	if err != nil {
-		code = "usage"
-		if e, is := err.(*warden.SettingError); is { //nolint:errorlint // With returns no other, and wraps none
-			code = e.Code
+		var wrong *warden.SettingError
+		if code = "usage"; errors.As(err, &wrong) {
+			code = wrong.Code
 		}
 		return w, code, err.Error()
+	}
+	for _, i := range cmd.Items {
+		if i.Node != "" && !i.Unset && p.s.mon.Find(i.Node) == nil {
+			return w, "unknown-node", fmt.Sprintf("%s is not a node of this group: spineldb status shows them", i.Node)
+		}
 	}
 	if code, text := p.unfitSettings(&next, t); code != "" {
 		return w, code, text
@@ -112,11 +118,6 @@ func (p *step) unfitSettings(next *warden.Settings, t *warden.Topology) (code, t
 		return "not-settable", "synchronous_mode is for PostgreSQL: servers of the Redis protocol report a write as done before a replica has it; min-replicas-to-write bounds what is lost"
 	case next.SyncStrict != warden.Unsaid && !c.Keeps:
 		return "not-settable", "synchronous_mode_strict is for PostgreSQL, where synchronous_mode is on"
-	}
-	for _, tag := range next.Tags {
-		if warden.TagsOf(t.Settings.Tags, tag.Node) != tag.Tags && p.s.mon.Find(tag.Node) == nil {
-			return "unknown-node", fmt.Sprintf("%s is not a node of this group: spineldb status shows them", tag.Node)
-		}
 	}
 	barred := func(n *monitor.Node) bool { return warden.TagsOf(c.Tags, n.ID).NoFailover == warden.Yes }
 	if nodes := p.s.mon.Nodes; len(next.Tags) > 0 && len(nodes) > 0 && !slices.ContainsFunc(nodes, func(n *monitor.Node) bool { return !barred(n) }) {
