@@ -78,7 +78,7 @@ func (r *run) asking() {
 		r.act(warden.ActAsk, s.Candidate, s.Old, r.c.PrePromoteTimeout).Reason = s.Want.Reason
 	}
 	n := r.sc.node(s.Old)
-	if s.Want.Reason != warden.ReasonFailover || s.ordered || n == nil || n.Down || !n.Good || !serves(n.Seen) || !r.ours(n.Seen) {
+	if s.Want.Reason != warden.ReasonFailover || s.ordered || n == nil || n.Down || !n.Good || !serves(n.Seen) || !r.believed(s.Old, n.Seen) {
 		return
 	}
 	why := fmt.Sprintf("%s serves again while pre_promote was asked about %s", s.Old, s.Candidate)
