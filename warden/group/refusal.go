@@ -9,7 +9,7 @@ import (
 )
 
 // Refusals are told of when they begin, when they were repeated twice as often, and
-// when they end: a condition that lasts for days is one report.
+// when they end: a condition that lasts for days, or comes and goes, is one report.
 const (
 	// waitsLeast is how long a failover has to be kept from being tried before that
 	// is told of: what is over sooner is a part of the failover that follows.
@@ -26,12 +26,16 @@ const (
 // may go on.
 type refusal struct {
 	report warden.Report
-	from   warden.Instant
-	last   warden.Instant
-	told   int // Times that were told of
+	// from is when it began first, since when it began last, and last when it was
+	// repeated last.
+	from, since, last warden.Instant
+	// toldAt is when it was told of; due: there is more to tell.
 	toldAt warden.Instant
-	// waits: it is a state that lasts, and not attempts.
+	due    bool
+	// waits: it is a state that lasts, and not attempts. It has ended then (0: it
+	// goes on), and may begin again.
 	waits bool
+	ended warden.Instant
 }
 
 func (x *refusal) same(r *warden.Report) bool {
@@ -42,17 +46,15 @@ func (x *refusal) same(r *warden.Report) bool {
 // What ended like it before is the same report.
 func (p *step) refuse(r warden.Report, waits bool) {
 	x := refusal{report: r, from: p.now.Add(-r.Took), last: p.now, waits: waits}
+	x.since = x.from
 	rest := slices.Clone(p.past().refusals)
-	if i := slices.IndexFunc(rest, func(y refusal) bool { return y.same(&r) && !y.waits }); i >= 0 {
+	if i := slices.IndexFunc(rest, func(y refusal) bool { return y.same(&r) && y.waits == waits }); i >= 0 {
 		y := &rest[i]
-		x.from, x.told, x.toldAt = y.from, y.told, y.toldAt
+		x.from, x.toldAt = y.from, y.toldAt
 		x.report.ID, x.report.Times, x.report.Took = y.report.ID, y.report.Times+1, p.now.Sub(y.from)
 		rest = slices.Delete(rest, i, i+1)
 	}
-	if n := x.report.Times; n&(n-1) == 0 || p.now.Sub(x.toldAt) >= tellEvery {
-		x.told, x.toldAt = n, p.now
-		p.tell(x.report)
-	}
+	p.tellOf(&x)
 	if len(rest) >= maxRefusals {
 		p.over(rest[0])
 		rest = rest[1:]
@@ -61,15 +63,30 @@ func (p *step) refuse(r warden.Report, waits bool) {
 	p.remember(func(c *chronicle) { c.refusals = rest })
 }
 
-// over tells how a refusal ended, as far as that was not told.
-func (p *step) over(x refusal) {
-	if x.waits {
-		x.report.Took = p.now.Sub(x.from)
-		x.report.Text += fmt.Sprintf(" (for %s)", x.report.Took)
-	} else if x.told == x.report.Times {
-		return
+// tellOf tells of a refusal, unless that was done often lately.
+func (p *step) tellOf(x *refusal) {
+	n := x.report.Times
+	if x.due = n&(n-1) != 0 && p.now.Sub(x.toldAt) < tellEvery; !x.due {
+		x.toldAt = p.now
+		p.tell(x.report)
 	}
-	p.tell(x.report)
+}
+
+// end notes that a state is over.
+func (p *step) end(x *refusal) {
+	x.ended, x.last, x.due = p.now, p.now, true
+	x.report.Took = p.now.Sub(x.from)
+	x.report.Text += fmt.Sprintf(" (for %s)", p.now.Sub(x.since))
+}
+
+// over tells the rest of a refusal that will not be repeated.
+func (p *step) over(x refusal) {
+	if x.waits && x.ended == 0 {
+		p.end(&x)
+	}
+	if x.due {
+		p.tell(x.report)
+	}
 }
 
 // settle ends the refusals that are over, and notices one that is about to be.
@@ -85,21 +102,11 @@ func (p *step) settle() {
 		p.remember(func(c *chronicle) { c.waits, c.waitsSince = code, p.now })
 		c = p.past()
 	}
-	over := func(x refusal) bool { return !p.goesOn(&x, code) }
-	if slices.ContainsFunc(c.refusals, over) {
-		left := c.refusals[:0:0]
-		for _, x := range c.refusals {
-			if over(x) {
-				p.over(x)
-			} else {
-				left = append(left, x)
-			}
-		}
-		p.remember(func(c *chronicle) { c.refusals = left })
-		c = p.past()
+	p.sweep(code)
+	known := func(x refusal) bool {
+		return x.waits && x.ended == 0 && x.report.Code == code && x.report.Old == t.Primary
 	}
-	known := func(x refusal) bool { return x.waits && x.report.Code == code && x.report.Old == t.Primary }
-	if code == "" || p.now.Sub(c.waitsSince) < waitsLeast || slices.ContainsFunc(c.refusals, known) {
+	if code == "" || p.now.Sub(c.waitsSince) < waitsLeast || slices.ContainsFunc(p.past().refusals, known) {
 		return
 	}
 	if s := p.s; s.el.Lead != nil || s.el.Stand != nil || !p.tellsOfIt() {
@@ -110,21 +117,43 @@ func (p *step) settle() {
 	p.refuse(p.unled(warden.ReasonFailover, code, p.waitsText(code)), true)
 }
 
-// goesOn reports whether a refusal may be repeated, or lasts. waits is why no
-// failover is tried now.
-func (p *step) goesOn(x *refusal, waits string) bool {
+// sweep ends what is over. waits is why no failover is tried now.
+func (p *step) sweep(waits string) {
+	all := p.past().refusals
+	stopped := func(x refusal) bool { return x.waits && x.ended == 0 && x.report.Code != waits }
+	if !slices.ContainsFunc(all, func(x refusal) bool { return stopped(x) || p.isOver(&x) }) {
+		return
+	}
+	left := all[:0:0]
+	for _, x := range all {
+		if p.isOver(&x) {
+			p.over(x)
+			continue
+		}
+		if stopped(x) {
+			p.end(&x)
+			p.tellOf(&x)
+		}
+		left = append(left, x)
+	}
+	p.remember(func(c *chronicle) { c.refusals = left })
+}
+
+// isOver reports whether a refusal will not be repeated, or nobody would call that a
+// repetition.
+func (p *step) isOver(x *refusal) bool {
 	t := &p.s.el.Reg.Chosen
 	if t.Primary != x.report.Old && t.Phase == warden.PhaseDone {
-		return false
+		return true
 	}
 	switch {
-	case x.waits:
-		return x.report.Code == waits
-	case x.report.Reason == warden.ReasonFailover:
-		n := p.s.mon.Find(x.report.Old)
-		return n != nil && n.Down
+	case x.waits && x.ended == 0:
+		return false
+	case x.waits || x.report.Reason != warden.ReasonFailover:
+		return p.now.Sub(x.last) >= tellEvery
 	}
-	return p.now.Sub(x.last) < tellEvery
+	n := p.s.mon.Find(x.report.Old)
+	return n == nil || !n.Down
 }
 
 // waitsFor is why this Warden does not try to replace a primary that it finds down.
