@@ -146,14 +146,11 @@ func (p *step) isOver(x *refusal) bool {
 	if t.Primary != x.report.Old && t.Phase == warden.PhaseDone {
 		return true
 	}
-	switch {
-	case x.waits && x.ended == 0:
-		return false
-	case x.waits || x.report.Reason != warden.ReasonFailover:
-		return p.now.Sub(x.last) >= tellEvery
+	goesOn := x.waits && x.ended == 0
+	if n := p.s.mon.Find(x.report.Old); x.report.Reason == warden.ReasonFailover && !x.waits {
+		goesOn = n != nil && n.Down
 	}
-	n := p.s.mon.Find(x.report.Old)
-	return n == nil || !n.Down
+	return !goesOn && p.now.Sub(x.last) >= tellEvery
 }
 
 // waitsFor is why this Warden does not try to replace a primary that it finds down.
