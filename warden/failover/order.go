@@ -274,6 +274,8 @@ func (r *run) catchUp() {
 	n := r.sc.node(s.furthest)
 	over := r.now.Sub(s.StageAt) > catchUpLimit || n == nil || n.Down
 	switch {
+	case over && r.waiting(warden.ActFollow, s.Candidate): // guard: S3
+		// An order that is still on its way must not arrive after the promotion.
 	case over && s.sealed:
 		r.say("%s did not catch up from %s, which has acknowledged writes", s.Candidate, s.furthest)
 		s.excluded = append(s.excluded, s.Candidate)
