@@ -114,7 +114,7 @@ func (r *run) claimDone(p pending, d ActionDone) {
 			r.another(p.node, o)
 		case !r.recorded(o): // guard: S7
 			r.decideAnew(o)
-		case s.furthest != "":
+		case s.furthest != "" && o.Position < s.target: // it may have caught up in an earlier round
 			r.enter(CatchingUp)
 		default:
 			r.enter(Fencing)
