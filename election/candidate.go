@@ -41,12 +41,12 @@ func (s *State) turn(c Config, want Want, sight Sight, now warden.Instant, f *Ef
 			s.failed = 0
 		}
 		s.want = want
-		s.standAt = now.Add(warden.Duration(rank(s.list(c, want), c.Self, s.seen+1)) * turnStep)
+		s.standAt = now.Add(s.wait(c, want, 0))
 	}
 	if s.HoldFor != c.Self || s.holdRun != c.Run {
 		// Somebody leads, or may: after its lease the turns begin anew.
 		if free := s.HoldUntil; now < free {
-			s.standAt = max(s.standAt, free.Add(warden.Duration(rank(s.list(c, want), c.Self, s.seen+1))*turnStep))
+			s.standAt = max(s.standAt, free.Add(s.wait(c, want, 0)))
 		}
 	}
 	if now.Sub(s.started) < voterHold {
@@ -60,6 +60,37 @@ func (s *State) turn(c Config, want Want, sight Sight, now warden.Instant, f *Ef
 	}
 }
 
+// wait is how long a candidate waits for its turn, by so many turns longer.
+func (s *State) wait(c Config, want Want, more int) warden.Duration {
+	return warden.Duration(rank(s.list(c, want), c.Self, s.seen+1+warden.Epoch(c.Turn))+more) * s.step(c.Lag)
+}
+
+// step is the time between two turns. Whoever is first has to be heard of before
+// the next one tries, or all stand at once and nobody wins: on a machine with too
+// much to do, that takes as long as votes took lately, or as work is late.
+func (s *State) step(lag warden.Duration) warden.Duration {
+	return min(max(turnStep, s.round, 2*lag), turnMost)
+}
+
+// life is how long an attempt goes on: long enough for two rounds as they are now.
+func (s *State) life() warden.Duration {
+	return max(attemptLife, 2*min(s.round, turnMost))
+}
+
+// timed measures the time that votes take by the first answer to each attempt,
+// also where it comes too late. A better time is believed by halves.
+func (s *State) timed(e warden.Epoch, now warden.Instant) {
+	if e == 0 || e != s.stood {
+		return
+	}
+	s.stood = 0
+	if took := now.Sub(s.stoodAt); took > s.round {
+		s.round = took
+	} else {
+		s.round = (s.round + max(took, 0)) / 2
+	}
+}
+
 // stand begins an attempt: a new epoch, promised to oneself on disk before
 // anybody is asked (V1).
 func (s *State) stand(c Config, want Want, now warden.Instant, f *Effects) {
@@ -69,6 +100,7 @@ func (s *State) stand(c Config, want Want, now warden.Instant, f *Effects) {
 	s.standOwn = true
 	s.Stand = &Candidacy{Epoch: e, Want: want, Since: now, grants: []grant{{c.Self, s.Reg.Newest().Clone()}}}
 	s.standAt = 0
+	s.stood, s.stoodAt = e, now
 	f.note("+new-epoch", fmt.Sprint(e), e)
 	if failing(want.Reason) {
 		f.note("+try-failover", string(want.Reason), e)
@@ -109,7 +141,7 @@ func (s *State) standing(c Config, want Want, now warden.Instant, f *Effects) {
 		s.giveUp(c, "there is nothing to do any more", now, f)
 	case s.Quiet() != "":
 		s.giveUp(c, s.Quiet(), now, f)
-	case now.Sub(st.Since) >= attemptLife:
+	case now.Sub(st.Since) >= s.life():
 		s.giveUp(c, "not enough votes", now, f)
 	case now.Sub(st.askedAt) >= askAgain:
 		s.ask(c, now, f)
@@ -133,10 +165,9 @@ func (s *State) giveUp(c Config, why string, now warden.Instant, f *Effects) {
 	} else {
 		f.note("-not-elected", why, st.Epoch)
 	}
-	list := s.list(c, st.Want)
 	s.want = st.Want
 	s.failed++
-	s.standAt = now.Add(warden.Duration(rank(list, c.Self, s.seen+1)+1)*turnStep + patience(s.failed))
+	s.standAt = now.Add(s.wait(c, st.Want, 1) + patience(s.failed))
 	if !failing(st.Want.Reason) {
 		s.standAt = s.standAt.Add(quietAfter)
 	}
@@ -152,6 +183,7 @@ func patience(failed int) warden.Duration {
 // voted takes in a vote.
 func (s *State) voted(c Config, m warden.Message, now warden.Instant, f *Effects) {
 	v := *m.Vote
+	s.timed(v.Epoch, now)
 	st := s.Stand
 	if st == nil || v.Epoch != st.Epoch || m.Birth != s.Reg.Chosen.Birth { // guard: S2
 		s.seen = max(s.seen, v.Promise)
@@ -256,7 +288,7 @@ func Next(s *State, want Want, now warden.Instant) warden.Instant {
 	switch {
 	case s.Stand != nil:
 		at(s.Stand.askedAt.Add(askAgain))
-		at(s.Stand.Since.Add(attemptLife))
+		at(s.Stand.Since.Add(s.life()))
 	case s.Lead != nil:
 		at(s.Lead.roundAt.Add(renewEvery))
 		at(s.Lead.LeaseUntil)

@@ -14,8 +14,9 @@ const (
 	leaseLife    = 1 * warden.Second         // leader: from the sending of an answered round
 	voterHold    = 1250 * warden.Millisecond // voter: from its own last answer
 	renewEvery   = 250 * warden.Millisecond
-	turnStep     = 40 * warden.Millisecond  // between two ranks
-	attemptLife  = 300 * warden.Millisecond // a candidate gives up and waits for its turn
+	turnStep     = 40 * warden.Millisecond  // between two ranks, at least
+	turnMost     = 400 * warden.Millisecond // and at most, see step
+	attemptLife  = 300 * warden.Millisecond // a candidate gives up and waits for its turn, at least
 	askAgain     = 60 * warden.Millisecond  // to those that denied or did not answer
 	proposeAgain = 100 * warden.Millisecond
 	// quietAfter a released lease lets everybody look again before somebody
@@ -32,6 +33,11 @@ type Config struct {
 	// Wardens is the configured number of them, 0 when unknown.
 	Wardens       int
 	HelloInterval warden.Duration
+	// Turn turns the order in which Wardens try: where many groups fail at once
+	// not all of them should wait for the same one. It is the same on all Wardens.
+	Turn uint64
+	// Lag is by how much this Warden's steps are late now.
+	Lag warden.Duration
 }
 
 // Sight is what this Warden sees for itself at this instant; the voter's own
@@ -208,6 +214,12 @@ type State struct {
 	want     Want
 	standAt  warden.Instant
 	quietTil warden.Instant
+	// round is how long votes take now: from the asking to the first answer. It is
+	// measured with the attempt of epoch stood, begun at stoodAt; 0: that had its
+	// first answer.
+	round   warden.Duration
+	stood   warden.Epoch
+	stoodAt warden.Instant
 	// deadSince is since when a majority of the list was heard to have left.
 	deadSince warden.Instant
 	failed    int // attempts in vain for the present want

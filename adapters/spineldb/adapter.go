@@ -89,7 +89,7 @@ func (a *Adapter) Open(node warden.NodeID, events warden.LinkEvents) warden.Link
 	l := &link{
 		adapter: a, node: node, events: events,
 		ctx: ctx, cancel: cancel,
-		talk: newSeat(),
+		talk: newSeat(), opened: make(chan struct{}, 1),
 	}
 	l.listening.Go(l.listen)
 	return l

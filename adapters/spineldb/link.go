@@ -33,6 +33,8 @@ type link struct {
 	// now, nil while it is not subscribed.
 	cut atomic.Pointer[context.CancelCauseFunc]
 	ear atomic.Pointer[ear]
+	// opened holds a token after a connection for looks was opened.
+	opened chan struct{}
 
 	talk *seat
 	// said is the hello that was said last, as it is sent. For who sits on talk.
@@ -135,6 +137,10 @@ func (l *link) open(ctx context.Context) error {
 	}
 	l.talk.wire = w
 	l.tellLocal(w.local())
+	select {
+	case l.opened <- struct{}{}:
+	default:
+	}
 	return nil
 }
 

@@ -18,9 +18,9 @@ const (
 	// take.
 	listenQuiet = 5 * time.Second
 	// Pauses between attempts to listen: they double from the first to the
-	// last. Where the server refuses us, the pause is listenDenied.
+	// last, unless a look gets through before. Where the server refuses us, the pause is listenDenied.
 	listenFirst  = 100 * time.Millisecond
-	listenLast   = time.Second
+	listenLast   = 4 * time.Second
 	listenDenied = 5 * time.Second
 )
 
@@ -52,6 +52,8 @@ func (l *link) listen() {
 		case <-l.ctx.Done():
 			wait.Stop()
 			return
+		case <-l.opened: // it can be reached again
+			wait.Stop()
 		case <-wait.C:
 		}
 		pause = min(2*pause, listenLast)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -221,11 +222,17 @@ func (d *daemon) onStop(name string, do func(context.Context) error) {
 	d.cleanups = append(d.cleanups, cleanup{name, do})
 }
 
+// settledAfter is when a Warden of hundreds of groups has connected to all nodes
+// and agreed with the others. What that took is given back to the system then.
+const settledAfter = 25 * time.Second
+
 // serve waits until ctx ends and stops the daemon then. SIGHUP calls hangup.
 func (d *daemon) serve(ctx context.Context, hangup func(context.Context)) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	started := time.AfterFunc(settledAfter, debug.FreeOSMemory)
+	defer started.Stop()
 	for {
 		select {
 		case <-hup:

@@ -79,6 +79,9 @@ var rules = map[string]rule{
 	"election.State.HoldUntil":       forget, // a lease held for a leader only makes it deny votes
 	"election.State.quietTil":        forget, // only lengthens waits
 	"election.State.standAt":         leave,  // timer
+	"election.State.round":           forget, // only moves timers
+	"election.State.stood":           forget, // likewise
+	"election.State.stoodAt":         forget, // likewise
 	"election.Peer.At":               recent, // the others are heard all the time
 	"election.Peer.Since":            past,   // shown
 	"election.Peer.Run":              forget, // shown
@@ -96,6 +99,7 @@ var rules = map[string]rule{
 	"group.State.wouldSaid":          forget, // of an announcement
 	"group.State.syncAt":             forget, // of PostgreSQL
 	"group.State.lastStep":           recent, // of clocks that jump
+	"group.State.lag":                forget, // only moves timers
 	"group.State.watch":              forget, // derived
 	"group.State.watchKey":           forget, // derived
 	"group.pause.span":               forget, // only lengthens waits

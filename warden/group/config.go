@@ -25,6 +25,11 @@ type Config struct {
 	// Tags are the operator's wishes about single nodes. The list is never changed.
 	Tags []warden.NodeTags
 
+	// Turn is a number by which the group differs from others (a hash of its name,
+	// the same on all Wardens): it says which Warden tries first, so that groups that
+	// fail together do not all wait for one.
+	Turn uint64
+
 	Quorum int
 	// Wardens is how many Wardens there will be, 0 when not configured.
 	Wardens int

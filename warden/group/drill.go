@@ -28,7 +28,7 @@ func (p *step) drill() warden.Drill {
 			d.Voters++
 		}
 	}
-	d.Leader, d.Turn = s.el.Next(p.mayVote)
+	d.Leader, d.Turn = s.el.Next(p.electionConfig(), p.mayVote)
 	if d.Voters < d.Majority || d.Voters < p.c.Quorum {
 		refuse("%d of %d listed Wardens could vote, and a majority (%d) and the quorum (%d) are needed", d.Voters, d.Listed, d.Majority, d.Quorum)
 	}

@@ -8,7 +8,11 @@ type Event interface{ event() }
 // Tick says only that time has passed, which every Step is told. The shell
 // delivers it when nothing else comes: at the Wake of the last Effects, and so
 // that no two Steps are more than monitor.Stride apart.
-type Tick struct{}
+type Tick struct {
+	// Late is by how much it comes later than was planned: the process has too
+	// much to do.
+	Late warden.Duration
+}
 
 // Looked is the end of a look at a node that was begun at Asked. The minds keep
 // the observation: it is never changed again.

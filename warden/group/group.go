@@ -82,11 +82,15 @@ type State struct {
 	stage       failover.Stage
 	checked     bool // the configured primary was compared with the agreed one
 	lastStep    warden.Instant
-	load        uint64            // Config.Load of the last Step
-	sentinels   []string          // the real Sentinels that watch the group
-	silent      []warden.WardenID // Wardens said to be silent; replaced, never changed
-	unblocked   []warden.NodeID   // down, and its script was ended
-	reports     *chronicle        // replaced, never changed; nil: nothing to remember
+	// stepBy is when the next Step was due at the latest; lag is by how much Steps
+	// came later, lately.
+	stepBy    warden.Instant
+	lag       warden.Duration
+	load      uint64            // Config.Load of the last Step
+	sentinels []string          // the real Sentinels that watch the group
+	silent    []warden.WardenID // Wardens said to be silent; replaced, never changed
+	unblocked []warden.NodeID   // down, and its script was ended
+	reports   *chronicle        // replaced, never changed; nil: nothing to remember
 	// watch is the list of nodes, derived from what watchKey names.
 	watch    []warden.NodeID
 	watchKey roster
@@ -221,6 +225,8 @@ func (p *step) route(e Event) {
 	var ee election.Event = election.Tick{}
 	var fe failover.Event = failover.Tick{}
 	switch e := e.(type) {
+	case Tick:
+		p.ticked(e.Late)
 	case Looked:
 		if e.Observation == nil {
 			break // only a damaged record has none
@@ -281,12 +287,6 @@ func (p *step) streams(e monitor.Event) {
 	}
 }
 
-// newPeer announces a Warden heard for the first time.
-func (p *step) newPeer(id warden.WardenID, client string) {
-	if p.s.el.Peer(id) == nil && id != p.c.Self {
-		p.raw("+sentinel", warden.LevelNotice, "", p.sentinelDetails(id, client))
-	}
-}
 
 func (p *step) monitor(e monitor.Event) {
 	p.revive(e)

@@ -79,3 +79,16 @@ func (p *step) greeting(ids []warden.WardenID) []warden.WardenID {
 		return id == p.c.Self || slices.Contains(p.s.peers, id)
 	})
 }
+
+// ticked takes in how late Ticks are: what is asked of others takes as long then.
+// What was is forgotten within some tens of Ticks, and a standstill is no lag.
+func (p *step) ticked(late warden.Duration) {
+	p.s.lag = max(p.s.lag-p.s.lag/16, min(late, warden.Second))
+}
+
+// newPeer announces a Warden heard for the first time.
+func (p *step) newPeer(id warden.WardenID, client string) {
+	if p.s.el.Peer(id) == nil && id != p.c.Self {
+		p.raw("+sentinel", warden.LevelNotice, "", p.sentinelDetails(id, client))
+	}
+}

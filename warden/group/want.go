@@ -42,7 +42,7 @@ func monitorConfig(c *Config, s *State, m *monitor.Config) {
 
 func (p *step) electionConfig() election.Config {
 	return election.Config{Group: p.c.Group, Self: p.c.Self, Run: p.c.Run, Quorum: p.c.Quorum,
-		Wardens: p.c.Wardens, HelloInterval: p.c.HelloInterval}
+		Wardens: p.c.Wardens, HelloInterval: p.c.HelloInterval, Turn: p.c.Turn, Lag: p.s.lag}
 }
 
 // failoverConfig is what the failover mind is told, made once per Step like

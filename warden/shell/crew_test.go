@@ -54,16 +54,20 @@ func TestLooksOfManyAreStretched(t *testing.T) {
 	for _, test := range []struct {
 		every warden.Duration
 		looks int64
+		alive bool
 		want  warden.Duration
 	}{
-		{hot, few, hot},
-		{hot, 300 * looksIn(hot), 200 * warden.Millisecond},
-		{hot, many, slowest},
-		{hot, 100 * many, slowest},
-		{2 * warden.Second, 100 * many, 2 * warden.Second},
-		{warden.Second, many, warden.Second},
+		{hot, few, true, hot},
+		{hot, few, false, hot},
+		{hot, 300 * looksIn(hot), true, 200 * warden.Millisecond},
+		{hot, many, true, slowest},
+		{hot, 100 * many, true, slowest},
+		{hot, many, false, slowestDead},
+		{2 * warden.Second, 100 * many, true, 2 * warden.Second},
+		{2 * warden.Second, 100 * many, false, 2 * warden.Second},
+		{warden.Second, many, true, warden.Second},
 	} {
-		if got := stretched(test.every, test.looks); got != test.want {
+		if got := stretched(test.every, test.looks, test.alive); got != test.want {
 			t.Errorf("every %s among %d: %s, want %s", test.every, test.looks, got, test.want)
 		}
 	}

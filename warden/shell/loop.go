@@ -131,7 +131,7 @@ func (l *loop) run(ctx context.Context) {
 		if due := l.due(); now < due {
 			timer.Reset(time.Duration(due.Sub(now)))
 		} else {
-			l.step(group.Tick{})
+			l.step(l.tick(now.Sub(due)))
 			continue
 		}
 		select {
@@ -142,6 +142,14 @@ func (l *loop) run(ctx context.Context) {
 		case <-timer.C:
 		}
 	}
+}
+
+// tick is a Tick that comes so late. The first one was due at no time.
+func (l *loop) tick(late warden.Duration) group.Tick {
+	if l.stepped == 0 {
+		return group.Tick{}
+	}
+	return group.Tick{Late: late}
 }
 
 // due is when the next Tick has to come.

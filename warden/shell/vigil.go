@@ -32,6 +32,9 @@ const (
 	// veto lives a little longer than slowest, so none is lost by it.
 	looksMost = 1500
 	slowest   = 300 * warden.Millisecond
+	// slowestDead is the same for nodes that were found dead: each look at one is a
+	// new connection in vain, and all that it can tell is that the node is back.
+	slowestDead = warden.Second
 	// defaultEvery and defaultDeadline stand in for zeros of the mind.
 	defaultEvery    = warden.Second
 	defaultDeadline = warden.Second
@@ -109,8 +112,12 @@ func looksIn(every warden.Duration) int64 {
 }
 
 // stretched is the pace that all looks together leave for one of this pace.
-func stretched(every warden.Duration, looks int64) warden.Duration {
-	if most := int64(1000 * looksMost); looks > most && every < slowest {
+func stretched(every warden.Duration, looks int64, alive bool) warden.Duration {
+	most := int64(1000 * looksMost)
+	switch {
+	case looks > most && !alive && every < slowestDead:
+		return slowestDead
+	case looks > most && every < slowest:
 		return min(warden.Duration(float64(every)*float64(looks)/float64(most)), slowest)
 	}
 	return every
@@ -257,7 +264,7 @@ func (v *vigil) beat(asked warden.Instant) {
 
 // next is when the look after the last one is due. The caller holds v.mu.
 func (v *vigil) next() warden.Instant {
-	every := stretched(v.want.Every, v.watch.options.looks.Load())
+	every := stretched(v.want.Every, v.watch.options.looks.Load(), v.alive.Load())
 	return max(v.turn(v.started, int64(every)), v.started.Add(lookGap))
 }
 
