@@ -287,7 +287,6 @@ func (p *step) streams(e monitor.Event) {
 	}
 }
 
-
 func (p *step) monitor(e monitor.Event) {
 	p.revive(e)
 	f := monitor.Advance(p.monitorConfig(), &p.s.mon, e, p.now)
