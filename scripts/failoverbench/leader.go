@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
 )
 
 const (
@@ -89,7 +90,7 @@ func (b *bench) leaderless(ctx context.Context, stage string) (outage, error) {
 }
 
 // doom starts the Warden that will stand first anew, with the order to die in
-// a stage. Turns go round by epoch: see the package election.
+// a stage. Turns go round by epoch and group: see the package election.
 func (r *rig) doom(ctx context.Context, stage string) (int, error) {
 	if stage == "" {
 		return 0, nil
@@ -105,7 +106,7 @@ func (r *rig) doom(ctx context.Context, stage string) (int, error) {
 		ids[i], list = id, v.Topology.Wardens
 		newest = max(newest, v.Promise, v.Topology.Epoch)
 	}
-	victim := slices.Index(ids, list[int(uint64(newest+1)%uint64(len(list)))])
+	victim := slices.Index(ids, list[int((uint64(newest)+1+group.TurnOf(groupName))%uint64(len(list)))])
 	if victim < 0 {
 		return 0, fmt.Errorf("the Wardens %v are not those listed, %v", ids, list)
 	}

@@ -25,8 +25,8 @@ type Config struct {
 	// Tags are the operator's wishes about single nodes. The list is never changed.
 	Tags []warden.NodeTags
 
-	// Turn is a number by which the group differs from others (a hash of its name,
-	// the same on all Wardens): it says which Warden tries first, so that groups that
+	// Turn is a number by which the group differs from others (TurnOf its name): it
+	// says which Warden tries first, so that groups that
 	// fail together do not all wait for one.
 	Turn uint64
 
@@ -78,4 +78,13 @@ type Config struct {
 	// CrashPoint, for tests, names the step after which the shell is to exit
 	// at once (see CrashPoints). Empty in production.
 	CrashPoint string
+}
+
+// TurnOf is the Turn of a group: the same number wherever the name is.
+func TurnOf(name warden.GroupName) uint64 {
+	hash := uint32(2166136261) // FNV-1a
+	for _, b := range []byte(name) {
+		hash = (hash ^ uint32(b)) * 16777619
+	}
+	return uint64(hash)
 }

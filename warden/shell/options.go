@@ -200,7 +200,7 @@ func (e *env) check(groups []GroupOptions) error {
 // complete fills in what the shell knows better than the configuration.
 func (e *env) complete(c group.Config, birth warden.Birth) group.Config {
 	c.Self, c.Run, c.NewBirth = e.ID, e.Run, birth
-	c.Turn = phase(c.Group, "")
+	c.Turn = group.TurnOf(c.Group)
 	return c
 }
 

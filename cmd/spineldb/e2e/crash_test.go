@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spineldb/warden/warden"
+	"github.com/spineldb/warden/warden/group"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 )
 
 // firstInTurn is the Warden whose turn it is first in the next epoch: the
-// place in the sorted list, turned on by the epoch.
+// place in the sorted list, turned on by the epoch and the group's name.
 func (l *lab) firstInTurn() *ward {
 	l.t.Helper()
 	ids := map[warden.WardenID]*ward{}
@@ -28,9 +29,10 @@ func (l *lab) firstInTurn() *ward {
 		ids[w.id()] = w
 		epoch = max(epoch, w.mustView().Promise)
 	}
-	list := slices.Clone(l.wardens[0].mustView().Topology.Wardens)
+	view := l.wardens[0].mustView()
+	list := slices.Clone(view.Topology.Wardens)
 	slices.Sort(list)
-	return ids[list[int(uint64(epoch+1)%uint64(len(list)))]]
+	return ids[list[int((uint64(epoch)+1+group.TurnOf(view.Name))%uint64(len(list)))]]
 }
 
 // restart ends a Warden and starts it with a crash point (empty: none), then
