@@ -61,7 +61,7 @@ type Ask struct {
 
 type contender struct {
 	look Look
-	rank int // of the lineage, newer is larger
+	rank int // of its line (lineOf), newer is larger
 }
 
 // Choose picks the candidate: of the right lineage, the newest line of it,
@@ -76,7 +76,7 @@ func Choose(a Ask) Choice {
 	for _, l := range a.Looks {
 		o := l.Seen
 		why := whyNot(a, l, othersHaveData)
-		rank, veto := lineageRank(a, l), a.veto(l.Node)
+		rank, veto := a.lineOf(l), a.veto(l.Node)
 		switch {
 		case why == "" && veto != "" && !serves(o): // guard: veto
 			out.Reasons = append(out.Reasons, fmt.Sprintf("%s: vetoed by pre_promote: %s", l.Node, veto))
@@ -257,6 +257,20 @@ func (a Ask) overVouched(l Look) bool {
 	return slices.Contains(a.Vouched, l.Node) && slices.ContainsFunc(a.Looks, func(x Look) bool {
 		return good(x) && x.Seen.Role == warden.RoleReplica && slices.Contains(a.Vouched, x.Node) && !slices.Contains(a.Exclude, x.Node)
 	})
+}
+
+// lineOf orders the lines of contenders, the newest last. The ids are known in the
+// order in which they were written down, and a decision writes the candidate's last,
+// also where it is of an older line than a node that nobody saw then. If that
+// promotion did not happen, that node shows itself that it grew out of the
+// candidate's line, and is newer (simulator seed 430172).
+func (a Ask) lineOf(l Look) int {
+	rank := lineageRank(a, l)
+	before := slices.Index(a.Lineage, l.Seen.LineageBefore)
+	if l.Seen.Role == warden.RoleReplica && l.Seen.LineageBefore != "" && rank >= 0 && before > rank {
+		return 2*before + 1
+	}
+	return 2 * rank
 }
 
 // lineageRank is how new the node's line of the lineage is, -1 when it is not

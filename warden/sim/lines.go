@@ -30,11 +30,12 @@ func (c *contracts) sees(p *process, s *server, began warden.Instant, seen *ward
 }
 
 // olderLine: nobody is promoted while another, that the leader has just seen
-// and nothing speaks against, grew out of its line after a promotion.
+// and nothing speaks against, grew out of its line after a promotion. A fence command
+// takes seconds after the decision, in which others may come back.
 func (c *contracts) olderLine(o *order, s *server) {
 	w := c.world
 	t := c.ledger.newest(o.a.Epoch)
-	if !w.kind.postgres() || t == nil || t.Reason == warden.ReasonSwitchover || t.Reason == warden.ReasonForced {
+	if !w.kind.postgres() || t == nil || o.began.Sub(c.ledger.chosenAt) > 100*warden.Millisecond || t.Reason == warden.ReasonSwitchover || t.Reason == warden.ReasonForced {
 		return
 	}
 	for _, x := range w.servers {

@@ -115,7 +115,7 @@ var keptSeeds = []uint64{6597, 6955, 21898, 32107, 32381, 32841}
 var keptQuorumSeeds = []uint64{128, 275, 301, 500, 3194, 3565, 11321, 11751, 12372}
 
 // keptDrawnSeeds did so in the world that the seed itself draws.
-var keptDrawnSeeds = []uint64{104455, 122547, 123062, 129201, 159957, 201253, 202596, 204752, 245354, 4961}
+var keptDrawnSeeds = []uint64{104455, 122547, 123062, 129201, 159957, 201253, 202596, 204752, 245354, 4961, 421610, 430172}
 
 // TestKeptSeeds runs them again.
 func TestKeptSeeds(t *testing.T) {
