@@ -78,15 +78,19 @@ func (s *Server) streamEvents(q *request) *answer {
 	return nil
 }
 
-// resumeAt is the number after which a reader wants the events; by default those
-// from now on. Where a reader of an earlier process goes on is what Resume says.
+// resumeAt is the number after which a reader wants the events; by default, and
+// for a number that was not given yet, those from now on. Where a reader of an
+// earlier process goes on is what Resume says.
+//
+// It is settled before the reader has an answer: whatever happens after that, he
+// gets.
 func (s *Server) resumeAt(q *request, given map[string]string) (int64, error) {
 	last := q.Header.Get("Last-Event-ID")
 	if since, ok := given["since"]; ok {
 		last = since
 	}
+	_, _, newest := s.options.Log(0, 1)
 	if last == "" {
-		_, _, newest := s.options.Log(0, 1)
 		return newest, nil
 	}
 	process, number, both := strings.Cut(last, "-")
@@ -97,10 +101,10 @@ func (s *Server) resumeAt(q *request, given map[string]string) (int64, error) {
 	if err != nil || n < 0 || process == "" {
 		return 0, fmt.Errorf("%q is no id of an event: give the id of the last one you have, or 0 for all", clip(last))
 	}
-	if process == s.options.Process {
-		return n, nil
+	if process != s.options.Process {
+		n = max(s.options.Resume(process, n), 0)
 	}
-	return max(s.options.Resume(process, n), 0), nil
+	return min(n, newest), nil
 }
 
 // stream sends events until the reader is gone or does not take them.
@@ -153,10 +157,7 @@ func (s *Server) stream(q *request, group warden.GroupName, from int64) {
 // eventsAfter are the next events as they are sent, and the number of the last
 // one that was looked at.
 func (s *Server) eventsAfter(from int64, group warden.GroupName) ([]byte, int64) {
-	events, first, last := s.options.Log(from, batch)
-	if from > last {
-		return nil, last // a number that this process has not given yet
-	}
+	events, first, _ := s.options.Log(from, batch)
 	var b bytes.Buffer
 	if missed := first - from - 1; first > 0 && missed > 0 {
 		// The id is that of the last one missed: who resumes there misses no more.
