@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,6 +144,25 @@ func TestGap(t *testing.T) {
 	log.add("mymaster", "+late")
 	s.Notify()
 	late.want("id: run2-11 event: +late")
+}
+
+// Goal: wherever a reader says that he begins, what happens once he has the head
+// of his answer reaches him.
+func TestBeginsWithTheAnswer(t *testing.T) {
+	for _, path := range []string{"/events", "/events?since=0", "/events?since=4000", "/events?since=run1-400"} {
+		var asked, late atomic.Bool
+		var log *fakeLog
+		s, log := openLog(t, func(o *Options) {
+			kept := o.Log
+			o.Log = func(since int64, limit int) ([]warden.EventRecord, int64, int64) {
+				if asked.Swap(true) && !late.Swap(true) {
+					log.add("mymaster", "+late") // after where to begin, before the first look
+				}
+				return kept(since, limit)
+			}
+		})
+		s.listen(path).want("id: run2-1 event: +late")
+	}
 }
 
 // Goal: a silent stream shows that it lives.
