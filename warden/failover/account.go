@@ -2,7 +2,6 @@ package failover
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/spineldb/warden/warden"
 )
@@ -106,12 +105,7 @@ func (r *run) weighed(ch Choice) {
 		for _, l := range r.s.Looks {
 			o := l.Seen
 			n := warden.ReportNode{Round: a.rounds, Node: l.Node, Health: o.Health, Role: o.Role, Lineage: o.Lineage, Position: o.Position,
-				Priority: o.Priority, Chosen: l.Node == ch.Candidate}
-			for _, line := range ch.Reasons {
-				if why, is := strings.CutPrefix(line, string(l.Node)+": "); is {
-					n.Why = why
-				}
-			}
+				Priority: o.Priority, Chosen: l.Node == ch.Candidate, Why: ch.Why(l.Node)}
 			a.Nodes = append(a.Nodes, n)
 		}
 	})

@@ -23,6 +23,17 @@ type Choice struct {
 	Reasons []string
 }
 
+// Why is what was said of a node, "" when nothing was.
+func (c *Choice) Why(node warden.NodeID) string {
+	why := ""
+	for _, line := range c.Reasons {
+		if rest, is := strings.CutPrefix(line, string(node)+": "); is {
+			why = rest
+		}
+	}
+	return why
+}
+
 // Ask is what choose decides from.
 type Ask struct {
 	Looks   []Look

@@ -3,7 +3,6 @@ package group
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spineldb/warden/warden"
 	"github.com/spineldb/warden/warden/failover"
@@ -80,13 +79,7 @@ func (p *step) drillChoice(t *warden.Topology, d *warden.Drill, refuse func(stri
 		refuse("no node could be promoted")
 	}
 	for _, n := range p.s.mon.Nodes {
-		why := ""
-		for _, line := range r.Reasons {
-			if rest, is := strings.CutPrefix(line, string(n.ID)+": "); is {
-				why = rest
-			}
-		}
-		d.Nodes = append(d.Nodes, warden.DrillNode{Node: n.ID, Chosen: n.ID == r.Candidate, Why: why})
+		d.Nodes = append(d.Nodes, warden.DrillNode{Node: n.ID, Chosen: n.ID == r.Candidate, Why: r.Why(n.ID)})
 	}
 	if r.Furthest != "" {
 		d.Notes = append(d.Notes, fmt.Sprintf("%s would catch up from %s first, which has more data and may not be promoted", r.Candidate, r.Furthest))
