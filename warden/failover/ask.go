@@ -55,12 +55,18 @@ func (r *run) askEarly() bool {
 func (r *run) asIfSealed() Ask {
 	ask := r.ask(false)
 	ask.Sealed, ask.AnyAge, ask.Floor = true, true, r.sc.Base.Floor
-	ask.Looks = slices.Clone(ask.Looks)
-	for i := range ask.Looks {
-		l := &ask.Looks[i]
-		l.Sealed = good(*l) && slices.Contains(r.sealable(), l.Node) && r.ours(l.Seen) && r.known(l.Node, l.Seen)
-	}
+	ask.Looks = r.sealedAll()
 	return ask
+}
+
+// sealedAll are the looks as they would be if all members that answer were sealed.
+func (r *run) sealedAll() []Look {
+	looks, sealable := slices.Clone(r.s.Looks), r.sealable()
+	for i := range looks {
+		l := &looks[i]
+		l.Sealed = good(*l) && slices.Contains(sealable, l.Node) && r.ours(l.Seen) && r.known(l.Node, l.Seen)
+	}
+	return looks
 }
 
 func (r *run) askAbout(node warden.NodeID) {

@@ -29,10 +29,7 @@ func Rehearse(c *Config, t *warden.Topology, looks []Look, lineage []string) Reh
 	out := Rehearsal{Lacks: -1}
 	if out.Kept = r.binding(); out.Kept {
 		s.sealed = true
-		for i := range s.Looks {
-			l := &s.Looks[i]
-			l.Sealed = good(*l) && slices.Contains(r.sealable(), l.Node) && r.ours(l.Seen) && r.known(l.Node, l.Seen)
-		}
+		s.Looks = r.sealedAll()
 		out.Short = r.short()
 	}
 	// The primary is dead by then, whatever it says now.
