@@ -152,8 +152,11 @@ func (r *run) claimDone(p pending, d ActionDone) {
 }
 
 // ours reports whether an observation is of the group's lineage.
-func (r *run) ours(o *warden.Observation) bool {
-	return lineageRank(Ask{Lineage: r.sc.Lineage}, Look{Seen: o}) >= 0
+func (r *run) ours(o *warden.Observation) bool { return r.rank(o) >= 0 }
+
+// rank is how new an observation's line is, whosever it is: see lineageRank.
+func (r *run) rank(o *warden.Observation) int {
+	return lineageRank(Ask{Lineage: r.sc.Lineage}, Look{Seen: o})
 }
 
 // recorded reports whether the decision knows the line that the candidate

@@ -40,7 +40,7 @@ func (r *run) newestKnown() bool {
 		newest = max(slices.Index(r.sc.Lineage, lines[len(lines)-1]), 0)
 	}
 	holds := func(o *warden.Observation) bool {
-		return !o.Empty && lineageRank(Ask{Lineage: r.sc.Lineage}, Look{Seen: o}) >= newest &&
+		return !o.Empty && r.rank(o) >= newest &&
 			(r.anyAge() || !tooOld(o, r.sc.DownFor, r.c.DownAfter))
 	}
 	if slices.ContainsFunc(r.s.Looks, func(l Look) bool { return good(l) && holds(l.Seen) }) {
