@@ -173,7 +173,7 @@ func (p *step) waitsFor(was string) string {
 		return "paused"
 	case p.besideSentinels():
 		return "sentinels"
-	case s.lastMove != 0 && p.now.Sub(s.lastMove) < p.c.FailoverCooldown && t.Phase == warden.PhaseDone:
+	case p.cooling(t):
 		return "cooldown"
 	case len(s.el.Denials) > 0 && !p.heldBack(warden.ReasonFailover):
 		return "not-elected"

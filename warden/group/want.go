@@ -192,7 +192,7 @@ func (p *step) wantChange(t *warden.Topology) election.Want {
 	case s.mon.Tilt:
 		return election.Want{}
 	case s.mon.Odown:
-		if s.lastMove != 0 && p.now.Sub(s.lastMove) < p.c.FailoverCooldown && t.Phase == warden.PhaseDone {
+		if p.cooling(t) {
 			return election.Want{}
 		}
 		return election.Want{Reason: warden.ReasonFailover, Primary: t.Primary}
@@ -209,6 +209,11 @@ func (p *step) wantChange(t *warden.Topology) election.Want {
 		return election.Want{Reason: warden.ReasonSync}
 	}
 	return election.Want{}
+}
+
+// cooling reports whether failover_cooldown holds a failover back.
+func (p *step) cooling(t *warden.Topology) bool {
+	return p.s.lastMove != 0 && p.now.Sub(p.s.lastMove) < p.c.FailoverCooldown && t.Phase == warden.PhaseDone
 }
 
 // syncEvery bounds how often the sync set is thought about between looks.
