@@ -8,7 +8,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/spineldb/warden/cmd/spineldb/exit"
-	"github.com/spineldb/warden/cmd/spineldb/remote"
 	"github.com/spineldb/warden/cmd/spineldb/terminal"
 	"github.com/spineldb/warden/cmd/spineldb/wording"
 	"github.com/spineldb/warden/warden"
@@ -35,10 +34,7 @@ func (p *program) drill(c *cli.Context) error {
 	defer r.Close()
 	var a warden.Answer
 	if err := r.AskJSON(c.Context, &a, "WARDEN", "DRILL", r.group); err != nil {
-		if remote.IsReply(err) {
-			return exit.With(exit.Refused, "ask %s: %s", r.Addr, remote.Why(err))
-		}
-		return exit.With(exit.Unreachable, "ask %s: %s", r.Addr, remote.Why(err))
+		return err
 	}
 	if a.Drill == nil {
 		return exit.With(exit.Refused, "%s gave no drill: %s", r.Addr, wording.Shown(a.Text))

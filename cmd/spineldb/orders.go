@@ -179,11 +179,7 @@ func findWarden(s remote.Status, group, prefix string) (warden.WardenID, error) 
 // order sends one order to one Warden and tells how it ended. tail makes the
 // arguments after the group, when the group is known.
 func (p *program) order(c *cli.Context, group string, tail func(group string, s remote.Status) ([]any, error), word string) error {
-	t, err := targetOf(c)
-	if err != nil {
-		return err
-	}
-	r, err := t.reach(c.Context, group)
+	r, err := talkAbout(c, group)
 	if err != nil {
 		return err
 	}

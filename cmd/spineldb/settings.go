@@ -97,21 +97,14 @@ func knownSetting(text string, unset bool) error {
 
 // showSettings asks one Warden what is in force.
 func (p *program) showSettings(c *cli.Context, group string) error {
-	t, err := targetOf(c)
-	if err != nil {
-		return err
-	}
-	r, err := t.reach(c.Context, group)
+	r, err := talkAbout(c, group)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	var v warden.SettingsView
 	if err := r.AskJSON(c.Context, &v, "WARDEN", "CONFIG", "GET", r.group); err != nil {
-		if remote.IsReply(err) {
-			return exit.With(exit.Refused, "ask %s: %s", r.Addr, remote.Why(err))
-		}
-		return exit.With(exit.Unreachable, "ask %s: %s", r.Addr, remote.Why(err))
+		return err
 	}
 	if r.json {
 		return p.printJSON(struct {

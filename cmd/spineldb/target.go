@@ -95,7 +95,16 @@ type talk struct {
 // talkOf begins the conversation that the arguments and flags of a command on
 // one group ask for.
 func talkOf(c *cli.Context) (*talk, error) {
-	named, t, err := groupAndTarget(c)
+	group, err := onlyGroup(c)
+	if err != nil {
+		return nil, err
+	}
+	return talkAbout(c, group)
+}
+
+// talkAbout begins it for a command that has read the group's name itself.
+func talkAbout(c *cli.Context, named string) (*talk, error) {
+	t, err := targetOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -123,9 +132,17 @@ func (w *talk) Ask(ctx context.Context, args ...any) (string, error) {
 	return w.Conn.Ask(ctx, args...)
 }
 
-// AskJSON is that of the connection, within the time limit.
+// AskJSON is that of the connection, within the time limit. Its errors are those of
+// the whole command, with their exit codes.
 func (w *talk) AskJSON(ctx context.Context, out any, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
-	return w.Conn.AskJSON(ctx, out, args...)
+	err := w.Conn.AskJSON(ctx, out, args...)
+	switch {
+	case err == nil:
+		return nil
+	case remote.IsReply(err):
+		return exit.With(exit.Refused, "ask %s: %s", w.Addr, remote.Why(err))
+	}
+	return exit.With(exit.Unreachable, "ask %s: %s", w.Addr, remote.Why(err))
 }
