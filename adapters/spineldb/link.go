@@ -114,19 +114,26 @@ func (l *link) Look(ctx context.Context) warden.Observation {
 // lookOnce looks over the kept connection, or a new one where there is none.
 // An error leaves the seat empty.
 func (l *link) lookOnce(ctx context.Context) (o warden.Observation, err error) {
-	if l.talk.wire != nil && l.talk.wire.settle(ctx) != nil {
-		l.talk.drop()
-	}
-	if l.talk.wire == nil {
-		if err := l.open(ctx); err != nil {
-			return o, err
-		}
+	if err := l.ready(ctx); err != nil {
+		return o, err
 	}
 	o, err = l.talk.wire.look(ctx, l.wanted())
 	if err != nil {
 		l.talk.drop()
 	}
 	return o, err
+}
+
+// ready makes the kept connection one on which the next answer is that to the
+// next question. The seat must be taken.
+func (l *link) ready(ctx context.Context) error {
+	if l.talk.wire != nil && l.talk.wire.settle(ctx) != nil {
+		l.talk.drop()
+	}
+	if l.talk.wire != nil {
+		return nil
+	}
+	return l.open(ctx)
 }
 
 // open opens the kept connection. The seat must be taken.
@@ -281,10 +288,8 @@ func (l *link) Publish(ctx context.Context, hello warden.Hello) error {
 // publishOnce publishes over the kept connection. Where a channel is refused, the
 // other one has had its message.
 func (l *link) publishOnce(ctx context.Context, asks [][]any) error {
-	if l.talk.wire == nil {
-		if err := l.open(ctx); err != nil {
-			return err
-		}
+	if err := l.ready(ctx); err != nil {
+		return err
 	}
 	w, name, all := l.talk.wire, l.wanted(), asks
 	if name != w.name {

@@ -2,6 +2,7 @@ package spineldb
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,5 +159,36 @@ func TestSayInVain(t *testing.T) {
 	}
 	if l.Publish(soon(t), neighbourHello()) == nil {
 		t.Error("Publish says nothing of the refusal")
+	}
+}
+
+// Goal: the answers to what was said are not taken for those of a Publish that
+// comes next, as when a new epoch has to be told.
+func TestPublishAfterSay(t *testing.T) {
+	s := startRedis(t, "user watcher on >pw +@all allchannels")
+	l, _, _ := openPulsing(t, New(Options{User: "watcher", Password: "pw"}), s)
+	allow := func(rule string) {
+		t.Helper()
+		if err := s.Client.Do(t.Context(), "ACL", "SETUSER", "watcher", rule).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Publish(soon(t), neighbourHello()); err != nil {
+		t.Fatal(err)
+	}
+	allow("-publish")
+	if !l.Say(neighbourHello()) {
+		t.Fatal("not said")
+	}
+	adaptertest.Await(t, "the hello is refused", func() bool {
+		return strings.Contains(s.Client.Info(t.Context(), "errorstats").Val(), "NOPERM")
+	})
+	allow("+publish")
+	l.Mark(warden.Claim{Group: "g", Epoch: 7})
+	if l.Say(neighbourHello()) {
+		t.Fatal("said under the old name")
+	}
+	if err := l.Publish(soon(t), neighbourHello()); err != nil {
+		t.Errorf("Publish takes the answers to what was said before: %v", err)
 	}
 }
