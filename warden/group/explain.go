@@ -153,8 +153,8 @@ func (p *step) explainWant(say func(string, ...any), t warden.Topology) {
 		}
 	case s.mon.Odown && p.heldBack(warden.ReasonFailover):
 		say("The last attempt found nobody to promote; it is tried again within %s, and at once when a node answers again.", retryMost)
-	case s.mon.Odown:
-		say("A failover waits for failover_cooldown (%s).", p.c.FailoverCooldown)
+	case p.waitsFor("") != "":
+		say("This Warden tries no failover: %s.", p.waitsText(p.waitsFor("")))
 	default:
 		say("There is nothing to do.")
 	}
