@@ -67,7 +67,7 @@ func (p *step) promotedBySentinels() warden.NodeID {
 	}
 	id, found := warden.NodeID(""), 0
 	for _, n := range s.mon.Nodes {
-		promoted := n.ID != t.Primary && n.Health == warden.HealthGood && !n.Down && n.Seen.Role == warden.RolePrimary && !n.Seen.Empty &&
+		promoted := n.ID != t.Primary && n.Health == warden.HealthGood && !n.Down && n.Seen.Role == warden.RolePrimary && !p.emptied(n) &&
 			n.SeenAt > s.learnedAt && p.now.Sub(n.RoleSince) >= adoptAfter && !slices.Contains(t.Lineage, n.Seen.Lineage)
 		if promoted && s.mon.Belongs(p.monitorConfig(), n.Seen) {
 			id = n.ID
@@ -78,6 +78,14 @@ func (p *step) promotedBySentinels() warden.NodeID {
 		return ""
 	}
 	return id
+}
+
+// emptied reports whether a node holds nothing and another one may hold data. A
+// group that nobody has written to is empty everywhere.
+func (p *step) emptied(n *monitor.Node) bool {
+	return n.Seen.Empty && slices.ContainsFunc(p.s.mon.Nodes, func(m *monitor.Node) bool {
+		return m.ID != n.ID && (m.SeenAt == 0 || !m.Seen.Empty)
+	})
 }
 
 // uninformed is why this Warden may not take part in a first agreement, ""
