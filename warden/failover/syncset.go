@@ -127,7 +127,7 @@ func (r *run) spares(now warden.SyncSet) []*Sighting {
 	var out []*Sighting
 	for i := range r.sc.Nodes {
 		n := &r.sc.Nodes[i]
-		if n.ID == r.sc.Base.Primary || !n.Good || n.Down || n.Seen.NoSync || n.Seen.From != "" || n.Seen.Sealed || !n.Seen.LinkUp || now.Name(n.ID) != "" ||
+		if n.ID == r.sc.Base.Primary || !n.Good || n.Down || n.Seen.NoSync || n.Seen.From != "" || n.Seen.Sealed || !n.Seen.LinkUp || now.Name(n.ID) != "" || r.heldBack(n.ID) ||
 			n.Seen.Lineage != p.Seen.Lineage || !n.Belongs || !r.follows(p, n) {
 			continue
 		}
@@ -200,13 +200,21 @@ func (r *run) naming() {
 }
 
 // named: the members were told their names. A primary that were made to wait
-// for names that too few carry would stop: then the set before stays, if that
-// can still be done.
+// for names that too few carry would stop; and who does not carry his keeps
+// nothing, but has to be sealed by that name. Then the set before stays, if that can
+// still be done.
 func (r *run) named(p *warden.Observation) {
 	next := r.sc.Base.NewestSync()
-	carried := r.carried()
+	carried, absent := r.carried(), r.absentees(p)
 	switch {
-	case carried < next.K && r.s.widened:
+	case r.s.widened && carried < next.K:
+		r.say("%d of %d members stream under their names and %d have to: %s stays", carried, len(next.Members), next.K, r.sc.Base.Sync[0])
+		r.later(r.sc.Base.Primary)
+	case r.s.widened && len(absent) > 0:
+		for _, m := range absent {
+			r.say("%s was to join and does not stream as %s: %s stays", m.Node, m.Name, r.sc.Base.Sync[0])
+			r.later(m.Node)
+		}
 	case carried < next.K && next.Rule(r.sc.Base.Primary).Is(p.Waits):
 		r.unfilled()
 		return
@@ -214,9 +222,22 @@ func (r *run) named(p *warden.Observation) {
 		r.enter(Arming)
 		return
 	}
-	r.say("%d of %d members stream under their names and %d have to: %s stays", carried, len(next.Members), next.K, r.sc.Base.Sync[0])
-	r.later(r.sc.Base.Primary)
 	r.propose(Narrowing, warden.ReasonSync, func(t *warden.Topology) { t.Sync = t.Sync[:1] })
+}
+
+// absentees are who is to join the set and does not stream under the name that is
+// for him.
+func (r *run) absentees(p *warden.Observation) (out []warden.Member) {
+	sets := r.sc.Base.Sync
+	if len(sets) < 2 {
+		return nil
+	}
+	for _, m := range sets[1].Members {
+		if !slices.Contains(sets[0].Members, m) && !streams(p, m.Name) {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // carried is how many members of the newest set stream under their names.
