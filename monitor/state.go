@@ -247,8 +247,12 @@ type Note struct {
 	Extra string
 }
 
-// Effects of a Step: only notes. Opinions are read with Opinions.
-type Effects struct{ Notes []Note }
+// Effects of a Step. Opinions are read with Opinions.
+type Effects struct {
+	Notes []Note
+	// Changed: opinions may have. Without it they are those of before.
+	Changed bool
+}
 
 func (f *Effects) note(name string, node warden.NodeID, extra string) {
 	f.Notes = append(f.Notes, Note{name, node, extra})

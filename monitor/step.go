@@ -51,6 +51,7 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 // new one, and copies of the old one stay as they are.
 func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	s.own = false
+	veto, tilt := s.Veto, s.Tilt
 	var f Effects
 	s.roster(c, now)
 	s.passTime(c, now, &f)
@@ -66,6 +67,7 @@ func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	if !s.Tilt {
 		s.judge(c, now, &f)
 	}
+	f.Changed = s.own || s.Veto != veto || s.Tilt != tilt
 	return f
 }
 

@@ -97,7 +97,8 @@ var rules = map[string]rule{
 	"group.State.failovers":          forget, // of a warning
 	"group.State.lastMove":           forget, // of failover_cooldown, which is off
 	"group.State.wouldSaid":          forget, // of an announcement
-	"group.State.syncAt":             forget, // of PostgreSQL
+	"group.State.mended":             forget, // thought of anew
+	"group.State.tuned":              forget, // derived
 	"group.State.lastStep":           recent, // of clocks that jump
 	"group.State.lag":                forget, // only moves timers
 	"group.State.watch":              forget, // derived

@@ -70,18 +70,16 @@ type State struct {
 	wouldSaid election.Want
 	foreign   []warden.NodeID
 	stranded  []warden.NodeID
-	// syncWanted is what wantsSync said last, at syncAt about syncVersion.
-	syncWanted  bool
-	syncAt      warden.Instant
-	syncVersion warden.Version
-	knockBad    []warden.NodeID
-	marked      warden.Epoch
-	led         warden.Epoch // newest epoch led here, 0 once its sessions are dropped
-	ledUntil    warden.Instant
-	crossed     string // primary conflict announced with
-	stage       failover.Stage
-	checked     bool // the configured primary was compared with the agreed one
-	lastStep    warden.Instant
+	mended    mending
+	tuned     tuning
+	knockBad  []warden.NodeID
+	marked    warden.Epoch
+	led       warden.Epoch // newest epoch led here, 0 once its sessions are dropped
+	ledUntil  warden.Instant
+	crossed   string // primary conflict announced with
+	stage     failover.Stage
+	checked   bool // the configured primary was compared with the agreed one
+	lastStep  warden.Instant
 	// stepBy is when the next Step was due at the latest; lag is by how much Steps
 	// came later, lately.
 	stepBy    warden.Instant
@@ -138,6 +136,7 @@ type step struct {
 	fcMade bool
 	seen   []failover.Sighting
 	looked bool // the event is a look at a node
+	judged bool // opinions may have changed
 	// wanted is what was wanted when the election was stepped.
 	wanted election.Want
 }
@@ -152,7 +151,8 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 // more: s becomes the new one. Copies of the old state stay as they are.
 func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	s.unshare()
-	p := step{file: c, c: Effective(c, s), s: s, now: now, before: s.el.Reg}
+	p := step{file: c, s: s, now: now, before: s.el.Reg}
+	p.retune()
 	p.rewind()
 	p.reloaded()
 	p.configIgnored()
@@ -290,7 +290,7 @@ func (p *step) streams(e monitor.Event) {
 func (p *step) monitor(e monitor.Event) {
 	p.revive(e)
 	f := monitor.Advance(p.monitorConfig(), &p.s.mon, e, p.now)
-	p.seen = nil
+	p.seen, p.judged = nil, f.Changed
 	if !p.s.el.Born() {
 		p.mcMade = false // the provisional primary depends on what was seen
 	}
@@ -389,7 +389,7 @@ func (p *step) failoverEffects(f failover.Effects) {
 
 // finished ends leading, and answers the operator whose command it was.
 func (p *step) finished(fin failover.Finish) {
-	p.s.syncVersion = warden.Version{} // what was wanted may be held back now
+	p.s.mended.of = warden.Version{} // what was wanted may be held back now
 	p.answerLed(fin)
 	p.closeReport(fin.Verdict, fin.Code, fin.Text)
 	if l := p.s.el.Lead; l != nil && fin.Verdict != warden.VerdictDone {

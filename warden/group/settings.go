@@ -13,7 +13,25 @@ import (
 
 // Effective is the configuration that a group runs with: the given one, in which
 // what the Wardens have agreed on counts. It is c itself where nothing is agreed.
-func Effective(c *Config, s *State) *Config { return tuned(c, &s.el.Reg.Chosen.Settings) }
+func Effective(c *Config, s *State) *Config {
+	agreed := &s.el.Reg.Chosen.Settings
+	if !agreed.Tune() {
+		return c
+	}
+	if x := &s.tuned; x.file == c && x.load == c.Load && x.agreed.Equal(agreed) {
+		return x.config
+	}
+	return tuned(c, agreed)
+}
+
+// tuning is a configuration that was derived, and from what: it is the same for
+// thousands of Steps.
+type tuning struct {
+	file   *Config // not changed in place without another Load
+	load   uint64
+	agreed warden.Settings
+	config *Config
+}
 
 // tuned lays agreed settings over a configuration. This is the only place where
 // the two meet. What a file says of a time goes with the agreed ones as far as the
@@ -63,7 +81,15 @@ func overlay(list []warden.NodeTags, t warden.NodeTags) []warden.NodeTags {
 }
 
 // retune takes in that other settings may be agreed than before.
-func (p *step) retune() { p.c = tuned(p.file, &p.s.el.Reg.Chosen.Settings) }
+func (p *step) retune() {
+	p.c = Effective(p.file, p.s)
+	switch {
+	case p.c == p.file:
+		p.s.tuned = tuning{}
+	case p.c != p.s.tuned.config:
+		p.s.tuned = tuning{file: p.file, load: p.file.Load, agreed: p.s.el.Reg.Chosen.Settings, config: p.c}
+	}
+}
 
 // wished is what was seen of a node, with the operator's tags in it.
 func wished(tags []warden.NodeTags, node warden.NodeID, seen *warden.Observation) *warden.Observation {

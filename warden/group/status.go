@@ -32,14 +32,12 @@ func (p *step) statusEvery() warden.Duration {
 // and again at its pace. greet are Wardens to tell in any case.
 func (p *step) status(greet []warden.WardenID) {
 	s := p.s
-	var room [4]warden.Opinion // most Steps change no opinion and send nothing
-	opinions := monitor.Opinions(p.monitorConfig(), &s.mon, room[:0])
 	to := greet
-	if !p.told(opinions) || s.statusAt < 0 || p.now.Sub(s.statusAt) >= p.statusEvery() {
+	if s.statusAt < 0 || p.now.Sub(s.statusAt) >= p.statusEvery() || !p.told() {
 		to = p.everybody()
 		s.statusAt = p.now
 		s.told = warden.Status{Chosen: s.el.Reg.Chosen.Version, Tilt: s.mon.Tilt, Mute: s.el.Mute, Left: s.el.Reg.Left, Client: p.c.Client,
-			Primary: p.primary(), Opinions: slices.Clone(opinions)}
+			Primary: p.primary(), Opinions: monitor.Opinions(p.monitorConfig(), &s.mon, nil)}
 	}
 	if len(to) == 0 {
 		return
@@ -54,10 +52,14 @@ func (p *step) status(greet []warden.WardenID) {
 }
 
 // told reports whether the others know all this from the last status.
-func (p *step) told(opinions []warden.Opinion) bool {
+func (p *step) told() bool {
 	s, t := p.s, &p.s.told
-	return t.Chosen == s.el.Reg.Chosen.Version && t.Tilt == s.mon.Tilt && t.Mute == s.el.Mute && t.Left == s.el.Reg.Left &&
-		t.Client == p.c.Client && t.Primary == p.primary() && slices.Equal(t.Opinions, opinions)
+	if t.Chosen != s.el.Reg.Chosen.Version || t.Tilt != s.mon.Tilt || t.Mute != s.el.Mute || t.Left != s.el.Reg.Left ||
+		t.Client != p.c.Client || t.Primary != p.primary() {
+		return false
+	}
+	var room [4]warden.Opinion // most Steps change no opinion
+	return !p.judged || slices.Equal(t.Opinions, monitor.Opinions(p.monitorConfig(), &s.mon, room[:0]))
 }
 
 // everybody are all Wardens worth telling, sorted, without this one.

@@ -202,37 +202,41 @@ func (p *step) wantChange(t *warden.Topology) election.Want {
 	if id := p.adoptable(); id != "" {
 		return election.Want{Reason: warden.ReasonAdopt, Primary: id}
 	}
-	if p.needsRepair(t) {
-		return election.Want{Reason: warden.ReasonRepair}
+	if p.looked || s.mended.of != t.Version || p.now.Sub(s.mended.at) >= thinkEvery || p.now < s.mended.at {
+		s.mended = mending{of: t.Version, at: p.now}
+		if p.needsRepair(t) {
+			s.mended.want = warden.ReasonRepair
+		} else if p.wantsSync(t) {
+			s.mended.want = warden.ReasonSync
+		}
 	}
-	if p.wantsSync(t) {
-		return election.Want{Reason: warden.ReasonSync}
-	}
-	return election.Want{}
+	return election.Want{Reason: s.mended.want}
 }
+
+// mending is what a finished topology asks to be mended, as it was thought of last.
+// That costs too much for every Step, and changes only by what is seen and by time.
+type mending struct {
+	of   warden.Version
+	at   warden.Instant
+	want warden.Reason
+}
+
+// thinkEvery bounds how often that is thought about between looks.
+const thinkEvery = 100 * warden.Millisecond
 
 // cooling reports whether failover_cooldown holds a failover back.
 func (p *step) cooling(t *warden.Topology) bool {
 	return p.s.lastMove != 0 && p.now.Sub(p.s.lastMove) < p.c.FailoverCooldown && t.Phase == warden.PhaseDone
 }
 
-// syncEvery bounds how often the sync set is thought about between looks.
-const syncEvery = 100 * warden.Millisecond
-
-// wantsSync reports whether the sync set is not as it should be. It costs too much
-// for every Step, and changes only by what is seen and by time.
+// wantsSync reports whether the sync set is not as it should be.
 func (p *step) wantsSync(t *warden.Topology) bool {
-	s := p.s
 	if !p.c.Durable && len(t.Sync) == 0 {
-		if n := s.mon.Find(t.Primary); n == nil || n.Seen.Waits == "" {
+		if n := p.s.mon.Find(t.Primary); n == nil || n.Seen.Waits == "" {
 			return false
 		}
 	}
-	if p.looked || s.syncVersion != t.Version || p.now.Sub(s.syncAt) >= syncEvery || p.now < s.syncAt {
-		s.syncAt, s.syncVersion = p.now, t.Version
-		s.syncWanted = failover.WantsSync(p.failoverConfig(), s.fo, t, p.sightings(), p.now)
-	}
-	return s.syncWanted
+	return failover.WantsSync(p.failoverConfig(), p.s.fo, t, p.sightings(), p.now)
 }
 
 // needsRepair reports whether some node is or follows the wrong thing, or the
