@@ -11,6 +11,9 @@ var silence = &warden.Observation{Health: warden.HealthSilent, Detail: "no answe
 // refusal is what a look at an address without a server sees.
 var refusal = &warden.Observation{Health: warden.HealthRefused, Detail: "connection refused"}
 
+// alive is what a question for a sign of life tells.
+var alive = &warden.Observation{Health: warden.HealthGood}
+
 // loading is what a server answers while it reads its data.
 var loading = &warden.Observation{Health: warden.HealthLoading, Detail: "LOADING"}
 
@@ -130,11 +133,24 @@ func (w *World) lookArrives(it *item) {
 	}
 	back := *it
 	back.kind, back.at = lookAnswered, w.now.Add(w.delay())
-	back.seen = w.observe(s)
-	if x := p.watchedServer(s.index); x != nil && back.at > x.began.Add(x.want.Deadline) {
+	x := p.watchedServer(s.index)
+	if x != nil && x.brief && x.id == it.id {
+		back.seen = w.sign(s)
+	} else {
+		back.seen = w.observe(s)
+	}
+	if x != nil && back.at > x.began.Add(x.want.Deadline) {
 		w.expire(it)
 	}
 	w.queue.push(back)
+}
+
+// sign is what a server answers to the question whether it lives.
+func (w *World) sign(s *server) *warden.Observation {
+	if s.up && w.now >= s.readyAt && w.sabotage.Observe == nil {
+		return alive
+	}
+	return w.observe(s)
 }
 
 // looked delivers an answer, if the process still waits for it.

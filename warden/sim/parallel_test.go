@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"flag"
 	"iter"
 	"runtime"
 	"runtime/debug"
@@ -50,7 +51,12 @@ func runSeeds(kind Kind, from, n uint64) iter.Seq[Report] {
 func collectRarely() func() {
 	const enough = 400 << 20
 	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(enough)
+	rate := runtime.MemProfileRate
+	if flag.Lookup("test.memprofile").Value.String() == "" {
+		runtime.MemProfileRate = 0
+	}
 	return func() {
+		runtime.MemProfileRate = rate
 		debug.SetGCPercent(percent)
 		debug.SetMemoryLimit(limit)
 	}
