@@ -77,6 +77,9 @@ type Status struct {
 	// Primary is whom the sender serves as primary, agreed or provisional.
 	Primary  NodeID    `json:"primary,omitempty"`
 	Opinions []Opinion `json:"opinions,omitempty"`
+	// Stranded are the nodes that the sender knows to need a rejoin. Others may not
+	// have seen that: a rejoin stops the server.
+	Stranded []NodeID `json:"stranded,omitempty"`
 	// Hears are the Wardens the sender has heard of this group lately.
 	Hears []WardenID `json:"hears,omitempty"`
 }

@@ -55,6 +55,7 @@ var rules = map[string]rule{
 	"monitor.State.lastStep":         recent, // of TILT, which is off
 	"monitor.State.witnessed":        leave,
 	"monitor.State.own":              forget, // of one step
+	"monitor.State.hint":             forget, // derived
 	"monitor.State.OdownAt":          forget, // shown
 	"monitor.heard.at":               recent, // opinions are told again all the time
 	"monitor.Node.lifeMark":          leave,  // measured in witnessed time

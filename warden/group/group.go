@@ -245,6 +245,7 @@ func (p *step) route(e Event) {
 			me = monitor.Said{From: e.Message.From, Birth: e.Message.Birth, Tilt: st.Tilt, Opinions: st.Opinions}
 			p.newPeer(e.Message.From, st.Client)
 			p.peerMoved(e.Message.From, st.Client)
+			p.toldStranded(st)
 		}
 		ee = election.Heard{Message: e.Message}
 	case PeersKnown:

@@ -37,7 +37,7 @@ func (p *step) status(greet []warden.WardenID) {
 		to = p.everybody()
 		s.statusAt = p.now
 		s.told = warden.Status{Chosen: s.el.Reg.Chosen.Version, Tilt: s.mon.Tilt, Mute: s.el.Mute, Left: s.el.Reg.Left, Client: p.c.Client,
-			Primary: p.primary(), Opinions: monitor.Opinions(p.monitorConfig(), &s.mon, nil)}
+			Primary: p.primary(), Opinions: monitor.Opinions(p.monitorConfig(), &s.mon, nil), Stranded: slices.Clone(s.stranded)}
 	}
 	if len(to) == 0 {
 		return
@@ -55,7 +55,7 @@ func (p *step) status(greet []warden.WardenID) {
 func (p *step) told() bool {
 	s, t := p.s, &p.s.told
 	if t.Chosen != s.el.Reg.Chosen.Version || t.Tilt != s.mon.Tilt || t.Mute != s.el.Mute || t.Left != s.el.Reg.Left ||
-		t.Client != p.c.Client || t.Primary != p.primary() {
+		t.Client != p.c.Client || t.Primary != p.primary() || !slices.Equal(t.Stranded, s.stranded) {
 		return false
 	}
 	var room [4]warden.Opinion // most Steps change no opinion

@@ -98,3 +98,38 @@ func TestStrandedAndDown(t *testing.T) {
 		}
 	}
 }
+
+// Goal: what only one Warden has seen of a node before a rejoin stopped it the
+// others know as well, while they find it down. It may be the only one that dies.
+func TestStrandedIsTold(t *testing.T) {
+	h := newHouse(t, 1, nil)
+	c := h.config[0]
+	agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
+		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+	older := agreed.Version
+	older.Epoch--
+	for name, x := range map[string]struct {
+		down    bool
+		chosen  warden.Version
+		learned bool
+	}{
+		"down here too":             {true, agreed.Version, true},
+		"it answers: own eyes tell": {false, agreed.Version, false},
+		"of another topology":       {true, older, false},
+	} {
+		s := New(c, warden.Register{Promise: 1, Accepted: agreed, Chosen: agreed, Nodes: []warden.NodeID{"a:1", "b:1"}}, h.now)
+		s, _ = Step(c, s, Tick{}, h.now)
+		b := *s.mon.Find("b:1")
+		b.Down = x.down
+		s.mon.Nodes = []*monitor.Node{s.mon.Find("a:1"), &b}
+		said := warden.Message{Group: "g", From: "w2", Run: 1, Birth: "B1", Status: &warden.Status{Chosen: x.chosen, Stranded: []warden.NodeID{"b:1", "x:1"}}}
+		next, f := Step(c, s, Heard{Message: said}, h.now)
+		announced := slices.ContainsFunc(f.Announce, func(e warden.Event) bool { return e.Name == "+needs-rejoin" })
+		told := slices.ContainsFunc(f.Send, func(e Envelope) bool {
+			return e.Message.Status != nil && slices.Contains(e.Message.Status.Stranded, "b:1")
+		})
+		if learned := slices.Equal(next.stranded, []warden.NodeID{"b:1"}); learned != x.learned || announced != x.learned || told != x.learned || len(s.stranded) > 0 {
+			t.Errorf("%s: it knows of %v, announced %v, told %v", name, next.stranded, announced, told)
+		}
+	}
+}

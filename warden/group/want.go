@@ -309,6 +309,22 @@ func (p *step) strand(t *warden.Topology) {
 	}
 }
 
+// toldStranded takes in which nodes another Warden knows to need a rejoin, where
+// they are down for this one. It may die with its rejoin_command, which has stopped
+// the server by then.
+func (p *step) toldStranded(st *warden.Status) {
+	s := p.s
+	if st.Chosen != s.el.Reg.Chosen.Version {
+		return // it may speak of another primary
+	}
+	for _, id := range st.Stranded {
+		if n := s.mon.Find(id); n != nil && n.Down && id != s.el.Reg.Chosen.Primary && !slices.Contains(s.stranded, id) {
+			s.stranded = append(slices.Clip(s.stranded), id)
+			p.announce("+needs-rejoin", warden.LevelWarning, id, "another Warden has seen it")
+		}
+	}
+}
+
 // unrecorded reports whether the primary has a replication id that is not
 // written down in the topology yet.
 func (p *step) unrecorded(t *warden.Topology) bool {

@@ -143,6 +143,7 @@ func (s *server) obeyRule(r warden.SyncRule) {
 		return
 	}
 	s.pg.rule = warden.SyncRule{K: r.K, Names: slices.Clone(r.Names)}
+	s.pg.waits = s.pg.rule.String()
 	most := rereading
 	if w.storming && w.chance(0.1) {
 		most = 2 * warden.Second // a busy machine

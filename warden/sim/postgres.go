@@ -27,6 +27,7 @@ type postgres struct {
 	// lastName is what it last called itself where it received something.
 	lastName string
 	rule     warden.SyncRule // in the file: synchronous_standby_names
+	waits    string          // the same, as a server tells it
 	fencedBy warden.NodeID   // in the file: for whose sake it was fenced
 	readOnly bool            // in the file: by a fence or a hold
 	epoch    warden.Epoch    // in the file: the newest that claimed it
@@ -182,9 +183,7 @@ func (p postgres) filed(sessions uint64) postgres {
 func (s *server) behold(o *warden.Observation) {
 	w := s.world
 	o.Server, o.Empty, o.Forks = "postgresql 15.18", false, s.pg.forks
-	if s.pg.rule.K > 0 {
-		o.Waits = s.pg.rule.String()
-	}
+	o.Waits = s.pg.waits
 	if s.role == warden.RolePrimary {
 		o.NoDemote, o.ReadOnly, o.NeedsRejoin = true, s.pg.readOnly, s.pg.fencedBy != ""
 		for i := range s.pg.senders {
