@@ -155,6 +155,7 @@ var nothing = &warden.Observation{}
 type State struct {
 	Nodes []*Node // sorted by ID
 	own   bool    // Nodes is not shared with an older state
+	hint  int     // where the primary is, perhaps: it is searched most
 	// witnessed is the time this Warden was awake for: every silence is
 	// measured in it.
 	witnessed warden.Duration
@@ -188,11 +189,25 @@ func New(now warden.Instant) State { return State{lastStep: now} }
 
 // edit is the node at i, ready to be changed: a copy that no other state has.
 func (s *State) edit(i int) *Node {
+	if !s.own && len(s.Nodes) <= few {
+		e := &edited{node: *s.Nodes[i]}
+		s.Nodes, s.own = append(e.list[:0], s.Nodes...), true
+		s.Nodes[i] = &e.node
+		return &e.node
+	}
 	s.ownNodes()
 	n := *s.Nodes[i]
 	s.Nodes[i] = &n
 	return &n
 }
+
+// edited is what most Steps need memory for: the list of few nodes and one of them.
+type edited struct {
+	node Node
+	list [few]*Node
+}
+
+const few = 5
 
 // ownNodes makes the list of nodes one that this Step may change.
 func (s *State) ownNodes() {
@@ -231,6 +246,9 @@ func (s *State) Find(id warden.NodeID) *Node {
 
 // index is the place of a node, -1 when it is unknown.
 func (s *State) index(id warden.NodeID) int {
+	if s.hint < len(s.Nodes) && s.Nodes[s.hint].ID == id {
+		return s.hint
+	}
 	// A handful of nodes: a plain walk beats a search.
 	for i, n := range s.Nodes {
 		if n.ID == id {

@@ -54,6 +54,7 @@ func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	veto, tilt := s.Veto, s.Tilt
 	var f Effects
 	s.roster(c, now)
+	s.hint = max(s.index(c.Primary), 0)
 	s.passTime(c, now, &f)
 	switch e := e.(type) {
 	case Looked:
