@@ -44,8 +44,13 @@ func (s setup) clone() setup {
 }
 
 // master finds a group's place in Masters, -1 when it is not there.
-func (s setup) master(name warden.GroupName) int {
-	return slices.IndexFunc(s.Masters, func(m config.Master) bool { return m.Name == name })
+func (s *setup) master(name warden.GroupName) int {
+	for i := range s.Masters { // not by value: a Master is large, and there may be hundreds
+		if s.Masters[i].Name == name {
+			return i
+		}
+	}
+	return -1
 }
 
 // keeper makes a setup durable, and what is known of real Sentinels. Safe for
