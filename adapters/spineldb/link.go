@@ -176,29 +176,6 @@ func (l *link) ended(err error) {
 	}
 }
 
-// Knock opens one new connection, asks for a sign of life and closes it. A
-// server that is loading or runs a script answers, and that is enough; one
-// that has no room for a new connection, or turns it away, does not.
-func (l *link) Knock(ctx context.Context) error {
-	ctx, done := l.begin(ctx)
-	defer done()
-	w, err := l.adapter.dial(ctx, l.node, "")
-	if err != nil {
-		return fmt.Errorf("knock: %w", err)
-	}
-	defer w.close()
-	replies, err := w.ask(ctx, []any{"PING"})
-	if err != nil {
-		return fmt.Errorf("knock at %s: %w", l.node, err)
-	}
-	if err := replies[0].err; err != nil {
-		if h := healthOf(err); h != warden.HealthLoading && h != warden.HealthBusy {
-			return fmt.Errorf("knock at %s: %w", l.node, err)
-		}
-	}
-	return nil
-}
-
 // Unblock ends a script that keeps the node from answering, as Sentinel does
 // it. It uses a connection of its own: what was asked on the kept ones waits
 // for the script.

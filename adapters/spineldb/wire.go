@@ -57,6 +57,8 @@ type tap struct {
 	words  map[string]string // see Options.Renames
 	mute   bool              // nothing is written: see ear
 	wrote  atomic.Int64
+	reads  limit
+	writes limit
 	mu     sync.Mutex
 	heard  bool
 	greet  string
@@ -68,6 +70,35 @@ func (t *tap) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return t.send(p)
+}
+
+// The deadlines of go-redis, which mostly takes one back that there is not.
+
+func (t *tap) SetDeadline(at time.Time) error {
+	return errors.Join(t.SetReadDeadline(at), t.SetWriteDeadline(at))
+}
+
+func (t *tap) SetReadDeadline(at time.Time) error {
+	if t.reads.is(at) {
+		return nil
+	}
+	return t.Conn.SetReadDeadline(at)
+}
+
+func (t *tap) SetWriteDeadline(at time.Time) error {
+	if t.writes.is(at) {
+		return nil
+	}
+	return t.Conn.SetWriteDeadline(at)
+}
+
+// limit remembers whether there is a deadline.
+type limit struct{ set atomic.Bool }
+
+// is reports whether a new deadline is the one there is: none.
+func (l *limit) is(at time.Time) bool {
+	set := !at.IsZero()
+	return !l.set.Swap(set) && !set
 }
 
 // push is Write for who writes past go-redis: a little, which does not block.
@@ -130,9 +161,8 @@ func (r reply) text() string {
 	return s
 }
 
-// dial opens a connection to node. The name is given to it as soon as it
-// stands (empty: none). Logging in happens with the first ask.
-func (a *Adapter) dial(ctx context.Context, node warden.NodeID, name string) (*wire, error) {
+// connect opens a connection to node, on which nothing has been said.
+func (a *Adapter) connect(ctx context.Context, node warden.NodeID) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: a.opts.DialTimeout, KeepAlive: 15 * time.Second}
 	if a.opts.Source != nil {
 		dialer.LocalAddr = &net.TCPAddr{IP: a.opts.Source}
@@ -146,6 +176,16 @@ func (a *Adapter) dial(ctx context.Context, node warden.NodeID, name string) (*w
 		if err != nil {
 			return nil, fmt.Errorf("dial %s: %w", node, err)
 		}
+	}
+	return conn, nil
+}
+
+// dial opens a connection to node. The name is given to it as soon as it
+// stands (empty: none). Logging in happens with the first ask.
+func (a *Adapter) dial(ctx context.Context, node warden.NodeID, name string) (*wire, error) {
+	conn, err := a.connect(ctx, node)
+	if err != nil {
+		return nil, err
 	}
 	w := &wire{tap: &tap{Conn: conn, words: a.opts.Renames}, name: name}
 	o := a.clientOptions(node)
