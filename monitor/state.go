@@ -187,27 +187,15 @@ type State struct {
 // New is the memory of a Warden that has seen nothing yet.
 func New(now warden.Instant) State { return State{lastStep: now} }
 
-// edit is the node at i, ready to be changed: a copy that no other state has.
+// edit is the node at i, ready to be changed: a copy that no other state has. It
+// has memory of its own: in one piece with the list of nodes it would keep the
+// older nodes, and they the lists before, for ever.
 func (s *State) edit(i int) *Node {
-	if !s.own && len(s.Nodes) <= few {
-		e := &edited{node: *s.Nodes[i]}
-		s.Nodes, s.own = append(e.list[:0], s.Nodes...), true
-		s.Nodes[i] = &e.node
-		return &e.node
-	}
 	s.ownNodes()
 	n := *s.Nodes[i]
 	s.Nodes[i] = &n
 	return &n
 }
-
-// edited is what most Steps need memory for: the list of few nodes and one of them.
-type edited struct {
-	node Node
-	list [few]*Node
-}
-
-const few = 5
 
 // ownNodes makes the list of nodes one that this Step may change.
 func (s *State) ownNodes() {

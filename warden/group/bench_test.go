@@ -27,7 +27,7 @@ func BenchmarkStep(b *testing.B) {
 
 // idleGroup is a Warden in the midst of calm, the moment, and what it sees
 // next of each of five nodes.
-func idleGroup(b *testing.B) (Config, State, warden.Instant, []Looked) {
+func idleGroup(b testing.TB) (Config, State, warden.Instant, []Looked) {
 	names := []warden.NodeID{"a:1", "b:1", "c:1", "d:1", "e:1"}
 	c := Config{Group: "g", Self: "w1", Run: 1, NewBirth: "B2", Primary: names[0], Quorum: 2, DownAfter: 2 * warden.Second,
 		CrashAfter: 2 * warden.Second, FailoverTimeout: 10 * warden.Second, HelloInterval: 2 * warden.Second, ParallelSyncs: 1, ReplicaWitness: true}
