@@ -314,26 +314,49 @@ func (w *wire) ask(ctx context.Context, commands ...[]any) ([]reply, error) {
 // while ago, so they are there, unless the server is paused.
 const settleLimit = 100 * time.Millisecond
 
-// settle reads the answers that are owed. The error is one of transport.
+// settle reads the answers that are owed, past go-redis as the questions were sent.
+// The error is one of transport.
 func (w *wire) settle(ctx context.Context) error {
 	if w.owed == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, settleLimit)
-	defer cancel()
-	stand := make([][]any, w.owed)
-	for i := range stand {
-		stand[i] = []any{"PING"}
+	until := time.Now().Add(settleLimit)
+	if end, ok := ctx.Deadline(); ok && end.Before(until) {
+		until = end
 	}
-	w.owed, w.tap.mute = 0, true
-	replies, err := w.ask(ctx, stand...)
-	w.tap.mute = false
-	for _, r := range replies {
-		if r.err != nil {
-			w.heeds = false // let Publish find out and tell
-		}
+	refused, err := w.tap.skip(w.owed, until)
+	w.owed = 0
+	if refused {
+		w.heeds = false // let Publish find out and tell
+	}
+	if err != nil {
+		w.tap.Close()
 	}
 	return err
+}
+
+// skip reads so many answers of one line, and reports whether one was an error.
+func (t *tap) skip(lines int, until time.Time) (refused bool, err error) {
+	if err := t.SetReadDeadline(until); err != nil {
+		return false, err
+	}
+	var room [256]byte
+	for begins := true; lines > 0; {
+		n, err := t.Conn.Read(room[:])
+		for i, b := range room[:n] {
+			refused = refused || begins && b == '-'
+			if begins = b == '\n'; begins {
+				lines--
+			}
+			if lines == 0 && i < n-1 {
+				return refused, errLost // nobody asked for that
+			}
+		}
+		if err != nil && lines > 0 {
+			return refused, err
+		}
+	}
+	return refused, t.SetReadDeadline(time.Time{})
 }
 
 // appendCommand writes a command as it is sent.
