@@ -43,6 +43,17 @@ func (w *ward) raiseEpoch(by uint64) {
 	w.write(strings.Replace(string(data), line, fmt.Sprint(words, n+by), 1))
 }
 
+// involve sees to it that a Warden has promised something after the epoch early: on
+// a busy machine the other two fail over without it. It returns the primary.
+func (l *lab) involve(w *ward, early warden.Epoch, primary *node) *node {
+	l.t.Helper()
+	for round := 0; round < rounds && w.mustView().Promise <= early; round++ {
+		_ = l.wardens[1].sentinel("FAILOVER", groupName)
+		primary = l.awaitPrimaryOtherThan(primary, l.wardens...)
+	}
+	return primary
+}
+
 // Goal: a Warden whose store was set back to an earlier day, while its file was
 // not, does not believe it: it keeps it for the operator, comes back under a
 // new identity and takes no part until it hears the others. A restart, and
@@ -67,11 +78,7 @@ func TestDropInRestoredStore(t *testing.T) {
 	early := back.noted()
 	primary.process.kill()
 	second := l.awaitPrimaryOtherThan(primary, l.wardens...)
-	for round := 0; round < rounds && back.mustView().Promise <= early; round++ {
-		// On a busy machine the other two may have done without it.
-		_ = l.wardens[1].sentinel("FAILOVER", groupName)
-		second = l.awaitPrimaryOtherThan(second, l.wardens...)
-	}
+	second = l.involve(back, early, second)
 	await(t, "the file and its store have gone on", func() bool { return back.noted() > early && back.noted() >= back.mustView().Promise })
 	promised := back.mustView().Promise
 	back.process.kill()
