@@ -317,6 +317,12 @@ func (s *server) Kill() {
 				return err != nil || strings.Contains(string(stat), ") Z ")
 			})
 		}
+		// The kernel would keep its shared memory for ever, and has 4096 segments.
+		if lock, err := os.ReadFile(filepath.Join(s.dir, "postmaster.pid")); err == nil {
+			if lines := strings.Split(string(lock), "\n"); len(lines) > 6 && len(strings.Fields(lines[6])) == 2 {
+				_ = exec.Command("ipcrm", "-m", strings.Fields(lines[6])[1]).Run() // it may be gone
+			}
+		}
 	})
 }
 

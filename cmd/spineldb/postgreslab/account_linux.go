@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // account is whom the servers run as; nil: as ourselves.
@@ -98,4 +101,24 @@ func anyOutside(pids []int, states string) bool {
 func ours(pid int, dir string) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return err == nil && strings.Contains(string(text), dir+"\x00") && anyOutside([]int{pid}, "ZX")
+}
+
+// freeMemory removes what the kernel keeps of a server that was killed: a segment of
+// shared memory, named in its lock file, of which a machine has 4096. A server that
+// starts in the same directory again would do so, and many never do.
+func freeMemory(dir string) {
+	text, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
+	if err != nil {
+		return
+	}
+	const line = 6 // "KEY ID"
+	lines := strings.Split(string(text), "\n")
+	if len(lines) <= line {
+		return
+	}
+	if words := strings.Fields(lines[line]); len(words) == 2 {
+		if id, err := strconv.Atoi(words[1]); err == nil {
+			_, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil) // it may be gone
+		}
+	}
 }

@@ -25,3 +25,4 @@ func interrupt(int)                 {}
 func childrenOf(int) []int          { return nil }
 func anyOutside([]int, string) bool { return false }
 func ours(int, string) bool         { return false }
+func freeMemory(string)             {}

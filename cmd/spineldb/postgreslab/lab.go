@@ -106,9 +106,10 @@ func Open(ctx context.Context, o Options) (l *Lab, err error) {
 	if l.Dir, err = os.MkdirTemp(o.Dir, "spineldb-postgres-"); err != nil {
 		return nil, fmt.Errorf("make temporary directory: %w", err)
 	}
+	made := l // a failure returns nil in its place
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.Close())
+			err = errors.Join(err, made.Close())
 		}
 	}()
 	if err := l.account.own(l.Dir); err != nil {

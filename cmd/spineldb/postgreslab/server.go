@@ -154,6 +154,7 @@ func (s *Server) Kill() error {
 	if !awaitState(all, "ZX") {
 		return errors.New("kill the server at " + string(s.Addr) + ": some of its processes have not ended")
 	}
+	freeMemory(s.Dir)
 	return nil
 }
 
