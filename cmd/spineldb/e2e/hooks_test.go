@@ -26,14 +26,17 @@ type hookLab struct {
 	dir string
 }
 
+// vetoFirst is a pre_promote that vetoes the node that it is asked about first.
+const vetoFirst = `
+	echo "$WARDEN_ID $WARDEN_NODE" >>asked
+	test -e veto || echo "$WARDEN_NODE" >veto
+	if test "$(cat veto)" = "$WARDEN_NODE"; then echo not this one; exit 1; fi`
+
 func startHookLab(t *testing.T, more string) *hookLab {
 	t.Helper()
 	h := &hookLab{dir: t.TempDir()}
 	tell := h.script(t, "tell", `echo "$WARDEN_HOOK $WARDEN_ID $WARDEN_EVENT_ID $WARDEN_NODE $WARDEN_OLD_PRIMARY" >>told`)
-	ask := h.script(t, "ask", `
-		echo "$WARDEN_ID $WARDEN_NODE" >>asked
-		test -e veto || echo "$WARDEN_NODE" >veto
-		if test "$(cat veto)" = "$WARDEN_NODE"; then echo not this one; exit 1; fi`)
+	ask := h.script(t, "ask", vetoFirst)
 	h.lab = startLab(t, func(s *settings) {
 		s.top = fmt.Sprintf("%s\n[hooks]\non_failover = %q\non_switchover = %q\non_start = %q\non_stop = %q\npre_promote = %q\n", more, tell, tell, tell, tell, ask)
 	})
@@ -102,6 +105,32 @@ func TestPrePromoteVetoes(t *testing.T) {
 	if got := h.told("on_stop"); len(got) != 3 {
 		t.Errorf("on_stop was told %q", got)
 	}
+}
+
+// Goal (S8): pre_promote is asked about standbys of PostgreSQL, too. The one that it
+// vetoes is not promoted, though it is sealed, and nothing acknowledged is lost.
+func TestPostgresPrePromoteVetoes(t *testing.T) {
+	t.Parallel()
+	h := &hookLab{dir: t.TempDir()}
+	ask := h.script(t, "ask", vetoFirst)
+	pl := startDurable(t, fmt.Sprintf("hooks = { pre_promote = %q }", ask))
+	h.lab = pl.lab
+	old := pl.servers[0]
+	w := pl.writes(300*time.Millisecond, pl.wardens...)
+	w.goesOn()
+	at := time.Now()
+	old.kill()
+	took := w.awaitElsewhere(old, at)
+	fresh := pl.awaitOther(old, pl.wardens...)
+	if vetoed := h.read("veto"); vetoed == "" || vetoed == string(fresh.Addr) {
+		t.Errorf("%q was vetoed and %s is the primary", vetoed, fresh.Addr)
+	}
+	if !anySaid(pl.wardens, "-promotion-vetoed", "not this one") {
+		t.Error("nobody says who was vetoed, and why")
+	}
+	t.Logf("the client wrote again after %s", took.Round(time.Millisecond))
+	w.goesOn()
+	w.keepsAll(fresh)
 }
 
 // Goal: an operator's switchover to a node that is vetoed is cancelled as a whole,
