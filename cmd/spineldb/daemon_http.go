@@ -73,7 +73,8 @@ func (d *daemon) openMetrics(c config.HTTP) (err error) {
 	if c.Port == 0 {
 		return nil
 	}
-	d.metrics, err = metrics.New(metrics.Options{Directory: shown{directory{d.shell, d}}, Version: currentVersion().Version})
+	d.metrics, err = metrics.New(metrics.Options{Directory: shown{directory{d.shell, d}}, Version: currentVersion().Version,
+		Lost: map[string]func() int64{"events": d.events.Lost, "reports": d.reports.Lost}})
 	if err == nil {
 		d.heard = append(d.heard, d.metrics.Observe)
 	}

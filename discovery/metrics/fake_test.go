@@ -44,6 +44,9 @@ func sample(name warden.GroupName) warden.GroupView {
 	}
 }
 
+// lost is what a log of records tells.
+var lost = map[string]func() int64{"events": func() int64 { return 3 }, "reports": func() int64 { return 0 }}
+
 // bench is the metrics of one Warden with a directory.
 type bench struct {
 	*directorytest.Directory
@@ -54,7 +57,7 @@ type bench struct {
 func newBench(t *testing.T, groups ...warden.GroupView) *bench {
 	t.Helper()
 	d := &directorytest.Directory{Clock: warden.Instant(100 * warden.Second), Views: groups}
-	m, err := New(Options{Directory: d, Version: "1.2.3"})
+	m, err := New(Options{Directory: d, Version: "1.2.3", Lost: lost})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,9 @@ type Options struct {
 	Directory warden.Directory
 	// Version of this program.
 	Version string
+	// Lost tells how many records of each kind (events, reports) did not reach the
+	// disk since the start. Safe for concurrent use.
+	Lost map[string]func() int64
 }
 
 // Metrics counts, and answers scrapes as an http.Handler (GET and HEAD). Safe
@@ -70,6 +73,14 @@ func New(o Options) (*Metrics, error) {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := m.registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	for kind, lost := range o.Lost {
+		if err := m.registry.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "warden_records_lost_total", Help: "Events and reports that did not reach the disk, and will be missing after a restart.",
+			ConstLabels: prometheus.Labels{"kind": kind},
+		}, func() float64 { return float64(lost()) })); err != nil {
 			return nil, err
 		}
 	}

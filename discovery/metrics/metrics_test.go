@@ -237,6 +237,8 @@ func TestLooksAndCommits(t *testing.T) {
 		`warden_store_commit_seconds_count`:                                      1,
 		`warden_store_commit_seconds_sum`:                                        .003,
 		`warden_store_failures_total`:                                            1,
+		`warden_records_lost_total{kind="events"}`:                               3,
+		`warden_records_lost_total{kind="reports"}`:                              0,
 	})
 }
 

@@ -127,6 +127,9 @@ func (e *Events) Resume(run warden.Run, seq int64) int64 {
 // Keep has an event written. It never blocks.
 func (e *Events) Keep(r warden.EventRecord) { e.writer.put(r) }
 
+// Lost is how many events did not reach the disk since the start.
+func (e *Events) Lost() int64 { return e.writer.lost.Load() }
+
 // Close writes what is left, within ctx. Keep must not be called after it.
 func (e *Events) Close(ctx context.Context) error { return e.writer.close(ctx) }
 

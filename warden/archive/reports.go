@@ -71,6 +71,9 @@ func (r *Reports) Keep(report warden.Report) {
 	r.writer.put(report)
 }
 
+// Lost is how many reports did not reach the disk since the start.
+func (r *Reports) Lost() int64 { return r.writer.lost.Load() }
+
 // Close writes what is left, within ctx. Keep must not be called after it.
 func (r *Reports) Close(ctx context.Context) error { return r.writer.close(ctx) }
 

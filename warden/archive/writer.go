@@ -20,7 +20,8 @@ type writer[T any] struct {
 	queue chan T
 	stop  chan struct{}
 	done  chan struct{}
-	lost  atomic.Int64
+	lost  atomic.Int64 // since the start
+	told  int64        // of these, when it was last said that all is well
 	log   *slog.Logger
 	// what is written, in the plural, and where; for the log.
 	what, where string
@@ -83,7 +84,7 @@ func (w *writer[T]) next(write func([]T) error) bool {
 
 // tell warns once when something is lost, and says when that is over.
 func (w *writer[T]) tell(err error) {
-	lost := w.lost.Load()
+	lost := w.lost.Load() - w.told
 	switch {
 	case err == nil && lost > 0 && !w.failing:
 		err = fmt.Errorf("the disk is too slow")
@@ -94,7 +95,7 @@ func (w *writer[T]) tell(err error) {
 	case err == nil && w.failing:
 		w.failing = false
 		w.log.Info(w.what+" are kept on disk again", "where", w.where, "lost", lost)
-		w.lost.Store(0)
+		w.told += lost
 	}
 }
 
