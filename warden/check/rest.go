@@ -100,6 +100,7 @@ var rules = map[string]rule{
 	"group.State.wouldSaid":          forget, // of an announcement
 	"group.State.mended":             forget, // thought of anew
 	"group.State.tuned":              forget, // derived
+	"group.State.saved":              forget, // the register itself, between two steps
 	"group.State.lastStep":           recent, // of clocks that jump
 	"group.State.lag":                forget, // only moves timers
 	"group.State.watch":              forget, // derived

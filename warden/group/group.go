@@ -70,6 +70,7 @@ type State struct {
 	wouldSaid election.Want
 	foreign   []warden.NodeID
 	stranded  []warden.NodeID
+	saved     *warden.Register // what was last asked to be written; never changed
 	mended    mending
 	tuned     tuning
 	knockBad  []warden.NodeID
@@ -127,8 +128,8 @@ type step struct {
 	s       *State
 	f       Effects
 	now     warden.Instant
-	// before is the register as it was before this Step.
-	before warden.Register
+	// before is the register as it was before this Step. It is not to be changed.
+	before *warden.Register
 	// Derived once per Step, see stale.
 	mc     monitor.Config
 	mcMade bool
@@ -151,7 +152,11 @@ func Step(c Config, s State, e Event, now warden.Instant) (State, Effects) {
 // more: s becomes the new one. Copies of the old state stay as they are.
 func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	s.unshare()
-	p := step{file: c, s: s, now: now, before: s.el.Reg}
+	if s.saved == nil {
+		r := s.el.Reg.Clone()
+		s.saved = &r
+	}
+	p := step{file: c, s: s, now: now, before: s.saved}
 	p.retune()
 	p.rewind()
 	p.reloaded()
@@ -170,9 +175,9 @@ func Advance(c *Config, s *State, e Event, now warden.Instant) Effects {
 	if !s.el.Mute && !slices.Equal(s.el.Reg.Lineage, s.mon.Extra) {
 		s.el.Reg.Lineage = slices.Clone(s.mon.Extra)
 	}
-	if !warden.SameRegister(&s.el.Reg, &p.before) {
+	if !warden.SameRegister(&s.el.Reg, p.before) {
 		r := s.el.Reg.Clone()
-		p.f.Persist = &r
+		p.f.Persist, s.saved = &r, &r
 	}
 	if c.HelloCalm > c.HelloInterval {
 		p.f.HelloEvery = c.HelloInterval

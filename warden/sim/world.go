@@ -41,6 +41,7 @@ type World struct {
 	rng       *rand.Rand
 	now       warden.Instant
 	queue     queue
+	blanks    []warden.Observation // see blank
 	processes []*process
 	servers   []*server
 	clients   []client
