@@ -314,11 +314,16 @@ func TestNodeHooks(t *testing.T) {
 		s.node("c:1", follows("a:1"))
 		s.pass(time.Second)
 		s.expect("on_node_rejoin arg c:1 w3r1-on_node_rejoin-2")
+		// Down and back before anybody looks.
+		s.h.Hear(warden.Event{Group: "g", Name: "+sdown", Node: "c:1"})
+		s.pass(time.Second)
+		s.expect("on_node_rejoin arg c:1 w3r1-on_node_rejoin-3")
+		s.h.Hear(warden.Event{Group: "g", Name: "+sdown", Node: "x:1"})
 		s.mu.Lock()
 		s.view.Nodes = s.view.Nodes[:2]
 		s.mu.Unlock()
 		s.pass(time.Second)
-		s.expect("on_node_remove arg c:1 w3r1-on_node_remove-3")
+		s.expect("on_node_remove arg c:1 w3r1-on_node_remove-4")
 		s.node("d:1", warden.NodeView{Foreign: true})
 		s.pass(time.Second)
 		s.expect()

@@ -50,9 +50,27 @@ func aboutNodes(h config.Hooks) bool {
 
 // Hear is told of every event. It does not wait.
 func (h *Hooks) Hear(e warden.Event) {
-	if e.Name != "+switch-master" {
+	switch {
+	case e.Name == "+switch-master":
+		h.heardOfChange(e)
+	case (e.Name == "+sdown" || e.Name == "+needs-rejoin") && e.Node != "":
+		h.heardAway(e)
+	}
+}
+
+// heardAway notes that a node is away, also when it is back before the next look.
+func (h *Hooks) heardAway(e warden.Event) {
+	if hooks, known := h.options.Hooks(e.Group); !known || !aboutNodes(hooks) {
 		return
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := h.of(e.Group).nodes[e.Node]; n != nil {
+		n.away = true
+	}
+}
+
+func (h *Hooks) heardOfChange(e warden.Event) {
 	hooks, known := h.options.Hooks(e.Group)
 	if !known || !aboutChanges(hooks) {
 		return
