@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spineldb/warden/warden/archive"
 )
 
 // Soak is failovers for hours: one group after the other loses its primary, is
@@ -32,6 +34,7 @@ const (
 // sample is what one Warden holds at one moment.
 type sample struct {
 	goroutines, files, memory, disk float64 // MB for the last two
+	past                            float64 // on disk beside that: events and reports, MB
 }
 
 // soakFigures are the figures of a sample. The slack is what a figure may grow
@@ -46,6 +49,10 @@ var soakFigures = []struct {
 	{"memory", func(s sample) float64 { return s.memory }, 4},
 	{"disk", func(s sample) float64 { return s.disk }, 0.25},
 }
+
+// pastMost is how many MB events and reports may take. They grow for hours, up to
+// 4 MB and some hundred reports of each group.
+const pastMost = 4 + 2*soakGroups
 
 // soak runs failovers for b.lasting, samples, and judges.
 func (b *bench) soak(ctx context.Context) error {
@@ -100,8 +107,8 @@ func (h *herd) soak(ctx context.Context, posts []*post) (samples [][]sample, fai
 				return samples, failovers, err
 			}
 			samples[i] = append(samples[i], s)
-			h.b.say("    %7.0f s %5d failovers  %s: %4.0f goroutines, %3.0f files, %5.1f MB memory, %5.2f MB on disk (load %s)\n",
-				time.Since(began).Seconds(), failovers, w.name, s.goroutines, s.files, s.memory, s.disk, load())
+			h.b.say("    %7.0f s %5d failovers  %s: %4.0f goroutines, %3.0f files, %5.1f MB memory, %5.2f MB on disk and %.2f MB of the past (load %s)\n",
+				time.Since(began).Seconds(), failovers, w.name, s.goroutines, s.files, s.memory, s.disk, s.past, load())
 		}
 	}
 	return samples, failovers, nil
@@ -270,13 +277,17 @@ func (w *post) sample(ctx context.Context) (s sample, err error) {
 		return s, fmt.Errorf("sample %s: %d of %d figures", w.name, found, len(figures))
 	}
 	s.memory /= 1 << 20
-	err = filepath.WalkDir(w.data, func(_ string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(w.data, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		info, err := d.Info()
+		size := &s.disk
+		if strings.HasPrefix(d.Name(), archive.EventsFile) || filepath.Base(filepath.Dir(path)) == archive.ReportsDir {
+			size = &s.past
+		}
 		if err == nil {
-			s.disk += float64(info.Size()) / (1 << 20)
+			*size += float64(info.Size()) / (1 << 20)
 		}
 		return err
 	})
@@ -306,6 +317,7 @@ func soakBars(samples [][]sample) []Bar {
 			bar := atMost(fmt.Sprintf("Warden %d, %s: median of the last third (%.1f in the first)", i, f.name, first), last, limit)
 			bars = append(bars, bar)
 		}
+		bars = append(bars, atMost(fmt.Sprintf("Warden %d, events and reports on disk, MB", i), all[len(all)-1].past, pastMost))
 	}
 	return bars
 }

@@ -11,7 +11,7 @@ func TestSoakBarsSeeGrowthAndForgiveJumps(t *testing.T) {
 		leak = append(leak, s)
 	}
 	for i, bar := range soakBars([][]sample{calm, leak}) {
-		if want := i != 5; bar.Holds != want {
+		if want := i != 6; bar.Holds != want {
 			t.Errorf("%d: %+v, want %v", i, bar, want)
 		}
 	}

@@ -232,10 +232,11 @@ func TestFullDisk(t *testing.T) {
 	const next = 3*queueLength + 1
 	e.Keep(record(next))
 	await(t, "events are kept again", func() bool { return strings.Contains(j.String(), "on disk again") })
-	if lost := e.Lost(); lost != next-1 {
-		t.Errorf("%d events are counted as lost, want %d", lost, next-1)
-	}
 	end(t, e)
+	// What was taken from the queue when the disk worked again is kept.
+	if lost := e.Lost(); lost < queueLength || lost >= next {
+		t.Errorf("%d of %d events are counted as lost", lost, next)
+	}
 	if got := strings.Count(j.String(), "WARN"); got != 1 {
 		t.Errorf("%d warnings: %s", got, j)
 	}
