@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+
+	"github.com/spineldb/warden/warden"
 )
 
 // knockLine is how long a line of an answer may be.
@@ -55,7 +57,8 @@ func (a *Adapter) exchange(conn net.Conn) error {
 			return err
 		}
 		text, isError := strings.CutPrefix(strings.TrimRight(string(line), "\r\n"), "-")
-		if code, _, _ := strings.Cut(text, " "); isError && code != "LOADING" && code != "BUSY" && code != "MASTERDOWN" {
+		// Not HealthBusy: a server without room for us is that as well.
+		if code, _, _ := strings.Cut(text, " "); isError && code != "BUSY" && healthOfReply(text) != warden.HealthLoading {
 			return replyError(text)
 		}
 	}

@@ -79,14 +79,14 @@ func (t *tap) SetDeadline(at time.Time) error {
 }
 
 func (t *tap) SetReadDeadline(at time.Time) error {
-	if t.reads.is(at) {
+	if t.reads.stays(at) {
 		return nil
 	}
 	return t.Conn.SetReadDeadline(at)
 }
 
 func (t *tap) SetWriteDeadline(at time.Time) error {
-	if t.writes.is(at) {
+	if t.writes.stays(at) {
 		return nil
 	}
 	return t.Conn.SetWriteDeadline(at)
@@ -95,8 +95,8 @@ func (t *tap) SetWriteDeadline(at time.Time) error {
 // limit remembers whether there is a deadline.
 type limit struct{ set atomic.Bool }
 
-// is reports whether a new deadline is the one there is: none.
-func (l *limit) is(at time.Time) bool {
+// stays takes in a new deadline, and reports whether there is none as before.
+func (l *limit) stays(at time.Time) bool {
 	set := !at.IsZero()
 	return !l.set.Swap(set) && !set
 }
