@@ -142,7 +142,7 @@ func (p *step) explainWant(say func(string, ...any), t warden.Topology) {
 	if id := s.el.Leader(p.electionConfig(), p.now); id != "" {
 		say("Warden %s leads epoch %d.", id.Short(), s.el.Reg.Promise)
 	}
-	w := p.want()
+	w, waits := p.want(), p.waitsFor("")
 	switch {
 	case t.Settings.Paused:
 		say("The group is paused: everything is watched, nothing is done.")
@@ -153,8 +153,8 @@ func (p *step) explainWant(say func(string, ...any), t warden.Topology) {
 		}
 	case s.mon.Odown && p.heldBack(warden.ReasonFailover):
 		say("The last attempt found nobody to promote; it is tried again within %s, and at once when a node answers again.", retryMost)
-	case p.waitsFor("") != "":
-		say("This Warden tries no failover: %s.", p.waitsText(p.waitsFor("")))
+	case waits != "":
+		say("This Warden tries no failover: %s.", p.waitsText(waits))
 	default:
 		say("There is nothing to do.")
 	}
