@@ -37,8 +37,8 @@ func TestOnlyWhoTakesWritesIsNamed(t *testing.T) {
 		{warden.PhaseSealing, false, ""},
 		{warden.PhasePromoting, false, ""},
 	} {
-		agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: c.phase,
-			Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+		agreed := firstAgreement()
+		agreed.Phase = c.phase
 		seen := h.nodes[0]
 		seen.ReadOnly = c.readOnly
 		for _, confirmed := range []bool{true, false} {

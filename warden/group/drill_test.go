@@ -14,8 +14,7 @@ import (
 func drilled(t *testing.T, change func(h *house, agreed *warden.Topology, heard *[]warden.Status)) (warden.Drill, *house) {
 	t.Helper()
 	h := newHouse(t, 1, nil)
-	agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
-		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+	agreed := firstAgreement()
 	heard := []warden.Status{{Chosen: agreed.Version}, {Chosen: agreed.Version}}
 	h.nodes[0].Position, h.nodes[2].Position = 150, 120
 	change(h, &agreed, &heard)

@@ -12,8 +12,7 @@ import (
 func TestForeignNodeIsAdmittedWhenItHasTheData(t *testing.T) {
 	h := newHouse(t, 1, nil)
 	c := h.config[0]
-	agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
-		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+	agreed := firstAgreement()
 	s := New(c, warden.Register{Promise: 1, Accepted: agreed, Chosen: agreed, Nodes: []warden.NodeID{"a:1", "b:1"}}, h.now)
 	look := func(node warden.NodeID, o warden.Observation) {
 		h.now = h.now.Add(100 * warden.Millisecond)

@@ -32,6 +32,12 @@ type remembered struct {
 
 var nodeNames = []warden.NodeID{"a:1", "b:1", "c:1"}
 
+// firstAgreement is what three Wardens agree on first: a:1 is the primary.
+func firstAgreement() warden.Topology {
+	return warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
+		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+}
+
 func newHouse(t *testing.T, seed uint64, stages map[failover.Stage]int) *house {
 	h := &house{t: t, rng: rand.New(rand.NewPCG(seed, 4)), now: warden.Instant(warden.Minute), stages: stages}
 	for _, id := range []warden.WardenID{"w1", "w2", "w3"} {

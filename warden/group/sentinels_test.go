@@ -12,8 +12,7 @@ import (
 func TestPromotedBySentinels(t *testing.T) {
 	h := newHouse(t, 1, nil)
 	c := h.config[0]
-	agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
-		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+	agreed := firstAgreement()
 	for name, x := range map[string]struct {
 		dead, promoted, third bool // holds nothing
 		unseen                bool // nobody has seen the dead one since the start

@@ -13,8 +13,7 @@ import (
 // Goal: a node that needed a rejoin and became the primary after all needs none.
 func TestPrimaryNeedsNoRejoin(t *testing.T) {
 	h := newHouse(t, 1, nil)
-	agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
-		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+	agreed := firstAgreement()
 	s := New(h.config[0], warden.Register{Promise: 1, Accepted: agreed, Chosen: agreed, Nodes: []warden.NodeID{"a:1", "b:1"}}, h.now)
 	s.stranded = []warden.NodeID{"a:1", "b:1"}
 	var said []string
@@ -43,8 +42,7 @@ func TestFailedRejoinIsExplained(t *testing.T) {
 	h := newHouse(t, 1, nil)
 	c := h.config[0]
 	c.RejoinCommand = true
-	agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
-		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+	agreed := firstAgreement()
 	s := New(c, warden.Register{Promise: 1, Accepted: agreed, Chosen: agreed, Nodes: []warden.NodeID{"a:1", "b:1"}}, h.now)
 	s, _ = Step(c, s, Tick{}, h.now) // now there are nodes
 	s.stranded = []warden.NodeID{"b:1"}
@@ -104,8 +102,7 @@ func TestStrandedAndDown(t *testing.T) {
 func TestStrandedIsTold(t *testing.T) {
 	h := newHouse(t, 1, nil)
 	c := h.config[0]
-	agreed := warden.Topology{Group: "g", Birth: "B1", Version: warden.Version{Epoch: 1, Step: 1}, Phase: warden.PhaseDone,
-		Primary: "a:1", Wardens: []warden.WardenID{"w1", "w2", "w3"}, Lineage: []string{"L1"}}
+	agreed := firstAgreement()
 	older := agreed.Version
 	older.Epoch--
 	for name, x := range map[string]struct {
